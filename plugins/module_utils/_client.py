@@ -1,0 +1,658 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: it can change in any release.
+
+"""The HTTP client for Veeam Backup Enterprise Manager (EM): log on, read, log off.
+
+It imports nothing from Ansible, so that an event source, a benchmark or a test can load it alone. Facts about the
+wire are those of docs/evidence.md ("Logon", "Requests in general", "Errors").
+"""
+
+from __future__ import annotations
+
+import base64
+import http.cookiejar
+import logging
+import os
+import random
+import re
+import signal
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Callable
+from urllib.parse import quote, urlsplit
+
+from . import _xml
+
+try:
+    import requests
+    import urllib3
+
+    REQUESTS_IMPORT_ERROR = None
+except ImportError as exc:  # reported by the caller: the import itself must work where only documentation is wanted
+    requests = None  # type: ignore[assignment, unused-ignore]
+    REQUESTS_IMPORT_ERROR = exc
+
+VERSION = "0.1.0"
+"""The collection's version, as in galaxy.yml (a unit test compares the two)."""
+
+TOKEN_HEADER = "X-RestSvcSessionId"
+RETRY_STATUSES = frozenset({500, 502, 503, 504})
+LONGEST_WAIT = 60.0
+"""Seconds. Where ``Retry-After`` asks for more, the read fails and says so; a runbook should not stand still unseen."""
+LOG_OFF_TIMEOUT = 10.0
+"""Seconds for the log off, however long ``timeout`` is: an interrupted run must end soon."""
+MAX_BODY = 256 * 1024 * 1024
+"""Bytes, unpacked. A larger reply is refused; 1,000 sessions of 10 VMs (the largest page) take about 10 MB."""
+
+# An object is absent with 404, but also with 400 or 500 and a text like "no cloud failover session with id [...]"
+# (docs/evidence.md, "Errors": assumed for sessions, seen for tasks).
+_ABSENT = re.compile(
+    r"\bnot found\b|\bno\b.* with (?:the )?(?:specified )?id\b|does(?: not|n't) exist|(?:cannot|could not|unable to) find",
+    re.I,
+)
+
+_WRONG_SERVICE = (
+    "It seems that another service answers there. Check host and port of url: the REST API of Enterprise Manager is on "
+    "port 9398 unless it was changed; 9443 is its web page, 9419 the API of a backup server, and a proxy may stand between."
+)
+
+
+# Errors: one tree. Each text is a whole sentence for the user; none holds a secret.
+
+
+class OptionError(ValueError):
+    """An option has a value that cannot be used; raised before the first request.
+
+    :ivar option: name of the option.
+    """
+
+    def __init__(self, option: str, value: object, accepted: str) -> None:
+        super().__init__(f"{option}: {value!r} cannot be used. {accepted}")
+        self.option = option
+
+
+class EmError(Exception):
+    """What went wrong with EM: ``str()`` is the sentence for the user.
+
+    :ivar kind: one word for playbooks to branch on: ``auth``, ``permission``, ``not_found``, ``connection``, ``tls``,
+        ``timeout``, ``protocol`` or ``server``.
+    :ivar status: HTTP status, or None where there was no reply.
+    :ivar server_message: the server's own words, cut to one line, or None.
+    :ivar url: the URL that was asked.
+    """
+
+    kind = "server"
+
+    def __init__(
+        self,
+        tried: str,
+        url: str,
+        happened: str,
+        check: str,
+        status: int | None = None,
+        server_message: str | None = None,
+    ) -> None:
+        self.status = status
+        self.server_message = server_message
+        self.url = url
+        super().__init__(f"{tried} failed: {_cut(url)} {happened}. {check}")
+
+
+class EmAuthError(EmError):
+    """EM does not accept the user name and password, or dropped the logon again and again (401)."""
+
+    kind = "auth"
+
+
+class EmPermissionError(EmError):
+    """The user's role does not allow it (403)."""
+
+    kind = "permission"
+
+
+class EmNotFoundError(EmError):
+    """EM has no such object (404, or 400 or 500 with a text that says so)."""
+
+    kind = "not_found"
+
+
+class EmConnectionError(EmError):
+    """No connection, or it broke."""
+
+    kind = "connection"
+
+
+class EmTlsError(EmError):
+    """The server's certificate was refused, or TLS could not be agreed."""
+
+    kind = "tls"
+
+
+class EmTimeoutError(EmError):
+    """No complete answer within ``timeout`` seconds."""
+
+    kind = "timeout"
+
+
+class EmProtocolError(EmError):
+    """An answer that EM would not give: another service, a broken document, a redirect, pages that do not end."""
+
+    kind = "protocol"
+
+
+class EmServerError(EmError):
+    """EM answered with an error status that none of the others describe."""
+
+    kind = "server"
+
+
+class Interrupted(KeyboardInterrupt):
+    """SIGTERM, SIGHUP or Ctrl-C arrived; raised so that the ``with`` block logs off on its way out."""
+
+
+@dataclass
+class Counters:
+    """What the reading cost: requests sent (log on and log off included), pages of results, bytes of reply bodies."""
+
+    requests: int = 0
+    pages: int = 0
+    bytes: int = 0
+
+
+@dataclass
+class _Reply:
+    status: int
+    headers: Any
+    body: bytes
+
+
+class EnterpriseManager:
+    """One logon to an EM, as a context manager: entering logs on, leaving logs off, whatever happened between.
+
+    Options are those of DESIGN "Connection options"; all are checked here, before the first request.
+
+    :arg url: scheme, host and port; a trailing ``/`` or ``/api`` is accepted.
+    :arg timeout: seconds for one request, from sending it to the last byte of the reply.
+    :arg retries: how often a read is repeated after a failure in transit or status 500, 502, 503, 504.
+    :arg warn: is given sentences for the user about things that do not stop the work.
+    :raises OptionError: an option cannot be used.
+    :ivar counters: :class:`Counters`, complete after the ``with`` block.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        username: str,
+        password: str,
+        validate_certs: bool = True,
+        ca_path: str | None = None,
+        timeout: float = 30,
+        retries: int = 3,
+        api_version: str = "latest",
+        warn: Callable[[str], None] = logging.getLogger(__name__).warning,
+    ) -> None:
+        self.base_url = _base_url(url)
+        if not username or ":" in username:
+            raise OptionError(
+                "username", username, "Give a user name without a colon, such as DOMAIN\\user or user@domain."
+            )
+        if not password:
+            raise OptionError("password", "", "Give the password of the user.")
+        if timeout <= 0:
+            raise OptionError("timeout", timeout, "Give a number of seconds, 1 or more.")
+        if retries < 0:
+            raise OptionError("retries", retries, "Give a whole number, 0 or more.")
+        if not re.fullmatch(r"latest|v\d+_\d+", api_version):
+            raise OptionError("api_version", api_version, "Give latest or a version such as v1_7.")
+        _check_ca_path(ca_path)
+        self.username = username
+        self.timeout = timeout
+        self.retries = retries
+        self.api_version = api_version
+        self.counters = Counters()
+        self.warn = warn
+        if self.base_url.startswith("http:"):
+            self.warn(f"The password is sent in clear text to {self.base_url}: use https.")
+        # UTF-8 is assumed: which encoding EM expects in Basic is not documented (docs/evidence.md, "Logon").
+        self._basic = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+        self._secrets = {password, self._basic, self._basic[6:]}
+        self._verify: bool | str = (ca_path or True) if validate_certs else False
+        if not validate_certs:
+            # The user knows; urllib3 would say it again on each request.
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        self._token: str | None = None
+        self._log_off_paths: list[str] = []
+        self._http = requests.Session()
+        # EM believes a cookie more than the token header, so an old cookie would defeat a fresh token.
+        self._http.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+        self._http.headers.update(
+            {
+                "User-Agent": f"dr_runbook.veeam_em/{VERSION} requests/{requests.__version__}",
+                "Accept": "application/xml",
+            }
+        )
+        self._signals = _Signals()
+
+    # The logon
+
+    def __enter__(self) -> EnterpriseManager:
+        self._signals.watch()
+        try:
+            self._log_on()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._close()
+
+    def _log_on(self) -> None:
+        """Get a token. Repeated only where EM surely made no logon; a lost reply could leave one open that nobody ends."""
+        url = f"{self.base_url}/api/sessionMngr/?v={self.api_version}"
+        tried = f"Log on to Veeam Backup Enterprise Manager as {self.username}"
+        for attempt in range(self.retries + 1):
+            try:
+                with self._signals.held():  # a logon whose reply is not read cannot be ended
+                    reply = self._send(
+                        "POST", url, tried, {"Authorization": self._basic, "Content-Length": "0"}, self.timeout
+                    )
+                    if 200 <= reply.status < 300:
+                        self._keep_token(url, tried, reply)
+                        return
+            except EmConnectionError as exc:
+                if attempt == self.retries or not _never_sent(exc.__cause__):
+                    raise
+                self._wait(attempt, None, tried, url)
+                continue
+            if reply.status != 503 or attempt == self.retries:
+                raise self._logon_refused(url, tried, reply)
+            self._wait(attempt, reply, tried, url)
+
+    def _keep_token(self, url: str, tried: str, reply: _Reply) -> None:
+        token = reply.headers.get(TOKEN_HEADER)
+        if not token:
+            raise self._error(
+                EmProtocolError, tried, url, reply, f"but without the header {TOKEN_HEADER}", _WRONG_SERVICE
+            )
+        self._token = token
+        self._secrets.add(token)
+        try:
+            logon = _xml.parse(reply.body).items[0]
+        except (_xml.XmlError, IndexError):
+            logon = {}
+        # The id in this path is the SessionId, which is not the token.
+        href = next((link.get("Href") for link in _xml.links(logon) if link.get("Rel") == "Delete"), None)
+        session_id = _xml.text(logon, "SessionId")
+        path = href or (f"/api/logonSessions/{quote(session_id)}" if session_id else None)
+        if path:
+            self._log_off_paths.append(path)
+        else:
+            self.warn(
+                f"{self.base_url} did not say how to log off; this logon ends by itself when idle (15 minutes by default)."
+            )
+
+    def _logon_refused(self, url: str, tried: str, reply: _Reply) -> EmError:
+        if reply.status == 401:
+            check = "Check username (DOMAIN\\user, user@domain or a local user of the EM server) and password."
+            return self._error(EmAuthError, tried, url, reply, "", check)
+        if reply.status == 403:
+            check = "Check that this user has a role in Enterprise Manager (Configuration, Roles)."
+            return self._error(EmPermissionError, tried, url, reply, "", check)
+        if reply.status in (404, 405):
+            return self._error(EmProtocolError, tried, url, reply, "", _WRONG_SERVICE)
+        check = "Check that the services of Enterprise Manager are started and that it offers this api_version."
+        return self._error(EmServerError, tried, url, reply, "", check)
+
+    def _close(self) -> None:
+        """Log off and give back what was taken. A failing log off is a warning: the work is done, or its error on its way."""
+        try:
+            if self._token:
+                with self._signals.held():
+                    self._log_off()
+        finally:
+            self._token = None
+            self._http.close()
+            self._signals.restore()
+
+    def _log_off(self) -> None:
+        newest_first = self._log_off_paths[::-1]
+        # An earlier logon that EM said it had dropped is ended too, in case it had not; first, while the token is good.
+        for path in newest_first[1:] + newest_first[:1]:
+            url = self.on_base_url(path)
+            try:
+                reply = self._send(
+                    "DELETE", url, "Log off", {TOKEN_HEADER: self._token or ""}, min(self.timeout, LOG_OFF_TIMEOUT)
+                )
+                gone = reply.status < 300 or reply.status in (401, 404) or path != newest_first[0]
+                problem = "" if gone else f"answered with HTTP {reply.status}"
+            except EmError as exc:
+                problem = str(exc)
+            if problem:
+                self.warn(
+                    f"The log off from {self.base_url} failed ({problem}); the logon ends by itself when idle (15 minutes by default)."
+                )
+
+    # Reading
+
+    def get(self, path: str, tried: str) -> _xml.Document:
+        """Read one resource.
+
+        Repeated after a failure in transit or status 500, 502, 503, 504, and once after a new logon on 401.
+
+        :arg path: path and query below the configured URL; of a whole URL, such as a link from EM, only path and query
+            are used, so that the token never goes to another host.
+        :arg tried: what is being done, for the error's sentence ("Read cloud failover sessions").
+        :raises EmError: the one that fits.
+        """
+        url = self.on_base_url(path)
+        fresh_logon = False
+        attempt = 0
+        while True:
+            try:
+                reply = self._send("GET", url, tried, {TOKEN_HEADER: self._token or ""}, self.timeout)
+                if 200 <= reply.status < 300:
+                    return self._parsed(url, tried, reply)
+                error = self._read_refused(url, tried, reply)
+                again = reply.status in RETRY_STATUSES and not isinstance(error, EmNotFoundError)
+            except (EmConnectionError, EmTimeoutError) as exc:
+                reply, error, again = None, exc, True
+            if isinstance(error, EmAuthError) and not fresh_logon:
+                fresh_logon = True
+                self._log_on()
+                continue
+            if not again or attempt == self.retries:
+                raise error
+            self._wait(attempt, reply, tried, url)
+            attempt += 1
+
+    def on_base_url(self, link: str) -> str:
+        """Path and query of a link, on the configured URL: the host in EM's links is EM's own idea, and not trusted."""
+        parts = urlsplit(link)
+        return f"{self.base_url}/{parts.path.lstrip('/')}" + (f"?{parts.query}" if parts.query else "")
+
+    def _parsed(self, url: str, tried: str, reply: _Reply) -> _xml.Document:
+        try:
+            return _xml.parse(reply.body)
+        except _xml.XmlError as exc:
+            happened = f"but the reply cannot be used: {self._without_secrets(str(exc))}"
+            raise self._error(EmProtocolError, tried, url, reply, happened, _WRONG_SERVICE) from None
+
+    def _read_refused(self, url: str, tried: str, reply: _Reply) -> EmError:
+        status = reply.status
+        said = _xml.error_text(reply.body) or ""
+        if 300 <= status < 400:
+            target = urlsplit(reply.headers.get("Location", ""))
+            where = f"{target.scheme}://{target.hostname}{target.path}" if target.hostname else target.path or "nowhere"
+            happened = f"which points to {where}; redirects are not followed, so that the logon goes nowhere else"
+            return self._error(
+                EmProtocolError,
+                tried,
+                url,
+                reply,
+                happened,
+                "Give the address of Enterprise Manager itself as url.",
+                said=False,
+            )
+        if status == 401:
+            check = "EM dropped the logon, and the new one too. Check whether something else ends logons of this user."
+            return self._error(EmAuthError, tried, url, reply, "", check)
+        if status == 403:
+            check = f"Check the role of {self.username} in Enterprise Manager; a tenant of a service provider cannot read sessions."
+            return self._error(EmPermissionError, tried, url, reply, "", check)
+        if status == 404 or (status in (400, 500) and _ABSENT.search(said)):
+            check = "Check the id; EM forgets objects when its history retention ends."
+            return self._error(EmNotFoundError, tried, url, reply, "", check)
+        check = "Check that the services of Enterprise Manager are started and healthy, then try again."
+        return self._error(EmServerError, tried, url, reply, "", check)
+
+    def _wait(self, attempt: int, reply: _Reply | None, tried: str, url: str) -> None:
+        """Sleep before the next attempt: doubling from half a second, with jitter; not less than ``Retry-After`` asks."""
+        pause = min(0.5 * 2**attempt, LONGEST_WAIT) * random.uniform(0.5, 1.0)
+        asked = _retry_after(reply.headers.get("Retry-After")) if reply else None
+        if reply and asked is not None and asked > LONGEST_WAIT:
+            happened = f"and asks to come back in {asked:.0f} seconds"
+            raise self._error(
+                EmServerError,
+                tried,
+                url,
+                reply,
+                happened,
+                f"Try again then; the longest wait here is {LONGEST_WAIT:.0f} seconds.",
+            )
+        _sleep(max(pause, asked or 0.0))
+
+    # One request
+
+    def _send(self, method: str, url: str, tried: str, headers: dict[str, str], timeout: float) -> _Reply:
+        """Send one request and read its whole reply, within ``timeout`` seconds; any status is a reply."""
+        self.counters.requests += 1
+        deadline = time.monotonic() + timeout
+        try:
+            # auth: with None, requests would take an Authorization header for this host from ~/.netrc.
+            # verify: given on each request, since REQUESTS_CA_BUNDLE overrules the session's own.
+            with self._http.request(
+                method,
+                url,
+                headers=headers,
+                auth=_no_auth,
+                verify=self._verify,
+                timeout=timeout,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                body = self._read_body(response, deadline, tried, url)
+                return _Reply(response.status_code, response.headers, body)
+        except requests.exceptions.SSLError as exc:
+            raise self._tls_error(tried, url, exc) from exc
+        except (requests.exceptions.Timeout, _TooLate) as exc:
+            check = "Check that the server is up and not overloaded; give more time with timeout."
+            raise EmTimeoutError(tried, url, f"did not answer completely within {timeout:g} seconds", check) from exc
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
+            if isinstance(exc, requests.exceptions.ConnectionError) and "timed out" in _reason(exc):
+                check = "Check that the server is up and not overloaded; give more time with timeout."
+                raise EmTimeoutError(
+                    tried, url, f"did not answer completely within {timeout:g} seconds", check
+                ) from exc
+            check = (
+                "Check host and port of url, the server's services, firewalls and the proxy settings of this machine."
+            )
+            raise EmConnectionError(
+                tried, url, f"could not be reached or broke off ({self._without_secrets(_reason(exc))})", check
+            ) from exc
+
+    def _read_body(self, response: Any, deadline: float, tried: str, url: str) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        for chunk in response.iter_content(64 * 1024):
+            chunks.append(chunk)
+            size += len(chunk)
+            self.counters.bytes += len(chunk)
+            if time.monotonic() > deadline:
+                raise _TooLate
+            if size > MAX_BODY:
+                check = "Ask for less at once with a smaller page_size."
+                raise EmProtocolError(
+                    tried, url, f"sent more than {MAX_BODY // 2**20} MiB in one reply", check, response.status_code
+                )
+        expected = response.headers.get("Content-Length", "")
+        if expected.isdigit() and int(expected) > size and "Content-Encoding" not in response.headers:
+            # urllib3 2 finds this itself, urllib3 1 does not.
+            raise requests.exceptions.ConnectionError(f"{size} of {expected} bytes came")
+        return b"".join(chunks)
+
+    def _error(
+        self, kind: type[EmError], tried: str, url: str, reply: _Reply, happened: str, check: str, said: bool = True
+    ) -> EmError:
+        """The error for a reply: its status, the server's words (unless ``said`` is false), what happened, what to check."""
+        message = self._without_secrets(_xml.error_text(reply.body) or "") if reply.status >= 300 else ""
+        words = [f"was answered with HTTP {reply.status}"]
+        if said and message:
+            words.append(f"and the message '{message}'")
+        if happened:
+            words.append(happened)
+        return kind(tried, url, " ".join(words), check, reply.status, message or None)
+
+    def _tls_error(self, tried: str, url: str, exc: BaseException) -> EmTlsError:
+        reason = self._without_secrets(_reason(exc))
+        if "CERTIFICATE_VERIFY_FAILED" in reason or "doesn't match" in reason:
+            check = (
+                "Check that url names the host as its certificate does, and give the certificate of the CA that signed it "
+                "(for a self-signed one, the certificate itself) as ca_path."
+            )
+        else:
+            check = "Check that this port speaks HTTPS."
+        return EmTlsError(tried, url, f"has no trusted TLS connection ({reason})", check)
+
+    def _without_secrets(self, said: str) -> str:
+        """Take password, Basic value and token out of a text from outside, in case a server or proxy repeats them."""
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            said = said.replace(secret, "********")
+        return said
+
+
+class _TooLate(Exception):
+    """The reply was still coming when its time was over."""
+
+
+def _no_auth(request: Any) -> Any:
+    return request
+
+
+def _sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+class _Signals:
+    """Turns SIGINT, SIGTERM and SIGHUP into :class:`Interrupted` while a logon is open, so that it is ended.
+
+    Only signals that still have Python's default handling are taken, and only in the main thread: a program that
+    handles them itself keeps doing so.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[int, Any] = {}
+        self._hold = False
+        self._pending: int | None = None
+
+    def watch(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            before = signal.getsignal(number)
+            if before in (signal.SIG_DFL, signal.default_int_handler):
+                self._before[number] = before
+                signal.signal(number, self._arrived)
+
+    def restore(self) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+        self._before.clear()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep a signal back until the block is left; a second one is not kept."""
+        self._hold = True
+        try:
+            yield
+        finally:
+            self._hold = False
+            pending, self._pending = self._pending, None
+            if pending is not None:
+                raise Interrupted(_interrupted_by(pending))
+
+    def _arrived(self, number: int, frame: object) -> None:
+        if self._hold and self._pending is None:
+            self._pending = number
+            return
+        self._pending = None
+        raise Interrupted(_interrupted_by(number))
+
+
+def _interrupted_by(number: int) -> str:
+    return f"Interrupted by {signal.Signals(number).name}; the logon to Enterprise Manager was ended."
+
+
+def _base_url(url: str) -> str:
+    """Scheme, host and port of the ``url`` option, without a trailing ``/`` or ``/api``."""
+    accepted = "Give scheme, host and port of Enterprise Manager, such as https://em.example.com:9398."
+    try:
+        parts = urlsplit(url.strip())
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise OptionError("url", url, accepted) from None
+    if "@" in parts.netloc:
+        # Shown without the part before "@", which may be a password.
+        shown = f"{parts.scheme}://...@{parts.netloc.rpartition('@')[2]}"
+        raise OptionError("url", shown, "Give user name and password as username and password, not in url.")
+    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
+        raise OptionError("url", url, accepted)
+    if parts.path.rstrip("/") not in ("", "/api") or re.search(r"[\s\\]", parts.netloc):
+        raise OptionError("url", url, accepted)
+    name = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{name}" + (f":{port}" if port is not None else "")
+
+
+def _check_ca_path(ca_path: str | None) -> None:
+    accepted = "Give a readable file with the CA's certificate in PEM format, or a folder prepared with c_rehash."
+    if ca_path is None:
+        return
+    if os.path.isdir(ca_path):
+        return
+    if not os.path.isfile(ca_path):
+        raise OptionError("ca_path", ca_path, f"There is no such file. {accepted}")
+    try:
+        ssl.create_default_context(cafile=ca_path)
+    except (ssl.SSLError, OSError):
+        raise OptionError("ca_path", ca_path, accepted) from None
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds to wait by a ``Retry-After`` header (a number or an HTTP date), or None."""
+    if not value:
+        return None
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
+
+
+def _chain(exc: BaseException | None) -> Iterator[BaseException]:
+    """An exception and what lies behind it: requests and urllib3 hide the real cause in arguments and contexts."""
+    seen: set[int] = set()
+    while exc is not None and id(exc) not in seen:
+        seen.add(id(exc))
+        yield exc
+        inner = [getattr(exc, "reason", None), *exc.args, exc.__cause__, exc.__context__]
+        exc = next((item for item in inner if isinstance(item, BaseException) and id(item) not in seen), None)
+
+
+def _reason(exc: BaseException) -> str:
+    """The innermost cause in a few words, without the URL and object addresses that the outer ones carry."""
+    innermost = list(_chain(exc))[-1]
+    said = getattr(innermost, "strerror", None) or next(
+        (str(arg) for arg in innermost.args if isinstance(arg, str)), str(innermost)
+    )
+    return re.sub(r" \(_ssl\.c:\d+\)|<[^>]* at 0x[0-9a-f]+>:? ?", "", str(said)) or type(innermost).__name__
+
+
+def _never_sent(exc: BaseException | None) -> bool:
+    """Whether the connection was never made, so that the server cannot have acted."""
+    return any(
+        isinstance(item, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError))
+        for item in _chain(exc)
+    )
+
+
+def _cut(url: str) -> str:
+    return url if len(url) <= 300 else url[:297] + "..."

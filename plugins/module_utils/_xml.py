@@ -1,0 +1,290 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: it can change in any release.
+
+"""From the bytes of an Enterprise Manager (EM) reply to plain entity dicts, and from an error body to one line of text.
+
+This is the only user of xmltodict and the only place that knows namespaces and the one-child-or-many quirk.
+An *entity* here is a dict in which XML attributes and child elements are plain keys with EM's own names
+(``Name``, ``UID``, ``State``), as in EM's JSON. Read it with :func:`text`, :func:`children` and :func:`links`.
+
+Source: docs/evidence.md, "Representations" and "Errors".
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from typing import Any, NamedTuple, NoReturn
+from xml.parsers import expat
+
+try:
+    import xmltodict
+
+    XMLTODICT_IMPORT_ERROR = None
+except ImportError as exc:  # reported by the caller: the import itself must work where only documentation is wanted
+    xmltodict = None  # type: ignore[assignment, unused-ignore]
+    XMLTODICT_IMPORT_ERROR = exc
+
+Entity = dict[str, Any]
+
+MAX_ERROR_TEXT = 300
+"""So many characters of a server's own words are shown in an error; the rest is cut."""
+
+# A tag name with a prefix, such as "<v:State". "<" never stands for itself inside a well-formed document, save in a
+# comment or a CDATA section, where a false hit only costs the slower reading.
+_PREFIXED_TAG = re.compile(rb"<[^\s<>/!?:]+:")
+
+# The five shapes (docs/evidence.md, "Five shapes").
+REFERENCES = "references"
+REFERENCE = "reference"
+ENTITY = "entity"
+ENTITIES = "entities"
+QUERY = "query"
+
+
+class XmlError(ValueError):
+    """The reply is not an XML document that EM could have sent; the text says why."""
+
+
+class Paging(NamedTuple):
+    """EM's ``PagingInfo``: its ``PagesCount`` (0 where EM gives none), and whether there is a link ``Next``."""
+
+    pages: int
+    has_next: bool
+
+
+class Document(NamedTuple):
+    """One reply: its ``root`` element's local name, its ``shape``, its ``items`` (one for a single object) and paging."""
+
+    root: str
+    shape: str
+    items: list[Entity]
+    paging: Paging | None
+
+
+class _AnyNamespace(dict):  # type: ignore[type-arg]
+    """Maps each namespace to nothing, so that xmltodict leaves only local names."""
+
+    def __missing__(self, key: str) -> None:
+        return None
+
+
+class _StrictExpat:
+    """The ``expat`` that xmltodict is given: its parsers refuse a document type declaration.
+
+    EM sends none. Without one there are no entity declarations, so no entity bombs and no external entities.
+    """
+
+    @staticmethod
+    def ParserCreate(encoding: str | None = None, namespace_separator: str | None = None) -> Any:
+        parser = expat.ParserCreate(encoding, namespace_separator)
+        parser.StartDoctypeDeclHandler = _refuse_doctype
+        return parser
+
+
+def _refuse_doctype(*dummy: object) -> NoReturn:
+    raise XmlError("it has a document type declaration (DTD), which EM never sends")
+
+
+def parse(body: bytes) -> Document:
+    """Read one reply of EM in any of the five shapes.
+
+    Element and attribute order, prefixes, a byte order mark, comments and indentation have no meaning.
+
+    :arg body: the reply's bytes; encoding by byte order mark or XML declaration, else UTF-8.
+    :raises XmlError: not well-formed, has a DTD, or is of a shape that EM does not send.
+    """
+    if not body.strip():
+        raise XmlError("it is empty")
+    options: dict[str, Any] = {"attr_prefix": "", "expat": _StrictExpat}
+    if b"\0" in body[:4] or _PREFIXED_TAG.search(body):
+        # Taking names apart costs a third more time, so it is done only where a prefix (or UTF-16) is in use.
+        options.update(process_namespaces=True, namespaces=_AnyNamespace())
+    try:
+        tree = xmltodict.parse(body, **options)
+    except XmlError as exc:
+        raise XmlError(_what_else(body) or str(exc)) from None
+    except (expat.ExpatError, ValueError, LookupError) as exc:  # LookupError: an encoding that Python does not know
+        raise XmlError(_what_else(body) or f"it is not well-formed XML ({exc})") from exc
+    root, content = next(iter(tree.items()))
+    if not isinstance(content, dict):
+        content = {}
+    return _document(root, content)
+
+
+def _what_else(body: bytes) -> str | None:
+    """What a body is that is not XML, where that is easy to tell."""
+    start = body[:4096].decode("utf-8-sig", errors="replace").lstrip()
+    if start.startswith(("{", "[")):
+        return "it is JSON, though XML was asked for"
+    if re.match(r"(<!--.*?-->\s*)*<(!doctype )?html", start, re.IGNORECASE | re.DOTALL):
+        return f"it is {error_text(body)}"
+    return None
+
+
+def _document(root: str, content: Entity) -> Document:
+    if root == "QueryResult":
+        containers = [content[key] for key in ("Entities", "Refs", "Resources") if key in content]
+        if not containers and "PagingInfo" not in content:
+            raise XmlError("it is a QueryResult without a result")
+        items: list[Entity] = []
+        for container in containers:
+            for found in _elements(container):
+                # Entities hold one list for each type; Refs hold the references themselves.
+                items.extend([found] if _is_object(found) else _elements(found))
+        return Document(root, QUERY, items, _paging(content))
+    if root == "EntityReferences":
+        return Document(root, REFERENCES, _elements(content), _paging(content))
+    if root == "EntityRef":
+        return Document(root, REFERENCE, [content], None)
+    if root == "Error":
+        raise XmlError(f"it is an Error: {_shorten(_error_in_xml(root, content) or 'without a message')}")
+    if root.lower() == "html":
+        raise XmlError("it is a web page")
+    if _is_object(content) or not root.endswith("s"):
+        return Document(root, ENTITY, [content], None)
+    return Document(root, ENTITIES, _elements(content), _paging(content))
+
+
+def _is_object(value: Entity) -> bool:
+    """Tell an entity or reference (each has a ``Type``, an ``Href`` or a ``UID``) from a list of them."""
+    return "Type" in value or "UID" in value or "Href" in value
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _elements(container: Any) -> list[Entity]:
+    """All child objects of a list container, whatever their element is called.
+
+    Child names are no guide: a list of CloudVmReplicaPoints has children called CloudReplica (docs/evidence.md).
+    """
+    return [
+        item
+        for holder in _as_list(container)
+        if isinstance(holder, dict)
+        for key, value in holder.items()
+        if key not in ("PagingInfo", "Links")
+        for item in _as_list(value)
+        if isinstance(item, dict)
+    ]
+
+
+def _paging(content: Entity) -> Paging | None:
+    info = next((item for item in _as_list(content.get("PagingInfo")) if isinstance(item, dict)), None)
+    if info is None:
+        return None
+    return Paging(whole_number(text(info, "PagesCount")) or 0, any(link.get("Rel") == "Next" for link in links(info)))
+
+
+def text(entity: Entity, key: str) -> str | None:
+    """The text of an attribute or element; None where it is missing, empty or white space, which EM uses alike."""
+    value = entity.get(key)
+    if type(value) is not str:
+        # A list: the same name as attribute and as element, or twice. A dict: an element that carries attributes.
+        for item in _as_list(value):
+            value = item.get("#text") if isinstance(item, dict) else item
+            if value:
+                break
+        else:
+            return None
+    return value if value and not value.isspace() else None
+
+
+def whole_number(value: str | None) -> int | None:
+    """A decimal integer such as ``Progress``, or None where the text is missing or is no number."""
+    try:
+        return int(value) if value is not None else None
+    except ValueError:
+        return None
+
+
+def children(entity: Entity, container: str) -> list[Entity]:
+    """The child objects in a list container of an entity, such as the tasks in ``CloudFailoverTasks``.
+
+    Container and child may have the same name; only direct children of the container count.
+    """
+    return _elements(entity.get(container))
+
+
+def links(entity: Entity) -> list[Entity]:
+    """The links of an entity: dicts with ``Rel`` and ``Href``, mostly ``Type``, sometimes ``Name``."""
+    return _elements(entity.get("Links"))
+
+
+def objects(entity: Entity, key: str) -> list[Entity]:
+    """Child elements of an entity that stand in no container, such as ``VmReplicaPointLink``."""
+    return [item for item in _as_list(entity.get(key)) if isinstance(item, dict)]
+
+
+# Errors
+
+
+def error_text(body: bytes) -> str | None:
+    """What the server said in the body of an error reply, as one short line, or None where it said nothing.
+
+    The format is found by looking, since it may differ from what was asked for (docs/evidence.md, "Errors"):
+    EM's Error as XML or JSON, an HTML page (its title or first words), plain text. Control characters are taken out,
+    so that the line can be printed on any terminal.
+    """
+    plain = body.decode("utf-8-sig", errors="replace").strip()
+    if not plain:
+        return None
+    said: str | None = None
+    if plain.startswith(("{", "[")):
+        said = _error_in_json(plain)
+    elif plain.startswith("<"):
+        said = _error_in_markup(body, plain)
+    return _shorten(said or plain) or None
+
+
+def _error_in_json(plain: str) -> str | None:
+    try:
+        content = json.loads(plain)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(content, dict):
+        return None
+    folded = {key.lower(): value for key, value in content.items()}  # EM 13 writes "message", EM 12 "Message"
+    return _join(folded.get("message"), folded.get("firstchanceexceptionmessage"))
+
+
+def _error_in_markup(body: bytes, plain: str) -> str | None:
+    try:
+        tree = xmltodict.parse(
+            body, attr_prefix="", expat=_StrictExpat, process_namespaces=True, namespaces=_AnyNamespace()
+        )
+        root, content = next(iter(tree.items()))
+        said = _error_in_xml(root, content if isinstance(content, dict) else {})
+        if said:
+            return said
+    except (XmlError, expat.ExpatError, ValueError, LookupError):
+        pass
+    title = re.search(r"<title[^>]*>(.*?)</title", plain, re.IGNORECASE | re.DOTALL)
+    words = re.sub(r"<(script|style).*?</\1\s*>|<[^>]*>", " ", plain, flags=re.IGNORECASE | re.DOTALL)
+    said = html.unescape(title.group(1) if title and title.group(1).strip() else words)
+    return f'a web page: "{_shorten(said)}"'
+
+
+def _error_in_xml(root: str, content: Entity) -> str | None:
+    if root != "Error":
+        return None
+    return _join(text(content, "Message"), text(content, "FirstChanceExceptionMessage"))
+
+
+def _join(message: object, inner: object) -> str | None:
+    """Message first, then the inner one if it says something else."""
+    said = [item.strip() for item in (message, inner) if isinstance(item, str) and item.strip()]
+    return " / ".join(dict.fromkeys(said)) or None
+
+
+def _shorten(said: str) -> str:
+    line = " ".join("".join(char if char.isprintable() else " " for char in said[: 8 * MAX_ERROR_TEXT]).split())
+    return line if len(line) <= MAX_ERROR_TEXT else line[: MAX_ERROR_TEXT - 3] + "..."
