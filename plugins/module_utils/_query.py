@@ -1,0 +1,229 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: it can change in any release.
+
+"""EM's query service: filter expressions, paging, and the way round it where EM refuses it.
+
+Source: docs/evidence.md, "Query service". What is only assumed there is not relied on: enum words and quoted values
+are sent as documented, every criterion is checked again by the caller, and a refused filter or type is done without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from urllib.parse import quote
+
+from . import _xml
+from ._client import EmError, EmProtocolError, EnterpriseManager
+
+MAX_URL = 8000
+"""Characters. HTTP servers and proxies commonly refuse a request line beyond 8 KiB."""
+MAX_STALE_PAGES = 2
+"""So many pages in a row may bring nothing new (sessions that shift by a page); then the paging is called endless."""
+MAX_PASSES = 3
+"""So often everything is read from the start when items were seen to move between pages."""
+
+# With these EM may refuse a filter or a type (docs/evidence.md, "Errors": assumed). 502 to 504 say nothing of the query.
+_REFUSALS = frozenset({400, 404, 405, 500, 501})
+
+
+# Filter expressions
+
+
+def comparison(field: str, operator: str, word: str) -> str:
+    """A comparison with an enum word or a number, such as ``State==Working``."""
+    return f"{field}{operator}{word}"
+
+
+def quoted(field: str, operator: str, value: str) -> str:
+    """A comparison with a text, such as ``Name=="Acme DR plan"``. Unquoted, EM would silently drop the spaces.
+
+    :arg value: any text for which :func:`can_be_quoted` holds.
+    """
+    return f'{field}{operator}"{value}"'
+
+
+def can_be_quoted(value: str) -> bool:
+    """Whether a text can be sent in quotes. How EM reads a quote inside is documented by a doubtful example only."""
+    return '"' not in value and value.isprintable()
+
+
+def any_of(terms: Sequence[str]) -> str:
+    """At least one must hold (``,``), in brackets where there are several: EM's precedence is not documented."""
+    return terms[0] if len(terms) == 1 else f"({','.join(terms)})"
+
+
+def all_of(terms: Sequence[str]) -> str:
+    """All must hold (``;``), in brackets where there are several."""
+    return terms[0] if len(terms) == 1 else f"({';'.join(terms)})"
+
+
+# Reading
+
+
+class Reading:
+    """All entities of one type for which a filter holds, page by page, each entity once.
+
+    Iterate over it for pages: lists of entities (or of references, where EM gives only those) not yielded before, in
+    the server's order. What it learned stands in its attributes when the iteration is over.
+
+    :arg entity_type: the type's name, such as ``CloudFailoverSession``.
+    :arg collection: path of the type's collection, for an EM whose query service refuses the type.
+    :arg expression: filter expression or None for all.
+    :arg sort: the field to sort by. Ascending keeps pages still while new objects appear at the end.
+    :ivar expression: the filter that EM accepted; None after a refusal, and then nothing is filtered.
+    :ivar sorted: whether EM was asked to sort, and did not refuse.
+    :raises EmError: as :meth:`EnterpriseManager.get`; a partial answer is never passed off as whole.
+    """
+
+    def __init__(
+        self,
+        client: EnterpriseManager,
+        entity_type: str,
+        collection: str,
+        tried: str,
+        expression: str | None,
+        sort: str,
+        descending: bool = False,
+        page_size: int = 100,
+    ) -> None:
+        self._client = client
+        self._type = entity_type
+        self._collection = collection
+        self._tried = tried
+        self._sort = f"{'sortDesc' if descending else 'sortAsc'}={sort}"
+        self._page_size = page_size
+        self._seen: set[str] = set()
+        self.expression = expression
+        self.sorted = True
+
+    def __iter__(self) -> Iterator[list[_xml.Entity]]:
+        first = self._first_page()
+        if first is None:
+            self.sorted = False
+            yield self._unseen(self._whole_collection())
+            return
+        for _attempt in range(MAX_PASSES):
+            moved = yield from self._pass(first)
+            if not moved:
+                return
+            # An item came twice, so something was inserted before it, perhaps on a page that had been read already.
+            first = self._page(1)
+
+    def _first_page(self) -> _xml.Document | None:
+        """Page 1, without the filter if EM refuses the filter, or None if EM refuses to query this type at all."""
+        page, refusal = self._page_or_refusal()
+        if page is None and self.expression is not None:
+            self._client.warn(
+                f"EM refused the filter {self.expression} ({refusal}), so everything is read and filtered here."
+            )
+            self.expression = None
+            page, refusal = self._page_or_refusal()
+        if page is None:
+            self._client.warn(
+                f"EM refused to query {self._type} ({refusal}), so its collection {self._collection} is read instead, "
+                "which Veeam documents to cover the last 30 days only."
+            )
+        return page
+
+    def _page_or_refusal(self) -> tuple[_xml.Document | None, str]:
+        try:
+            return self._page(1), ""
+        except EmError as exc:
+            if exc.status not in _REFUSALS:
+                raise
+            return None, f"HTTP {exc.status}" + (f": {exc.server_message}" if exc.server_message else "")
+
+    def _pass(self, document: _xml.Document) -> Generator[list[_xml.Entity], None, bool]:
+        """One reading from page 1 to the last. Returns whether an item was met twice."""
+        met: set[str] = set()
+        moved = False
+        stale = 0
+        number = 1
+        while True:
+            keys = {identity(item) for item in document.items}
+            moved = moved or not met.isdisjoint(keys)
+            stale = 0 if keys - met else stale + 1
+            met |= keys
+            yield self._unseen(document.items)
+            if not self._more(document, number):
+                return moved
+            if stale > MAX_STALE_PAGES:
+                happened = f"was answered with {stale} pages in a row, up to page {number}, that bring nothing new, though more are announced"
+                check = "No part of it is returned, since it may not be whole. Try again, or with another page_size."
+                raise EmProtocolError(self._tried, self._client.on_base_url(self._path(number)), happened, check, 200)
+            number += 1
+            document = self._page(number)
+
+    def _more(self, document: _xml.Document, number: int) -> bool:
+        paging = document.paging
+        if paging is None or not (paging.pages or paging.has_next):
+            # Without any word on paging a full page may have a successor.
+            return len(document.items) >= self._page_size
+        return number < paging.pages or paging.has_next
+
+    def _page(self, number: int) -> _xml.Document:
+        document = self._client.get(self._path(number), self._tried)
+        self._client.counters.pages += 1
+        return self._expect(document, _xml.QUERY, self._path(number))
+
+    def _path(self, number: int) -> str:
+        return query_path(self._type, self.expression, self._sort, self._page_size, number)
+
+    def _whole_collection(self) -> list[_xml.Entity]:
+        path = f"{self._collection}?format=Entity"
+        document = self._client.get(path, self._tried)
+        self._client.counters.pages += 1
+        if document.shape != _xml.REFERENCES:
+            self._expect(document, _xml.ENTITIES, path)
+        return document.items
+
+    def _expect(self, document: _xml.Document, shape: str, path: str) -> _xml.Document:
+        if document.shape != shape:
+            happened = f"was answered with a document {document.root}, which is no list of {self._type}"
+            check = "Check that url is Enterprise Manager itself and that its version is supported (10 to 13)."
+            raise EmProtocolError(self._tried, self._client.on_base_url(path), happened, check, 200)
+        return document
+
+    def _unseen(self, items: list[_xml.Entity]) -> list[_xml.Entity]:
+        fresh = []
+        for item in items:
+            key = identity(item)
+            if key not in self._seen:
+                self._seen.add(key)
+                fresh.append(item)
+        return fresh
+
+
+def identity(item: _xml.Entity) -> str:
+    """What tells an entity from all others: the last part of its UID (the GUID), else its Href."""
+    uid = _xml.text(item, "UID")
+    if uid:
+        return uid.rpartition(":")[2].lower()
+    return (_xml.text(item, "Href") or "").partition("?")[0].rpartition("/")[2].lower()
+
+
+def query_path(entity_type: str, expression: str | None, sort: str, page_size: int, page: int) -> str:
+    """Path and query of one page. The whole filter is percent-encoded as UTF-8, so that ``&`` or ``+`` cannot end it."""
+    path = f"/api/query?type={entity_type}&format=Entities&{sort}&pageSize={page_size}&page={page}"
+    return path + (f"&filter={quote(expression, safe='')}" if expression else "")
+
+
+def fits(client: EnterpriseManager, expression: str | None) -> bool:
+    """Whether a request with this filter stays within :data:`MAX_URL`, whatever its other parameters are."""
+    longest = query_path("CloudFailoverSession", expression, "sortDesc=CreationTime", 1000, 10**6)
+    return len(client.on_base_url(longest)) <= MAX_URL
+
+
+def pieces(client: EnterpriseManager, terms: Sequence[str]) -> Iterator[list[str]]:
+    """Cut a long list of alternatives into lists whose :func:`any_of` fits into one URL each, with their order kept."""
+    piece: list[str] = []
+    for term in terms:
+        if piece and not fits(client, any_of([*piece, term])):
+            yield piece
+            piece = []
+        piece.append(term)
+    if piece:
+        yield piece
