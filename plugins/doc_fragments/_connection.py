@@ -1,0 +1,75 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: it can change in any release.
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """The connection options, which every module and plugin has with the same names."""
+
+    DOCUMENTATION = r"""
+options:
+  url:
+    description:
+      - Scheme, host and port of Veeam Backup Enterprise Manager, such as V(https://em.example.com:9398).
+      - A trailing V(/) or V(/api) is accepted. User name and password do not belong here.
+      - With V(http://) the password goes over the wire in clear text, and a warning says so.
+      - If not set, the value of the environment variable E(VEEAM_EM_URL) is used.
+    type: str
+    required: true
+  username:
+    description:
+      - User with a role in Enterprise Manager, as V(DOMAIN\\user), V(user@domain) or a local user of the EM server. It must not contain a colon.
+      - Which role is the least that may read sessions is not documented. A user without the right gets RV(ignore:error.kind=permission).
+      - If not set, the value of the environment variable E(VEEAM_EM_USERNAME) is used.
+    type: str
+    required: true
+  password:
+    description:
+      - Password of the user. It is sent with the log on only, as HTTP Basic in UTF-8.
+      - If not set, the value of the environment variable E(VEEAM_EM_PASSWORD) is used.
+    type: str
+    required: true
+  validate_certs:
+    description:
+      - Whether the server's TLS certificate must be valid. Prefer O(ca_path) to switching this off.
+      - V(false) is in force even if E(REQUESTS_CA_BUNDLE) is set.
+      - If not set, the value of the environment variable E(VEEAM_EM_VALIDATE_CERTS) is used.
+    type: bool
+    default: true
+  ca_path:
+    description:
+      - PEM file (or folder prepared with C(c_rehash)) with the certificate of the CA that signed the server's certificate. For a self-signed
+        certificate, as Enterprise Manager's installation makes it, that certificate itself.
+      - If neither this nor the environment variable E(VEEAM_EM_CA_PATH) is set, E(REQUESTS_CA_BUNDLE) and then the CAs of Python's C(certifi)
+        are used.
+    type: path
+  timeout:
+    description:
+      - Seconds that one request may take, from sending it to the last byte of the answer.
+      - If not set, the value of the environment variable E(VEEAM_EM_TIMEOUT) is used.
+    type: int
+    default: 30
+  retries:
+    description:
+      - How often a read is repeated that failed in transit or with HTTP status 500, 502, 503 or 504. The pause doubles from half a second,
+        and is never shorter than the server asks for with C(Retry-After).
+      - A log on is repeated only where the server surely made none, which is if it was not reached or answered 503.
+      - If not set, the value of the environment variable E(VEEAM_EM_RETRIES) is used.
+    type: int
+    default: 3
+  api_version:
+    description:
+      - Version of the REST API to ask for at log on, V(latest) or such as V(v1_7).
+      - If not set, the value of the environment variable E(VEEAM_EM_API_VERSION) is used.
+    type: str
+    default: latest
+requirements:
+  - requests
+  - xmltodict
+notes:
+  - A proxy is taken from the environment (E(HTTPS_PROXY), E(HTTP_PROXY), E(NO_PROXY)). Redirects are not followed.
+"""

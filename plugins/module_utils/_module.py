@@ -1,0 +1,79 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: it can change in any release.
+
+"""What all modules share: argument specs, the module, the client from its options, errors as ``fail_json``."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _failover_session, _xml
+
+CONNECTION_SPEC: dict[str, Any] = {
+    "url": {"type": "str", "required": True, "fallback": (env_fallback, ["VEEAM_EM_URL"])},
+    "username": {"type": "str", "required": True, "fallback": (env_fallback, ["VEEAM_EM_USERNAME"])},
+    "password": {"type": "str", "required": True, "no_log": True, "fallback": (env_fallback, ["VEEAM_EM_PASSWORD"])},
+    "validate_certs": {"type": "bool", "default": True, "fallback": (env_fallback, ["VEEAM_EM_VALIDATE_CERTS"])},
+    "ca_path": {"type": "path", "fallback": (env_fallback, ["VEEAM_EM_CA_PATH"])},
+    "timeout": {"type": "int", "default": 30, "fallback": (env_fallback, ["VEEAM_EM_TIMEOUT"])},
+    "retries": {"type": "int", "default": 3, "fallback": (env_fallback, ["VEEAM_EM_RETRIES"])},
+    "api_version": {"type": "str", "default": "latest", "fallback": (env_fallback, ["VEEAM_EM_API_VERSION"])},
+}
+"""Fragment ``_connection`` as an argument spec."""
+
+SESSION_CRITERIA_SPEC: dict[str, Any] = {
+    "id": {"type": "list", "elements": "str"},
+    "name": {"type": "list", "elements": "str"},
+    "state": {"type": "list", "elements": "str", "choices": list(_failover_session.STATES)},
+    "result": {"type": "list", "elements": "str", "choices": list(_failover_session.RESULTS)},
+    "backup_server": {"type": "list", "elements": "str"},
+    "created_after": {"type": "str"},
+    "created_before": {"type": "str"},
+    "ended_after": {"type": "str"},
+    "ended_before": {"type": "str"},
+    "latest_per_plan": {"type": "bool", "default": False},
+    "sort_order": {"type": "str", "choices": list(_failover_session.SORT_ORDERS), "default": "descending"},
+    "limit": {"type": "int"},
+    "page_size": {"type": "int", "default": 100},
+}
+"""Fragment ``_session_criteria`` as an argument spec."""
+
+
+def create_module(argument_spec: dict[str, Any], **options: Any) -> AnsibleModule:
+    """The module with the connection options added; it fails with a sentence where a Python library is missing."""
+    module = AnsibleModule(argument_spec={**CONNECTION_SPEC, **argument_spec}, **options)
+    for library, problem in (("requests", _client.REQUESTS_IMPORT_ERROR), ("xmltodict", _xml.XMLTODICT_IMPORT_ERROR)):
+        if problem:
+            module.fail_json(
+                msg=missing_required_lib(library),
+                exception="".join(traceback.format_exception(type(problem), problem, problem.__traceback__)),
+            )
+    return module
+
+
+def client_from(module: AnsibleModule) -> _client.EnterpriseManager:
+    """The client for the module's connection options, not yet logged on.
+
+    :raises OptionError: one of them cannot be used.
+    """
+    return _client.EnterpriseManager(**{name: module.params[name] for name in CONNECTION_SPEC}, warn=module.warn)
+
+
+@contextmanager
+def failing_clearly(module: AnsibleModule) -> Iterator[None]:
+    """Ends the module with ``fail_json`` on every error that the client and the facts raise; nothing is swallowed."""
+    try:
+        yield
+    except _client.OptionError as exc:
+        module.fail_json(msg=str(exc))
+    except _client.EmError as exc:
+        module.fail_json(msg=str(exc), error={"kind": exc.kind, "status": exc.status, "message": exc.server_message})
+    except KeyboardInterrupt as exc:
+        module.fail_json(msg=str(exc) or "Interrupted.")
