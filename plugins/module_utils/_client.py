@@ -49,6 +49,7 @@ LONGEST_WAIT = 60.0
 """Seconds. Where ``Retry-After`` asks for more, the read fails and says so; a runbook should not stand still unseen."""
 LOG_OFF_TIMEOUT = 10.0
 """Seconds for the log off, however long ``timeout`` is: an interrupted run must end soon."""
+CHUNK = 64 * 1024
 MAX_BODY = 256 * 1024 * 1024
 """Bytes, unpacked. A larger reply is refused; 1,000 sessions of 10 VMs (the largest page) take about 10 MB."""
 
@@ -169,6 +170,10 @@ class Counters:
 
 @dataclass
 class _Reply:
+    """What came back, and for an error's sentence what it was that was tried, on which URL."""
+
+    tried: str
+    url: str
     status: int
     headers: Any
     body: bytes
@@ -266,23 +271,21 @@ class EnterpriseManager:
                         "POST", url, tried, {"Authorization": self._basic, "Content-Length": "0"}, self.timeout
                     )
                     if 200 <= reply.status < 300:
-                        self._keep_token(url, tried, reply)
+                        self._keep_token(reply)
                         return
             except EmConnectionError as exc:
                 if attempt == self.retries or not _never_sent(exc.__cause__):
                     raise
-                self._wait(attempt, None, tried, url)
+                self._wait(attempt, None)
                 continue
             if reply.status != 503 or attempt == self.retries:
-                raise self._logon_refused(url, tried, reply)
-            self._wait(attempt, reply, tried, url)
+                raise self._logon_refused(reply)
+            self._wait(attempt, reply)
 
-    def _keep_token(self, url: str, tried: str, reply: _Reply) -> None:
+    def _keep_token(self, reply: _Reply) -> None:
         token = reply.headers.get(TOKEN_HEADER)
         if not token:
-            raise self._error(
-                EmProtocolError, tried, url, reply, f"but without the header {TOKEN_HEADER}", _WRONG_SERVICE
-            )
+            raise self._error(EmProtocolError, reply, _WRONG_SERVICE, f"but without the header {TOKEN_HEADER}")
         self._token = token
         self._secrets.add(token)
         try:
@@ -300,17 +303,19 @@ class EnterpriseManager:
                 f"{self.base_url} did not say how to log off; this logon ends by itself when idle (15 minutes by default)."
             )
 
-    def _logon_refused(self, url: str, tried: str, reply: _Reply) -> EmError:
+    def _logon_refused(self, reply: _Reply) -> EmError:
+        if 300 <= reply.status < 400:
+            return self._redirected(reply)
         if reply.status == 401:
             check = "Check username (DOMAIN\\user, user@domain or a local user of the EM server) and password."
-            return self._error(EmAuthError, tried, url, reply, "", check)
+            return self._error(EmAuthError, reply, check)
         if reply.status == 403:
             check = "Check that this user has a role in Enterprise Manager (Configuration, Roles)."
-            return self._error(EmPermissionError, tried, url, reply, "", check)
+            return self._error(EmPermissionError, reply, check)
         if reply.status in (404, 405):
-            return self._error(EmProtocolError, tried, url, reply, "", _WRONG_SERVICE)
+            return self._error(EmProtocolError, reply, _WRONG_SERVICE)
         check = "Check that the services of Enterprise Manager are started and that it offers this api_version."
-        return self._error(EmServerError, tried, url, reply, "", check)
+        return self._error(EmServerError, reply, check)
 
     def _close(self) -> None:
         """Log off and give back what was taken. A failing log off is a warning: the work is done, or its error on its way."""
@@ -360,8 +365,8 @@ class EnterpriseManager:
             try:
                 reply = self._send("GET", url, tried, {TOKEN_HEADER: self._token or ""}, self.timeout)
                 if 200 <= reply.status < 300:
-                    return self._parsed(url, tried, reply)
-                error = self._read_refused(url, tried, reply)
+                    return self._parsed(reply)
+                error = self._read_refused(reply)
                 again = reply.status in RETRY_STATUSES and not isinstance(error, EmNotFoundError)
             except (EmConnectionError, EmTimeoutError) as exc:
                 reply, error, again = None, exc, True
@@ -371,7 +376,7 @@ class EnterpriseManager:
                 continue
             if not again or attempt == self.retries:
                 raise error
-            self._wait(attempt, reply, tried, url)
+            self._wait(attempt, reply)
             attempt += 1
 
     def on_base_url(self, link: str) -> str:
@@ -379,55 +384,45 @@ class EnterpriseManager:
         parts = urlsplit(link)
         return f"{self.base_url}/{parts.path.lstrip('/')}" + (f"?{parts.query}" if parts.query else "")
 
-    def _parsed(self, url: str, tried: str, reply: _Reply) -> _xml.Document:
+    def _parsed(self, reply: _Reply) -> _xml.Document:
         try:
             return _xml.parse(reply.body)
         except _xml.XmlError as exc:
             happened = f"but the reply cannot be used: {self._without_secrets(str(exc))}"
-            raise self._error(EmProtocolError, tried, url, reply, happened, _WRONG_SERVICE) from None
+            raise self._error(EmProtocolError, reply, _WRONG_SERVICE, happened) from None
 
-    def _read_refused(self, url: str, tried: str, reply: _Reply) -> EmError:
+    def _read_refused(self, reply: _Reply) -> EmError:
         status = reply.status
-        said = _xml.error_text(reply.body) or ""
         if 300 <= status < 400:
-            target = urlsplit(reply.headers.get("Location", ""))
-            where = f"{target.scheme}://{target.hostname}{target.path}" if target.hostname else target.path or "nowhere"
-            happened = f"which points to {where}; redirects are not followed, so that the logon goes nowhere else"
-            return self._error(
-                EmProtocolError,
-                tried,
-                url,
-                reply,
-                happened,
-                "Give the address of Enterprise Manager itself as url.",
-                said=False,
-            )
+            return self._redirected(reply)
         if status == 401:
             check = "EM dropped the logon, and the new one too. Check whether something else ends logons of this user."
-            return self._error(EmAuthError, tried, url, reply, "", check)
+            return self._error(EmAuthError, reply, check)
         if status == 403:
-            check = f"Check the role of {self.username} in Enterprise Manager; a tenant of a service provider cannot read sessions."
-            return self._error(EmPermissionError, tried, url, reply, "", check)
-        if status == 404 or (status in (400, 500) and _ABSENT.search(said)):
+            check = f"Check the role of {self.username} in Enterprise Manager; tenants of a service provider have no sessions."
+            return self._error(EmPermissionError, reply, check)
+        if status == 404 or (status in (400, 500) and _ABSENT.search(_xml.error_text(reply.body) or "")):
             check = "Check the id; EM forgets objects when its history retention ends."
-            return self._error(EmNotFoundError, tried, url, reply, "", check)
+            return self._error(EmNotFoundError, reply, check)
         check = "Check that the services of Enterprise Manager are started and healthy, then try again."
-        return self._error(EmServerError, tried, url, reply, "", check)
+        return self._error(EmServerError, reply, check)
 
-    def _wait(self, attempt: int, reply: _Reply | None, tried: str, url: str) -> None:
-        """Sleep before the next attempt: doubling from half a second, with jitter; not less than ``Retry-After`` asks."""
+    def _redirected(self, reply: _Reply) -> EmError:
+        target = urlsplit(reply.headers.get("Location", ""))
+        where = f"{target.scheme}://{target.hostname}{target.path}" if target.hostname else target.path or "nowhere"
+        happened = f"which points to {where}; redirects are not followed, so that the logon goes nowhere else"
+        return self._error(
+            EmProtocolError, reply, "Give the address of Enterprise Manager itself as url.", happened, said=False
+        )
+
+    def _wait(self, attempt: int, reply: _Reply | None) -> None:
+        """Sleep before the next attempt: from half a second, doubling, with jitter, and as ``Retry-After`` asks."""
         pause = min(0.5 * 2**attempt, LONGEST_WAIT) * random.uniform(0.5, 1.0)
         asked = _retry_after(reply.headers.get("Retry-After")) if reply else None
         if reply and asked is not None and asked > LONGEST_WAIT:
             happened = f"and asks to come back in {asked:.0f} seconds"
-            raise self._error(
-                EmServerError,
-                tried,
-                url,
-                reply,
-                happened,
-                f"Try again then; the longest wait here is {LONGEST_WAIT:.0f} seconds.",
-            )
+            check = f"Try again then; the longest wait here is {LONGEST_WAIT:.0f} seconds."
+            raise self._error(EmServerError, reply, check, happened)
         _sleep(max(pause, asked or 0.0))
 
     # One request
@@ -450,29 +445,20 @@ class EnterpriseManager:
                 stream=True,
             ) as response:
                 body = self._read_body(response, deadline, tried, url)
-                return _Reply(response.status_code, response.headers, body)
-        except requests.exceptions.SSLError as exc:
-            raise self._tls_error(tried, url, exc) from exc
-        except (requests.exceptions.Timeout, _TooLate) as exc:
-            check = "Check that the server is up and not overloaded; give more time with timeout."
-            raise EmTimeoutError(tried, url, f"did not answer completely within {timeout:g} seconds", check) from exc
-        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
-            if isinstance(exc, requests.exceptions.ConnectionError) and "timed out" in _reason(exc):
-                check = "Check that the server is up and not overloaded; give more time with timeout."
-                raise EmTimeoutError(
-                    tried, url, f"did not answer completely within {timeout:g} seconds", check
-                ) from exc
-            check = (
-                "Check host and port of url, the server's services, firewalls and the proxy settings of this machine."
-            )
-            raise EmConnectionError(
-                tried, url, f"could not be reached or broke off ({self._without_secrets(_reason(exc))})", check
-            ) from exc
+                return _Reply(tried, url, response.status_code, response.headers, body)
+        except (urllib3.exceptions.HTTPError, OSError, _TooLate) as exc:  # requests' own errors are OSErrors
+            raise self._transport_error(tried, url, exc, timeout) from exc
 
     def _read_body(self, response: Any, deadline: float, tried: str, url: str) -> bytes:
+        raw = response.raw
+        if hasattr(raw, "read1"):
+            # read1 gives what has come, so a body that drips cannot outlive the deadline for long.
+            received = iter(lambda: raw.read1(CHUNK, decode_content=True), b"")
+        else:  # urllib3 1: the deadline is checked only when a whole chunk has come
+            received = response.iter_content(CHUNK)
         chunks: list[bytes] = []
         size = 0
-        for chunk in response.iter_content(64 * 1024):
+        for chunk in received:
             chunks.append(chunk)
             size += len(chunk)
             self.counters.bytes += len(chunk)
@@ -480,18 +466,33 @@ class EnterpriseManager:
                 raise _TooLate
             if size > MAX_BODY:
                 check = "Ask for less at once with a smaller page_size."
-                raise EmProtocolError(
-                    tried, url, f"sent more than {MAX_BODY // 2**20} MiB in one reply", check, response.status_code
-                )
+                happened = f"sent more than {MAX_BODY // 2**20} MiB in one reply"
+                raise EmProtocolError(tried, url, happened, check, response.status_code)
         expected = response.headers.get("Content-Length", "")
         if expected.isdigit() and int(expected) > size and "Content-Encoding" not in response.headers:
             # urllib3 2 finds this itself, urllib3 1 does not.
             raise requests.exceptions.ConnectionError(f"{size} of {expected} bytes came")
         return b"".join(chunks)
 
-    def _error(
-        self, kind: type[EmError], tried: str, url: str, reply: _Reply, happened: str, check: str, said: bool = True
-    ) -> EmError:
+    def _transport_error(self, tried: str, url: str, exc: Exception, timeout: float) -> EmError:
+        """The error for a request that got no complete reply."""
+        reason = self._without_secrets(_reason(exc))
+        if isinstance(exc, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)):
+            if "CERTIFICATE_VERIFY_FAILED" in reason or "doesn't match" in reason:
+                check = (
+                    "Check that url names the host as its certificate does, and give the certificate of the CA that "
+                    "signed it (for a self-signed one, the certificate itself) as ca_path."
+                )
+            else:
+                check = "Check that this port speaks HTTPS."
+            return EmTlsError(tried, url, f"has no trusted TLS connection ({reason})", check)
+        if isinstance(exc, (requests.exceptions.Timeout, _TooLate)) or "timed out" in reason:
+            check = "Check that the server is up and not overloaded; give more time with timeout."
+            return EmTimeoutError(tried, url, f"did not answer completely within {timeout:g} seconds", check)
+        check = "Check host and port of url, the server's services, firewalls and the proxy settings of this machine."
+        return EmConnectionError(tried, url, f"could not be reached or broke off ({reason})", check)
+
+    def _error(self, kind: type[EmError], reply: _Reply, check: str, happened: str = "", said: bool = True) -> EmError:
         """The error for a reply: its status, the server's words (unless ``said`` is false), what happened, what to check."""
         message = self._without_secrets(_xml.error_text(reply.body) or "") if reply.status >= 300 else ""
         words = [f"was answered with HTTP {reply.status}"]
@@ -499,18 +500,7 @@ class EnterpriseManager:
             words.append(f"and the message '{message}'")
         if happened:
             words.append(happened)
-        return kind(tried, url, " ".join(words), check, reply.status, message or None)
-
-    def _tls_error(self, tried: str, url: str, exc: BaseException) -> EmTlsError:
-        reason = self._without_secrets(_reason(exc))
-        if "CERTIFICATE_VERIFY_FAILED" in reason or "doesn't match" in reason:
-            check = (
-                "Check that url names the host as its certificate does, and give the certificate of the CA that signed it "
-                "(for a self-signed one, the certificate itself) as ca_path."
-            )
-        else:
-            check = "Check that this port speaks HTTPS."
-        return EmTlsError(tried, url, f"has no trusted TLS connection ({reason})", check)
+        return kind(reply.tried, reply.url, " ".join(words), check, reply.status, message or None)
 
     def _without_secrets(self, said: str) -> str:
         """Take password, Basic value and token out of a text from outside, in case a server or proxy repeats them."""

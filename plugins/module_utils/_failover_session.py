@@ -33,8 +33,8 @@ LARGEST_PAGE = 1000
 
 DIRECT_READS = 5
 """Up to so many ids are read one by one; of more ids that a query did not find, so many are asked for once more."""
-FIRST_PAGE = 10
-"""The smallest page asked for when only the newest few are wanted: enough to see whether EM sorts as it was asked to."""
+FIRST_FEW = 10
+"""So many sessions are looked at even if fewer are wanted: enough to see whether EM sorts as it was asked to."""
 
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _ID = re.compile(rf"(?:urn:veeam:\w+:|\S*/failoverSessions/)?({_GUID.pattern})/?(?:\?\S*)?", re.IGNORECASE)
@@ -96,7 +96,7 @@ class Criteria:
     latest_per_plan: bool = False
     descending: bool = True
     limit: int | None = None
-    page_size: int = 100
+    page_size: int = _query.DEFAULT_PAGE_SIZE
 
     @classmethod
     def from_options(cls, option: Callable[[str], Any], now: datetime | None = None) -> Criteria:
@@ -123,10 +123,10 @@ class Criteria:
         return cls(
             now=now,
             ids=None if ids is None else tuple(dict.fromkeys(session_id(value) for value in ids)),
-            names=_set(_values(option, "name")),
-            states=_set(_values(option, "state", STATES)),
-            results=_set(_values(option, "result", RESULTS)),
-            backup_servers=_set(_values(option, "backup_server")),
+            names=_names(option, "name"),
+            states=_words(option, "state", STATES),
+            results=_words(option, "result", RESULTS),
+            backup_servers=_names(option, "backup_server"),
             latest_per_plan=bool(option("latest_per_plan")),
             descending=order == "descending",
             limit=limit,
@@ -163,26 +163,28 @@ def session_id(value: str) -> str:
     return match.group(1).lower()
 
 
-def _values(option: Callable[[str], Any], name: str, words: tuple[str, ...] | None = None) -> list[str] | None:
+def _values(option: Callable[[str], Any], name: str) -> list[str] | None:
     values: list[str] | None = option(name)
-    if values is None:
-        return None
-    if not values:
+    if values is not None and not values:
         # Reading it as "all" would answer a runbook that computed no ids with everything there is.
-        raise OptionError(
-            name, values, "An empty list selects nothing; leave the option out (or give omit) to select all."
-        )
-    for value in values:
-        if words and value not in words:
-            raise OptionError(name, value, f"Give one or more of: {', '.join(words)}.")
-        if not value or value.isspace():
-            raise OptionError(
-                name, value, "Give names that are not empty; leave the option out (or give omit) to select all."
-            )
+        accepted = "An empty list selects nothing; leave the option out (or give omit) to select all."
+        raise OptionError(name, values, accepted)
     return values
 
 
-def _set(values: list[str] | None) -> frozenset[str] | None:
+def _names(option: Callable[[str], Any], name: str) -> frozenset[str] | None:
+    values = _values(option, name)
+    for value in values or ():
+        if not value.strip():
+            raise OptionError(name, value, "Give a name; leave the option out (or give omit) to select all.")
+    return None if values is None else frozenset(values)
+
+
+def _words(option: Callable[[str], Any], name: str, words: tuple[str, ...]) -> frozenset[str] | None:
+    values = _values(option, name)
+    for value in values or ():
+        if value not in words:
+            raise OptionError(name, value, f"Give one or more of: {', '.join(words)}.")
     return None if values is None else frozenset(values)
 
 
@@ -271,8 +273,11 @@ def _run_facts(entity: _xml.Entity) -> Fact:
 def _task_summary(tasks: list[Fact]) -> dict[str, int]:
     summary = {"total": len(tasks), "success": 0, "warning": 0, "failed": 0, "running": 0, "other": 0}
     for task in tasks:
-        word = task["result"].lower() if task["finished"] else "running"
-        summary[word if word in ("success", "warning", "failed", "running") else "other"] += 1
+        if task["finished"]:
+            word = task["result"].lower()
+            summary[word if word in ("success", "warning", "failed") else "other"] += 1
+        else:
+            summary["running"] += 1
     return summary
 
 
@@ -383,19 +388,21 @@ def _by_query(
 
 def _first_few(client: EnterpriseManager, criteria: Criteria, limit: int, answer: Answer) -> list[Fact]:
     """At least the first ``limit`` sessions by the order asked for, with no more pages read than that takes."""
-    page_size = min(criteria.page_size, max(limit, FIRST_PAGE))
+    page_size = min(criteria.page_size, max(limit, FIRST_FEW))
     reading = _reading(client, _expression(client, criteria), page_size, criteria.descending)
     found: list[Fact] = []
     last: str | None = None
     in_order = True
+    seen = 0
     for page in reading:
         for fact in _facts_of(client, page):
+            seen += 1
             this = fact["creation_time"] or ""
             in_order = in_order and (last is None or (this <= last if criteria.descending else this >= last))
             last = this
             if criteria.hold_for(fact):
                 found.append(fact)
-        if len(found) >= limit and in_order and reading.sorted:
+        if len(found) >= limit and seen >= FIRST_FEW and in_order and reading.sorted:
             break  # if EM does not sort as asked, only reading everything shows which are the first
     answer.filter = reading.expression
     return found

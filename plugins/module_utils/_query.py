@@ -18,6 +18,8 @@ from urllib.parse import quote
 from . import _xml
 from ._client import EmError, EmProtocolError, EnterpriseManager
 
+DEFAULT_PAGE_SIZE = 100
+"""EM's own page size, so one that it surely takes (docs/evidence.md, "Query service")."""
 MAX_URL = 8000
 """Characters. HTTP servers and proxies commonly refuse a request line beyond 8 KiB."""
 MAX_STALE_PAGES = 2
@@ -25,6 +27,7 @@ MAX_STALE_PAGES = 2
 MAX_PASSES = 3
 """So often everything is read from the start when items were seen to move between pages."""
 
+_NOT_WHOLE = "No part of it is returned, since it may not be whole. Try again, or with another page_size."
 # With these EM may refuse a filter or a type (docs/evidence.md, "Errors": assumed). 502 to 504 say nothing of the query.
 _REFUSALS = frozenset({400, 404, 405, 500, 501})
 
@@ -87,7 +90,7 @@ class Reading:
         expression: str | None,
         sort: str,
         descending: bool = False,
-        page_size: int = 100,
+        page_size: int = DEFAULT_PAGE_SIZE,
     ) -> None:
         self._client = client
         self._type = entity_type
@@ -95,46 +98,48 @@ class Reading:
         self._tried = tried
         self._sort = f"{'sortDesc' if descending else 'sortAsc'}={sort}"
         self._page_size = page_size
+        self._path = self._query_path
         self._seen: set[str] = set()
         self.expression = expression
         self.sorted = True
 
     def __iter__(self) -> Iterator[list[_xml.Entity]]:
         first = self._first_page()
-        if first is None:
-            self.sorted = False
-            yield self._unseen(self._whole_collection())
-            return
         for _attempt in range(MAX_PASSES):
             moved = yield from self._pass(first)
             if not moved:
                 return
             # An item came twice, so something was inserted before it, perhaps on a page that had been read already.
             first = self._page(1)
+        happened = f"gave pages whose items moved from page to page in each of {MAX_PASSES} readings"
+        raise self._error(1, happened, _NOT_WHOLE)
 
-    def _first_page(self) -> _xml.Document | None:
-        """Page 1, without the filter if EM refuses the filter, or None if EM refuses to query this type at all."""
-        page, refusal = self._page_or_refusal()
-        if page is None and self.expression is not None:
-            self._client.warn(
-                f"EM refused the filter {self.expression} ({refusal}), so everything is read and filtered here."
-            )
-            self.expression = None
-            page, refusal = self._page_or_refusal()
-        if page is None:
-            self._client.warn(
-                f"EM refused to query {self._type} ({refusal}), so its collection {self._collection} is read instead, "
-                "which Veeam documents to cover the last 30 days only."
-            )
-        return page
-
-    def _page_or_refusal(self) -> tuple[_xml.Document | None, str]:
-        try:
-            return self._page(1), ""
-        except EmError as exc:
-            if exc.status not in _REFUSALS:
-                raise
-            return None, f"HTTP {exc.status}" + (f": {exc.server_message}" if exc.server_message else "")
+    def _first_page(self) -> _xml.Document:
+        """Page 1. What EM refuses is done without: large pages, then the filter, then the query service itself."""
+        while True:
+            try:
+                return self._page(1)
+            except EmError as exc:
+                if exc.status not in _REFUSALS or self._path == self._collection_path:
+                    raise
+                refusal = f"HTTP {exc.status}" + (f": {exc.server_message}" if exc.server_message else "")
+            if self._page_size > DEFAULT_PAGE_SIZE:
+                self._client.warn(
+                    f"EM refused a query with pages of {self._page_size} ({refusal}), so pages of {DEFAULT_PAGE_SIZE} are read."
+                )
+                self._page_size = DEFAULT_PAGE_SIZE
+            elif self.expression is not None:
+                self._client.warn(
+                    f"EM refused the filter {self.expression} ({refusal}), so everything is read and filtered here."
+                )
+                self.expression = None
+            else:
+                self._client.warn(
+                    f"EM refused to query {self._type} ({refusal}), so its collection {self._collection} is read instead, "
+                    "which Veeam documents to cover the last 30 days only."
+                )
+                self._path = self._collection_path
+                self.sorted = False
 
     def _pass(self, document: _xml.Document) -> Generator[list[_xml.Entity], None, bool]:
         """One reading from page 1 to the last. Returns whether an item was met twice."""
@@ -144,48 +149,45 @@ class Reading:
         number = 1
         while True:
             keys = {identity(item) for item in document.items}
+            news = not keys <= met
+            pages, has_next = document.paging or (0, False)
+            if not (news or pages or has_next):
+                return moved  # nothing says how many pages there are, and this one is empty or the same again
             moved = moved or not met.isdisjoint(keys)
-            stale = 0 if keys - met else stale + 1
             met |= keys
             yield self._unseen(document.items)
-            if not self._more(document, number):
+            if 0 < pages <= number and not has_next:
                 return moved
+            stale = 0 if news else stale + 1
             if stale > MAX_STALE_PAGES:
-                happened = f"was answered with {stale} pages in a row, up to page {number}, that bring nothing new, though more are announced"
-                check = "No part of it is returned, since it may not be whole. Try again, or with another page_size."
-                raise EmProtocolError(self._tried, self._client.on_base_url(self._path(number)), happened, check, 200)
+                happened = (
+                    f"gave {stale} pages in a row, up to page {number}, without anything new, though more are announced"
+                )
+                raise self._error(number, happened, _NOT_WHOLE)
             number += 1
             document = self._page(number)
-
-    def _more(self, document: _xml.Document, number: int) -> bool:
-        paging = document.paging
-        if paging is None or not (paging.pages or paging.has_next):
-            # Without any word on paging a full page may have a successor.
-            return len(document.items) >= self._page_size
-        return number < paging.pages or paging.has_next
 
     def _page(self, number: int) -> _xml.Document:
         document = self._client.get(self._path(number), self._tried)
         self._client.counters.pages += 1
-        return self._expect(document, _xml.QUERY, self._path(number))
-
-    def _path(self, number: int) -> str:
-        return query_path(self._type, self.expression, self._sort, self._page_size, number)
-
-    def _whole_collection(self) -> list[_xml.Entity]:
-        path = f"{self._collection}?format=Entity"
-        document = self._client.get(path, self._tried)
-        self._client.counters.pages += 1
-        if document.shape != _xml.REFERENCES:
-            self._expect(document, _xml.ENTITIES, path)
-        return document.items
-
-    def _expect(self, document: _xml.Document, shape: str, path: str) -> _xml.Document:
-        if document.shape != shape:
+        collection = self._path == self._collection_path
+        if document.shape not in ((_xml.ENTITIES, _xml.REFERENCES) if collection else (_xml.QUERY,)):
             happened = f"was answered with a document {document.root}, which is no list of {self._type}"
             check = "Check that url is Enterprise Manager itself and that its version is supported (10 to 13)."
-            raise EmProtocolError(self._tried, self._client.on_base_url(path), happened, check, 200)
+            raise self._error(number, happened, check)
+        if collection and document.paging is None:
+            # Collections are not documented as paged: without a word on paging, this is all.
+            return document._replace(paging=_xml.Paging(1, False))
         return document
+
+    def _query_path(self, number: int) -> str:
+        return query_path(self._type, self.expression, self._sort, self._page_size, number)
+
+    def _collection_path(self, number: int) -> str:
+        return f"{self._collection}?format=Entity" + (f"&page={number}" if number > 1 else "")
+
+    def _error(self, number: int, happened: str, check: str) -> EmProtocolError:
+        return EmProtocolError(self._tried, self._client.on_base_url(self._path(number)), happened, check, 200)
 
     def _unseen(self, items: list[_xml.Entity]) -> list[_xml.Entity]:
         fresh = []

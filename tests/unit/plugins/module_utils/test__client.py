@@ -1,0 +1,831 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The HTTP client: logon, reading, errors, secrets, signals. Real HTTP against the emulator."""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client
+from emulator import Emulator, User
+
+REPO = Path(__file__).resolve().parents[4]
+PASSWORD = "Passw0rd!"
+SESSIONS = "/api/cloud/failoverSessions"
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    """The pauses between attempts, in seconds, which are not really made."""
+    made = []
+    monkeypatch.setattr(_client, "_sleep", made.append)
+    return made
+
+
+@pytest.fixture(scope="module")
+def tls_emulator():
+    with Emulator(documented=True, sessions=0, tls=True) as running:
+        yield running
+
+
+def read(client):
+    return client.get(f"{SESSIONS}?format=Entity", "Read the sessions")
+
+
+def requests_of(em, method, path="/api"):
+    return [record for record in em.requests if record.method == method and path in record.path]
+
+
+def test_version_is_that_of_the_collection():
+    assert yaml.safe_load(REPO.joinpath("galaxy.yml").read_text(encoding="utf-8"))["version"] == _client.VERSION
+
+
+# Logon and log off
+
+
+def test_log_on_read_log_off(em, connect):
+    with connect() as client:
+        assert em.counters.live_logons == 1
+        read(client)
+    assert em.counters.live_logons == 0
+    log_on, get, log_off = em.requests
+    assert (log_on.method, log_on.path, log_on.query, log_on.status) == ("POST", "/api/sessionMngr/", "v=latest", 201)
+    assert log_on.headers["content-length"] == "0"
+    assert get.headers["accept"] == "application/xml"
+    assert "authorization" not in get.headers
+    assert (log_off.method, log_off.status) == ("DELETE", 204)
+    assert {record.headers["user-agent"].split(" ")[0] for record in em.requests} == {
+        f"dr_runbook.veeam_em/{_client.VERSION}"
+    }
+
+
+def test_counters(em, connect):
+    em.reset(sessions=3)
+    with connect() as client:
+        document = read(client)
+    assert len(document.items) == 3
+    assert client.counters.requests == em.counters.requests == 3
+    assert client.counters.bytes == em.counters.bytes_sent
+
+
+def test_the_log_off_uses_the_id_of_the_logon_and_not_the_token(em, connect):
+    with connect():
+        pass
+    token = requests_of(em, "DELETE")[0].headers["x-restsvcsessionid"]
+    assert token not in requests_of(em, "DELETE")[0].path
+    assert base64.b64decode(token).decode() in requests_of(em, "DELETE")[0].path
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_log_off_whatever_happens(em, connect, error):
+    with pytest.raises(error), connect():
+        raise error
+    assert em.counters.live_logons == 0
+
+
+def test_no_cookie_is_ever_sent(em, connect):
+    with connect() as client:
+        read(client)
+        read(client)
+    assert not [record for record in em.requests if "cookie" in record.headers]
+
+
+def test_api_version_is_asked_for(em, connect):
+    with connect(api_version="v1_7"):
+        pass
+    assert em.requests[0].query == "v=v1_7"
+
+
+@pytest.mark.parametrize(
+    ("username", "password"),
+    [
+        ("robot", "Pa:ss:word"),
+        ("robot", ' leading and "quotes" '),
+        ("robot", "pässwörd-Ω-日本"),
+        ("DOMAIN\\robot", "%41&+=#"),
+        ("röbot@example.com", "x"),
+    ],
+)
+def test_odd_names_and_passwords(username, password):
+    with Emulator(documented=False, sessions=0, users=[User(username, password, "Portal User")]) as em:
+        with _client.EnterpriseManager(em.url, username, password) as client:
+            assert read(client).items == []
+        assert em.counters.live_logons == 0
+
+
+def test_wrong_password(em, connect):
+    with pytest.raises(_client.EmAuthError) as failure, connect(password="Wr0ng-secret"):
+        pass
+    error = failure.value
+    assert (error.kind, error.status) == ("auth", 401)
+    assert error.server_message in str(error)
+    assert "as reader" in str(error)
+    assert f"{em.url}/api/sessionMngr/?v=latest" in str(error)
+    assert "Check username" in str(error)
+    assert "Wr0ng-secret" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "words"),
+    [
+        ({"action": "status", "status": 403, "message": "Access denied"}, "permission", "Access denied.*role"),
+        ({"action": "status", "status": 404}, "protocol", "404.*another service.*9398.*9443.*9419"),
+        ({"action": "status", "status": 405}, "protocol", "another service"),
+        (
+            {"action": "status", "status": 500, "message": "Object reference not set"},
+            "server",
+            "Object reference.*services",
+        ),
+        (
+            {"action": "status", "status": 400, "message": "Unsupported version"},
+            "server",
+            "Unsupported version.*api_version",
+        ),
+        ({"action": "html"}, "protocol", "without the header X-RestSvcSessionId.*another service"),
+        ({"action": "reply", "body": "<ok/>"}, "protocol", "without the header"),
+        ({"action": "empty"}, "protocol", "without the header"),
+        (
+            {"action": "redirect", "location": "https://login.example.com/x?y=z"},
+            "protocol",
+            "https://login.example.com/x;",
+        ),
+        ({"action": "drop"}, "connection", "broke off"),
+    ],
+)
+def test_a_logon_that_fails(em, connect, fault, kind, words):
+    em.faults.add(path="sessionMngr", **fault)
+    with pytest.raises(_client.EmError, match=words) as failure, connect():
+        pass
+    assert failure.value.kind == kind
+    assert em.counters.requests == 1
+
+
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_a_logon_that_may_have_happened_is_not_repeated(em, connect, pauses, status):
+    em.faults.add("status", status=status, path="sessionMngr")
+    with pytest.raises(_client.EmServerError), connect(retries=3):
+        pass
+    assert (em.counters.requests, pauses) == (1, [])
+
+
+def test_a_logon_whose_reply_is_lost_is_not_repeated(em, connect, pauses):
+    em.faults.add("drop_after_handling", path="sessionMngr", times=1)
+    with pytest.raises(_client.EmConnectionError), connect(retries=3):
+        pass
+    assert (em.counters.logons, pauses) == (1, [])
+
+
+def test_a_logon_is_repeated_while_the_service_starts(em, connect, pauses):
+    em.faults.add("status", status=503, path="sessionMngr", times=2)
+    with connect(retries=3):
+        assert em.counters.live_logons == 1
+    assert len(pauses) == 2
+    em.faults.add("status", status=503, path="sessionMngr")
+    with pytest.raises(_client.EmServerError, match="503"), connect(retries=1):
+        pass
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_a_logon_is_repeated_while_nobody_listens(pauses):
+    with pytest.raises(_client.EmConnectionError, match="Connection refused") as failure:
+        _client.EnterpriseManager(f"http://127.0.0.1:{free_port()}", "u", "p", retries=2).__enter__()
+    assert len(pauses) == 2
+    assert (failure.value.kind, failure.value.status, failure.value.server_message) == ("connection", None, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ("<LogonSession><SessionId>11111111-aaaa</SessionId></LogonSession>", "/api/logonSessions/11111111-aaaa"),
+        (
+            '<LogonSession><Links><Link Rel="Delete" Href="http://evil.example/api/logonSessions/7?x=1"/></Links></LogonSession>',
+            "/api/logonSessions/7",
+        ),
+    ],
+)
+def test_where_to_log_off(em, connect, body, path):
+    em.faults.add("reply", path="sessionMngr", status=201, body=body, headers={"X-RestSvcSessionId": "dG9rZW4="})
+    with connect():
+        pass
+    record = requests_of(em, "DELETE")[0]
+    assert (record.path, record.headers["x-restsvcsessionid"]) == (path, "dG9rZW4=")
+
+
+@pytest.mark.parametrize("body", ["", "<LogonSession/>", "no XML"])
+def test_a_logon_that_does_not_say_how_to_end_it_is_a_warning(em, connect, body):
+    warnings = []
+    em.faults.add("reply", path="sessionMngr", status=201, body=body, headers={"X-RestSvcSessionId": "dG9rZW4="})
+    with connect(warn=warnings.append):
+        pass
+    assert requests_of(em, "DELETE") == []
+    assert "did not say how to log off" in warnings[-1]
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"action": "status", "status": 500}, "HTTP 500"),
+        ({"action": "drop"}, "broke off"),
+        ({"action": "status", "status": 403}, "HTTP 403"),
+    ],
+)
+def test_a_log_off_that_fails_is_a_warning(em, connect, fault, words):
+    warnings = []
+    em.faults.add(method="DELETE", **fault)
+    with connect(warn=warnings.append):
+        pass
+    assert len(warnings) == 2  # the other one is about plain HTTP
+    assert "log off" in warnings[-1]
+    assert words in warnings[-1]
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_a_logon_that_is_gone_needs_no_log_off(em, connect, status):
+    warnings = []
+    em.faults.add("status", status=status, method="DELETE")
+    with connect(warn=warnings.append):
+        pass
+    assert len(warnings) == 1
+
+
+# Reading
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_read_is_repeated(em, connect, pauses, status, times):
+    em.faults.add("status", status=status, path=SESSIONS, times=times)
+    with connect(retries=3) as client:
+        assert read(client).items == []
+    assert len(pauses) == times
+    assert all(0.25 * 2**attempt <= pause <= 0.5 * 2**attempt for attempt, pause in enumerate(pauses))
+    assert em.counters.requests == client.counters.requests == 3 + times
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_read_that_keeps_failing(em, connect, pauses, status):
+    em.faults.add("status", status=status, path=SESSIONS, message="Half started")
+    with (
+        pytest.raises(_client.EmServerError, match=f"{status} and the message 'Half started'") as failure,
+        connect(retries=2) as client,
+    ):
+        read(client)
+    assert (failure.value.kind, failure.value.status, failure.value.server_message) == (
+        "server",
+        status,
+        "Half started",
+    )
+    assert len(pauses) == 2
+    assert em.counters.live_logons == 0
+
+
+@pytest.mark.parametrize("action", ["drop", "cut"])
+def test_a_read_that_breaks_off_is_repeated(em, connect, pauses, action):
+    em.reset(sessions=20)
+    em.faults.add(action, path=SESSIONS, times=2)
+    with connect(retries=2) as client:
+        assert len(read(client).items) == 20
+    em.faults.add(action, path=SESSIONS)
+    with pytest.raises(_client.EmConnectionError, match="broke off"), connect(retries=1) as client:
+        read(client)
+    assert em.counters.live_logons == 0
+
+
+@pytest.mark.parametrize("status", [400, 405, 501])
+def test_other_errors_are_not_repeated(em, connect, pauses, status):
+    em.faults.add("status", status=status, path=SESSIONS)
+    with pytest.raises(_client.EmServerError), connect(retries=3) as client:
+        read(client)
+    assert pauses == []
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (404, ""),
+        (500, "There is no cloud failover session with id [x]"),
+        (400, "Session not found"),
+        (500, "The object does not exist"),
+        (500, "Cannot find the session"),
+    ],
+)
+def test_not_found(em, connect, pauses, status, message):
+    em.faults.add("status", status=status, message=message, path=SESSIONS)
+    with pytest.raises(_client.EmNotFoundError) as failure, connect(retries=3) as client:
+        read(client)
+    assert (failure.value.kind, pauses) == ("not_found", [])
+
+
+def test_permission(em, connect):
+    with (
+        pytest.raises(_client.EmPermissionError, match="role of restricted") as failure,
+        connect(username="restricted") as client,
+    ):
+        read(client)
+    assert (failure.value.kind, failure.value.status) == ("permission", 403)
+    assert failure.value.server_message in str(failure.value)
+    assert em.counters.live_logons == 0
+
+
+@pytest.mark.parametrize("error_body", ["xml", "json", "html", "text", "empty"])
+def test_an_error_in_any_format(em, connect, error_body):
+    em.behaviour.error_body = error_body
+    em.faults.add("status", status=400, message="Wrong filter", path=SESSIONS)
+    with pytest.raises(_client.EmServerError, match="HTTP 400") as failure, connect() as client:
+        read(client)
+    said = {"html": 'a web page: "Bad Request"', "empty": None}.get(error_body, "Wrong filter")
+    assert failure.value.server_message == said
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"action": "html"}, 'a web page: "Sign in"'),
+        ({"action": "empty"}, "it is empty"),
+        ({"action": "garbage"}, "not well-formed"),
+        ({"action": "cut_xml"}, "not well-formed"),
+        ({"action": "reply", "body": '{"Refs": []}', "content_type": "application/json"}, "it is JSON"),
+        ({"action": "reply", "body": '<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>'}, "DTD"),
+        ({"action": "reply", "body": "<Error Message='In a good reply'/>"}, "In a good reply"),
+    ],
+)
+def test_a_reply_that_is_not_ems(em, connect, fault, words):
+    em.faults.add(path=SESSIONS, **fault)
+    with pytest.raises(_client.EmProtocolError, match=words) as failure, connect(retries=3) as client:
+        read(client)
+    assert (failure.value.kind, failure.value.status) == ("protocol", 200)
+    assert "another service" in str(failure.value)
+
+
+def test_no_redirect_is_followed(em, connect):
+    with Emulator(documented=False, sessions=0) as other:
+        em.faults.add("redirect", location=f"{other.url}/api/x?token=secret", path=SESSIONS)
+        with pytest.raises(_client.EmProtocolError, match="redirects are not followed") as failure, connect() as client:
+            read(client)
+        assert "token=secret" not in str(failure.value)
+        assert other.counters.requests == 0
+
+
+@pytest.mark.parametrize("location", ["/login", ""])
+def test_a_redirect_within_the_host(em, connect, location):
+    em.faults.add("redirect", location=location, path=SESSIONS)
+    with pytest.raises(_client.EmProtocolError, match=f"points to {location or 'nowhere'};"), connect() as client:
+        read(client)
+
+
+@pytest.mark.parametrize(
+    ("link", "path"),
+    [
+        ("https://evil.example/api/x?a=1&b=2", "/api/x?a=1&b=2"),
+        ("http://em-internal:9399/api/x", "/api/x"),
+        ("/api/x?y", "/api/x?y"),
+        ("//evil.example/api/x", "/api/x"),
+        ("ftp://evil.example//api/x", "/api/x"),
+        ("file:///etc/passwd", "/etc/passwd"),
+    ],
+)
+def test_a_link_never_leads_to_another_host(em, connect, link, path):
+    client = connect()
+    assert client.on_base_url(link) == em.url + path
+
+
+# A logon that ends too early
+
+
+def test_one_new_logon_when_the_old_one_has_expired(em, connect):
+    with connect() as client:
+        read(client)
+        em.expire_logons()
+        assert read(client).items == []
+    assert (em.counters.logons, em.counters.live_logons) == (2, 0)
+
+
+def test_idle_expiry(em, connect):
+    with connect() as client:
+        read(client)
+        em.clock.advance(16 * 60)
+        assert read(client).items == []
+    assert (em.counters.logons, em.counters.live_logons) == (2, 0)
+
+
+def test_a_logon_that_was_refused_but_lives_is_ended_too(em, connect):
+    em.faults.add("unauthorized", path=SESSIONS, times=1)
+    with connect() as client:
+        assert read(client).items == []
+    assert (em.counters.logons, em.counters.max_live_logons, em.counters.live_logons) == (2, 2, 0)
+
+
+def test_only_one_new_logon_for_one_read(em, connect):
+    em.faults.add("unauthorized", path=SESSIONS)
+    with pytest.raises(_client.EmAuthError, match="the new one too") as failure, connect() as client:
+        read(client)
+    assert failure.value.kind == "auth"
+    assert (em.counters.logons, em.counters.live_logons) == (2, 0)
+
+
+def test_a_password_that_changed_meanwhile(em, connect):
+    em.faults.add("status", status=401, path="sessionMngr", after=1)
+    with pytest.raises(_client.EmAuthError, match="Log on"), connect() as client:
+        em.expire_logons()
+        read(client)
+
+
+# Waiting
+
+
+def test_retry_after_in_seconds(em, connect, pauses):
+    em.faults.add("status", status=503, headers={"Retry-After": "7"}, path=SESSIONS, times=1)
+    with connect(retries=1) as client:
+        read(client)
+    assert pauses == [7.0]
+
+
+def test_retry_after_as_a_date(em, connect, pauses):
+    em.faults.add(
+        "status", status=503, headers={"Retry-After": formatdate(time.time() + 20, usegmt=True)}, path=SESSIONS, times=1
+    )
+    with connect(retries=1) as client:
+        read(client)
+    assert 15 < pauses[0] <= 20
+
+
+@pytest.mark.parametrize("value", ["soon", "", "-1", formatdate(0, usegmt=True)])
+def test_retry_after_without_meaning(em, connect, pauses, value):
+    em.faults.add("status", status=503, headers={"Retry-After": value}, path=SESSIONS, times=1)
+    with connect(retries=1) as client:
+        read(client)
+    assert 0.25 <= pauses[0] <= 0.5
+
+
+def test_retry_after_that_is_too_long_is_said_at_once(em, connect, pauses):
+    em.faults.add("status", status=503, headers={"Retry-After": "3600"}, path=SESSIONS)
+    with pytest.raises(_client.EmServerError, match="come back in 3600 seconds"), connect(retries=3) as client:
+        read(client)
+    assert pauses == []
+
+
+def test_pauses_never_pass_the_longest(monkeypatch, pauses, connect):
+    connect()._wait(50, None)
+    assert pauses[0] <= _client.LONGEST_WAIT
+
+
+def test_the_pause_is_real(monkeypatch):
+    slept = []
+    monkeypatch.setattr(_client.time, "sleep", slept.append)
+    _client._sleep(1.5)
+    assert slept == [1.5]
+
+
+@pytest.mark.parametrize(
+    "fault", [{"action": "slow_headers", "seconds": 5}, {"action": "slow_body", "seconds": 0.4, "chunks": 20}]
+)
+def test_time_out(em, connect, fault):
+    if fault["action"] == "slow_body" and not hasattr(_client.urllib3.HTTPResponse, "read1"):
+        fault = {**fault, "seconds": 1}  # urllib3 1 gives no part of a chunk, so only each pause is bounded
+    em.reset(sessions=20)
+    em.faults.add(path=SESSIONS, **fault)
+    start = time.monotonic()
+    with pytest.raises(_client.EmTimeoutError, match="within 0.5 seconds") as failure, connect(timeout=0.5) as client:
+        read(client)
+    assert failure.value.kind == "timeout"
+    assert time.monotonic() - start < 4
+    em.faults.clear()
+
+
+def test_a_time_out_is_repeated(em, connect, pauses):
+    em.faults.add("slow_headers", seconds=2, path=SESSIONS, times=1)
+    with connect(timeout=0.5, retries=1) as client:
+        assert read(client).items == []
+    assert len(pauses) == 1
+
+
+def test_a_body_beyond_the_limit_is_refused(em, connect, monkeypatch):
+    em.reset(sessions=20)
+    monkeypatch.setattr(_client, "MAX_BODY", 1024)
+    with (
+        pytest.raises(_client.EmProtocolError, match="sent more than.*smaller page_size"),
+        connect(retries=3) as client,
+    ):
+        read(client)
+    assert em.counters.live_logons == 0
+
+
+def test_a_body_that_is_shorter_than_announced(em, connect, monkeypatch):
+    """As urllib3 1 lets it pass: the check of our own finds it."""
+
+    class Short:
+        headers = {"Content-Length": "100"}
+        raw = None
+
+        def iter_content(self, size):
+            yield b"x" * 60
+
+    with pytest.raises(_client.requests.exceptions.ConnectionError, match="60 of 100 bytes"):
+        connect()._read_body(Short(), time.monotonic() + 5, "Read", em.url)
+
+
+# TLS
+
+
+def test_tls_with_the_ca(tls_emulator):
+    with _client.EnterpriseManager(tls_emulator.url, "reader", PASSWORD, ca_path=tls_emulator.ca_path) as client:
+        assert len(read(client).items) == 5
+
+
+def test_tls_without_the_ca_is_refused(tls_emulator):
+    with pytest.raises(_client.EmTlsError, match="certificate verify failed.*ca_path") as failure:
+        _client.EnterpriseManager(tls_emulator.url, "reader", PASSWORD, retries=3).__enter__()
+    assert (failure.value.kind, failure.value.status) == ("tls", None)
+
+
+def test_tls_with_another_name_is_refused(tls_emulator, monkeypatch):
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: resolve("127.0.0.1", *rest, **more))
+    url = tls_emulator.url.replace("localhost", "em.example.com")
+    with pytest.raises(_client.EmTlsError, match="em.example.com.*names the host"):
+        _client.EnterpriseManager(url, "reader", PASSWORD, ca_path=tls_emulator.ca_path).__enter__()
+
+
+def test_switching_verification_off_wins_over_the_environment(tls_emulator, monkeypatch, tmp_path):
+    bundle = tmp_path / "empty.pem"
+    bundle.write_text("")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    with _client.EnterpriseManager(tls_emulator.url, "reader", PASSWORD, validate_certs=False) as client:
+        assert len(read(client).items) == 5
+
+
+def test_a_bundle_from_the_environment_is_used(tls_emulator, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", tls_emulator.ca_path)
+    with _client.EnterpriseManager(tls_emulator.url, "reader", PASSWORD) as client:
+        assert len(read(client).items) == 5
+
+
+def test_https_on_a_port_that_speaks_http(em):
+    with pytest.raises(_client.EmTlsError, match="speaks HTTPS"):
+        _client.EnterpriseManager(em.url.replace("http:", "https:"), "reader", PASSWORD).__enter__()
+
+
+def test_plain_http_is_warned_about(em):
+    warnings = []
+    _client.EnterpriseManager(em.url, "reader", PASSWORD, warn=warnings.append)
+    assert "clear text" in warnings[0]
+
+
+# The environment
+
+
+def test_a_proxy_from_the_environment_is_used(em, connect, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", f"http://user:pr0xy-secret@127.0.0.1:{free_port()}")
+    monkeypatch.setenv("http_proxy", f"http://user:pr0xy-secret@127.0.0.1:{free_port()}")
+    with pytest.raises(_client.EmConnectionError) as failure, connect():
+        pass
+    assert "pr0xy-secret" not in str(failure.value)
+    assert em.counters.requests == 0
+
+
+def test_credentials_in_netrc_are_not_used(em, connect, monkeypatch, tmp_path):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    with connect() as client:
+        read(client)
+    log_on, get, _log_off = em.requests
+    assert base64.b64decode(log_on.headers["authorization"].split()[1]).decode() == f"reader:{PASSWORD}"
+    assert "authorization" not in get.headers
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    ("given", "base"),
+    [
+        ("https://em.example.com:9398", "https://em.example.com:9398"),
+        ("https://em.example.com:9398/", "https://em.example.com:9398"),
+        ("https://em.example.com:9398/api", "https://em.example.com:9398"),
+        ("https://em.example.com:9398/api/", "https://em.example.com:9398"),
+        (" https://EM.example.com ", "https://em.example.com"),
+        ("http://10.0.0.1:9399", "http://10.0.0.1:9399"),
+        ("https://[fe80::1]:9398/api", "https://[fe80::1]:9398"),
+    ],
+)
+def test_url(given, base):
+    assert _client.EnterpriseManager(given, "u", "p").base_url == base
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "ftp://em.example.com",
+        "em.example.com:9398",
+        "em.example.com",
+        "",
+        "https://",
+        "https://em:port",
+        "https://em:99999",
+        "https://em.example.com/veeam",
+        "https://em.example.com/api?v=1",
+        "https://em.example.com#x",
+        "https://em .example.com",
+        "https://[fe80::1",
+        "file:///etc/passwd",
+    ],
+)
+def test_other_urls_are_refused(given):
+    with pytest.raises(_client.OptionError, match="^url: .*https://em.example.com:9398") as refusal:
+        _client.EnterpriseManager(given, "u", "p")
+    assert refusal.value.option == "url"
+
+
+def test_a_password_in_the_url_is_refused_and_not_shown():
+    with pytest.raises(_client.OptionError, match="username and password") as refusal:
+        _client.EnterpriseManager("https://bob:s3cret@em.example.com:9398", "u", "p")
+    assert "s3cret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("username", ""),
+        ("username", "a:b"),
+        ("password", ""),
+        ("timeout", 0),
+        ("timeout", -1),
+        ("retries", -1),
+        ("api_version", "1.7"),
+        ("api_version", "v1_7&x=y"),
+        ("ca_path", "/no/such/file"),
+        ("ca_path", __file__),
+    ],
+)
+def test_other_options_are_checked(option, value):
+    with pytest.raises(_client.OptionError, match=f"^{option}: ") as refusal:
+        _client.EnterpriseManager(**{"url": "https://em.example.com", "username": "u", "password": "p", option: value})
+    assert refusal.value.option == option
+
+
+def test_ca_path_may_be_a_folder(tmp_path):
+    _client.EnterpriseManager("https://em.example.com", "u", "p", ca_path=str(tmp_path))
+
+
+# Secrets
+
+
+def test_no_secret_in_any_text_of_an_error(em, connect):
+    """A server or proxy that repeats everything it was sent."""
+    basic = base64.b64encode(f"reader:{PASSWORD}".encode()).decode()
+    em.faults.add("status", status=400, message=f"You sent {PASSWORD} and Basic {basic}", path="sessionMngr", times=1)
+    with pytest.raises(_client.EmError) as failure, connect():
+        pass
+    said = f"{failure.value} {failure.value.server_message} {failure.value.url}"
+    assert PASSWORD not in said
+    assert basic not in said
+    with connect() as client, pytest.raises(_client.EmError) as failure:
+        token = client._token
+        em.faults.add("status", status=400, message=f"Bad token {token}", path=SESSIONS)
+        read(client)
+    assert token not in f"{failure.value} {failure.value.server_message}"
+    em.faults.add("reply", body=f"<Error Message='{PASSWORD}'/>", path="/other")
+    with connect() as client, pytest.raises(_client.EmProtocolError) as failure:
+        client.get("/api/other", "Read")
+    assert PASSWORD not in str(failure.value)
+
+
+def test_a_long_url_is_cut_in_the_sentence(em, connect):
+    em.faults.add("status", status=400, path="/query")
+    with connect() as client, pytest.raises(_client.EmError) as failure:
+        client.get("/api/query?filter=" + "x" * 5000, "Read")
+    assert len(str(failure.value)) < 700
+    assert len(failure.value.url) > 5000
+
+
+def test_the_innermost_cause_is_told():
+    inner = OSError(111, "Connection refused")
+    outer = RuntimeError("outer")
+    outer.__context__ = ValueError(inner)
+    assert _client._reason(outer) == "Connection refused"
+    assert _client._reason(RuntimeError()) == "RuntimeError"
+    loop = RuntimeError("a")
+    loop.__cause__ = ValueError("b")
+    loop.__cause__.__context__ = loop
+    assert _client._reason(loop) == "b"
+
+
+# Signals
+
+SCRIPT = """
+import sys, time, types, importlib, logging, signal
+sys.path.insert(0, {tests!r})
+package = types.ModuleType("core")
+package.__path__ = [{core!r}]
+sys.modules["core"] = package
+client = importlib.import_module("core._client")
+logging.disable(logging.CRITICAL)
+try:
+    with client.EnterpriseManager({url!r}, "reader", "Passw0rd!", timeout=20) as em:
+        print("on", flush=True)
+        em.get("/api/cloud/failoverSessions?format=Entity", "Read")
+        time.sleep(20)
+except KeyboardInterrupt as exc:
+    print(exc, flush=True)
+    default = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL and signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    sys.exit(130 if default else 1)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("when", ["reading", "between"])
+def test_a_signal_logs_off(em, number, when):
+    """Also shows that the core loads without Ansible, as a package of any name."""
+    if when == "reading":
+        em.faults.add("slow_headers", seconds=15, path=SESSIONS)
+    core = REPO / "plugins" / "module_utils"
+    script = textwrap.dedent(SCRIPT).format(tests=str(REPO / "tests"), core=str(core), url=em.url)
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "on\n"
+        wait_for(lambda: requests_of(em, "GET"))
+        time.sleep(0.1)
+        start = time.monotonic()
+        process.send_signal(number)
+        said = process.stdout.readline()
+        process.wait(10)
+    assert signal.Signals(number).name in said
+    assert process.returncode == 130
+    assert time.monotonic() - start < 3
+    wait_for(lambda: em.counters.live_logons == 0)
+    em.faults.clear()
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_signal_during_the_logon_waits_for_its_reply(em, connect):
+    em.faults.add("slow_headers", seconds=0.5, path="sessionMngr")
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    with pytest.raises(_client.Interrupted, match="SIGTERM"), connect():
+        raise AssertionError("entered")
+    assert (em.counters.logons, em.counters.live_logons) == (1, 0)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_second_signal_does_not_wait():
+    with Emulator(documented=False, sessions=0) as em:  # of its own, since this leaves a logon behind
+        em.faults.add("slow_headers", seconds=3, path="sessionMngr")
+        for delay in (0.2, 0.4):
+            threading.Timer(delay, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        start = time.monotonic()
+        with pytest.raises(_client.Interrupted), _client.EnterpriseManager(em.url, "reader", PASSWORD):
+            raise AssertionError("entered")
+        assert time.monotonic() - start < 2
+
+
+def test_handlers_of_others_are_left_alone(em, connect):
+    def mine(number, frame):
+        """A handler that the embedding program has set."""
+
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        with connect():
+            assert signal.getsignal(signal.SIGTERM) is mine
+            assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+        assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_other_threads_take_no_signals(em, connect):
+    seen = []
+
+    def work():
+        with connect():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [signal.SIG_DFL]
+    assert em.counters.live_logons == 0

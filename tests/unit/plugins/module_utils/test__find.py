@@ -1,0 +1,668 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Finding sessions on a server: filters, paging, ids, fallbacks. Real HTTP against the emulator."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import pytest
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _query
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _failover_session as fs
+
+REPLIES = Path(__file__).resolve().parents[3] / "emulator" / "replies"
+ODD_NAMES = [
+    'R&D "Ω" <Plan> 50%',
+    "O'Brien; Sons, (Ltd)",
+    "Plan with  two spaces",
+    "plan-ünïcode-日本",
+    "a+b=c#d?e",
+    'quote"',
+    "back\\slash",
+]
+
+
+class Answered:
+    """What one run of find gave and cost."""
+
+    def __init__(self, em, connect, options, client_options):
+        self.warnings = []
+        before = em.counters.requests
+        with connect(warn=self.warnings.append, **client_options) as client:
+            answer = fs.find(client, fs.Criteria.from_options(options.get))
+        self.sessions = answer.sessions
+        self.ids = [fact["id"] for fact in answer.sessions]
+        self.missing = answer.missing_ids
+        self.filter = answer.filter
+        self.requests = em.counters.requests - before
+        self.warnings = [warning for warning in self.warnings if "clear text" not in warning]
+        # The client's own count is what users see, so it must be true; and no logon may stay.
+        assert client.counters.requests == self.requests
+        assert em.counters.live_logons == 0
+
+
+@pytest.fixture
+def find(em, connect):
+    def run(client_options=None, **options):
+        return Answered(em, connect, options, client_options or {})
+
+    return run
+
+
+def queries(em):
+    return [parse_qs(record.query) for record in em.requests if record.path.lower().endswith("/query")]
+
+
+def times(facts):
+    return [fact["creation_time"] for fact in facts]
+
+
+# Reading everything
+
+
+@pytest.mark.parametrize(
+    ("count", "pages"), [(0, 1), (1, 1), (99, 1), (100, 1), (101, 2), (200, 2), (201, 3), (253, 3)]
+)
+def test_all_pages_are_read(em, find, count, pages):
+    em.reset(sessions=count, tasks=0)
+    answer = find()
+    assert len(answer.ids) == len(set(answer.ids)) == count
+    assert set(answer.ids) == {session.id for session in em.world.sessions}
+    assert times(answer.sessions) == sorted(times(answer.sessions), reverse=True)
+    assert answer.requests == pages + 2
+    assert answer.filter is None
+    assert answer.warnings == []
+
+
+def test_everything_is_asked_for_oldest_first_with_default_pages(em, find):
+    em.reset(sessions=101, tasks=0)
+    find()
+    assert [(page["page"], page["pageSize"], page["sortAsc"], page["format"]) for page in queries(em)] == [
+        (["1"], ["100"], ["CreationTime"], ["Entities"]),
+        (["2"], ["100"], ["CreationTime"], ["Entities"]),
+    ]
+
+
+@pytest.mark.parametrize("page_size", [1, 7, 253, 1000])
+def test_any_page_size_gives_the_same(em, find, page_size):
+    em.reset(sessions=253, tasks=0)
+    answer = find(page_size=page_size)
+    assert len(answer.ids) == 253
+    assert answer.requests == -(-253 // page_size) + 2
+
+
+def test_a_server_may_cap_the_page_size(em, find):
+    em.reset(sessions=253, tasks=0)
+    em.behaviour.max_page_size = 50
+    answer = find(page_size=1000)
+    assert (len(answer.ids), answer.requests) == (253, 8)
+
+
+def test_ascending_order(em, find):
+    em.reset(sessions=20, tasks=0)
+    answer = find(sort_order="ascending")
+    assert times(answer.sessions) == sorted(times(answer.sessions))
+
+
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize("count", [1, 3, 60])
+def test_sessions_that_appear_during_paging_cost_none_and_come_once(em, find, old, count):
+    em.reset(sessions=253, tasks=0)
+    before = {session.id for session in em.world.sessions}
+    em.faults.add("appear", count=count, old=old, path="/query", after=1, times=2)
+    answer = find()
+    assert len(answer.ids) == len(set(answer.ids))
+    assert before <= set(answer.ids)
+    if old:  # they were inserted before pages already read, which is noticed, so all is read once more
+        assert set(answer.ids) == {session.id for session in em.world.sessions}
+
+
+def test_253_sessions_with_new_ones_at_the_end_take_no_request_more(em, find):
+    em.reset(sessions=253, tasks=0)
+    em.faults.add("appear", count=5, path="/query", after=1)
+    answer = find()
+    assert answer.requests == 5
+    assert len(answer.ids) == len(set(answer.ids)) == 253 + 10
+
+
+@pytest.mark.parametrize(
+    "switches", [{"omit_paging_info": True}, {"sort": "ignore"}, {"bom": True, "xml_prefix": "v"}, {"indent": True}]
+)
+def test_other_ways_to_answer_give_the_same(em, find, switches):
+    em.reset(sessions=230, tasks=2)
+    plain = find().sessions
+    for name, value in switches.items():
+        setattr(em.behaviour, name, value)
+    assert find().sessions == plain
+
+
+@pytest.mark.parametrize("pages", [0, 1])
+@pytest.mark.parametrize("containers", ["element", "omit"])
+def test_no_sessions_is_an_answer(em, find, pages, containers):
+    em.behaviour.pages_count_of_empty = pages
+    em.behaviour.empty_containers = containers
+    answer = find()
+    assert (answer.sessions, answer.requests, answer.warnings) == ([], 3, [])
+
+
+def test_pages_that_repeat_for_ever_are_an_error(em, find):
+    em.reset(sessions=253, tasks=0)
+    em.faults.add("repeat_page", path="/query")
+    em.faults.add("pages_count", count=10**9, path="/query")
+    with pytest.raises(_client.EmProtocolError, match="without anything new"):
+        find()
+    assert em.counters.live_logons == 0
+    assert em.counters.requests < 10
+
+
+def test_pages_that_were_announced_but_are_empty_are_an_error(em, find):
+    em.reset(sessions=150, tasks=0)
+    em.faults.add("pages_count", count=10**6, path="/query")
+    with pytest.raises(_client.EmProtocolError, match="without anything new"):
+        find()
+
+
+def test_a_link_to_the_next_page_counts_even_if_the_number_of_pages_does_not(em, find):
+    em.reset(sessions=253, tasks=0)
+    em.faults.add("pages_count", count=1, path="/query")
+    assert len(find().ids) == 253
+
+
+def test_a_cap_on_the_page_size_without_any_word_on_paging(em, find):
+    em.reset(sessions=28, tasks=0)
+    em.behaviour.max_page_size = 10
+    em.behaviour.omit_paging_info = True
+    assert len(find().ids) == 28
+
+
+@pytest.mark.parametrize("count", [0, 2, 3])
+def test_a_number_of_pages_of_zero_is_no_number(em, find, count):
+    em.reset(sessions=250, tasks=0)
+    em.faults.add("pages_count", count=0, path="/query", after=count)
+    assert len(find().ids) == 250
+
+
+def test_pages_that_keep_moving_are_an_error(em, find):
+    em.reset(sessions=150, tasks=0)
+    em.faults.add("appear", count=1, old=True, path="/query")
+    with pytest.raises(_client.EmProtocolError, match="moved from page to page"):
+        find()
+
+
+@pytest.mark.parametrize("options", [{}, {"name": ["Acme full site"]}, {"limit": 400}])
+def test_a_page_size_that_is_refused_is_done_without(em, find, options):
+    em.reset(sessions=253, tasks=0)
+    expected = find(**options)
+    em.behaviour.max_page_size = 200
+    em.behaviour.over_page_size = "refuse"
+    answer = find(page_size=500, **options)
+    assert answer.ids == expected.ids
+    assert answer.filter == expected.filter
+    assert ["pages of 500" in warning for warning in answer.warnings] == [True] if "limit" not in options else True
+
+
+def test_a_collection_with_pages_is_read_whole(em, find):
+    wanted = [em.world.add_session().id for _number in range(3)]
+    em.behaviour.refuse_query_type = 404
+    for number, guid in enumerate(wanted, 1):
+        session = f'<CloudFailoverSession Type="T" UID="urn:x:{guid}"><State>Stopped</State></CloudFailoverSession>'
+        body = f'<CloudFailoverSessions>{session}<PagingInfo PagesCount="3"/></CloudFailoverSessions>'
+        em.faults.add(
+            "reply", path="failoverSessions$", query="^format=Entity$" if number == 1 else f"page={number}", body=body
+        )
+    assert set(find().ids) == set(wanted)
+
+
+def test_a_page_that_fails_in_the_end_fails_everything(em, find):
+    em.reset(sessions=253, tasks=0)
+    em.faults.add("status", status=500, path="/query", query="page=3")
+    with pytest.raises(_client.EmServerError):
+        find()
+    assert em.counters.live_logons == 0
+
+
+# Criteria
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+@pytest.mark.parametrize("case_sensitive", [False, True])
+def test_odd_names_are_found(em, find, name, case_sensitive):
+    em.behaviour.case_sensitive = case_sensitive
+    wanted = em.world.add_session(name=name)
+    for other in [*ODD_NAMES, name.upper() + "x", name.replace(" ", "")]:
+        if other != name:
+            em.world.add_session(name=other)
+    answer = find(name=[name])
+    assert answer.ids == [wanted.id]
+    assert [fact["name"] for fact in answer.sessions] == [name]
+
+
+def test_a_name_differs_by_case_and_by_spaces(em, find):
+    em.world.add_session(name="plan a")
+    em.world.add_session(name="PlanA")
+    em.world.add_session(name="Plan  A")
+    wanted = em.world.add_session(name="Plan A")
+    assert find(name=["Plan A"]).ids == [wanted.id]
+
+
+def test_a_name_with_a_quote_is_never_sent(em, find):
+    em.behaviour.refuse_quoted_quote = True
+    wanted = {em.world.add_session(name='say "hello"').id, em.world.add_session(name="plain").id}
+    em.world.add_session(name="other")
+    answer = find(name=['say "hello"', "plain"])
+    assert set(answer.ids) == wanted
+    assert (answer.filter, answer.warnings) == (None, [])
+
+
+def test_results_with_none(em, find):
+    em.behaviour.refuse_result_none = True
+    running = em.world.add_session()
+    failed = em.world.add_session(state="Stopped", result="Failed")
+    odd = em.world.add_session(state="Stopped", result="None")
+    em.world.add_session(state="Stopped", result="Success")
+    em.world.add_session(state="Stopped", result="Warning")
+    assert set(find(result=["None"]).ids) == {running.id, odd.id}
+    answer = find(result=["None", "Failed"])
+    assert set(answer.ids) == {running.id, odd.id, failed.id}
+    assert answer.filter == "((Result!=Success;Result!=Warning),State!=Stopped)"
+    assert answer.warnings == []
+
+
+@pytest.mark.parametrize(
+    "words", [["Success"], ["Warning", "Failed"], ["None", "Success", "Warning"], list(fs.RESULTS)]
+)
+@pytest.mark.parametrize("none_order", ["first", "last"])
+def test_each_result(em, find, words, none_order):
+    em.reset(sessions=60, tasks=1)
+    em.behaviour.none_order = none_order
+    everything = find().sessions
+    assert find(result=words).sessions == [fact for fact in everything if fact["result"] in words]
+
+
+@pytest.mark.parametrize("words", [["Stopped"], ["Working"], ["Starting", "Working", "Stopping"]])
+def test_each_state(em, find, words):
+    for state in fs.STATES * 2:
+        em.world.add_session(state=state, result="Success" if state == "Stopped" else "None")
+    answer = find(state=words)
+    assert len(answer.ids) == 2 * len(words)
+    assert {fact["state"] for fact in answer.sessions} == set(words)
+
+
+def test_backup_servers(em, find):
+    em.world.add_session(backup_server="sp-vbr1.example.net")
+    wanted = em.world.add_session(backup_server="sp-vbr2.example.net")
+    answer = find(backup_server=["sp-vbr2.example.net"])
+    assert answer.ids == [wanted.id]
+    assert answer.filter == 'BackupServerName=="sp-vbr2.example.net"'
+
+
+def test_times_are_exact_though_the_filter_is_wider(em, find):
+    made = [
+        em.world.add_session(
+            state="Stopped", creation_time=f"2026-03-01T00:00:{second}Z", end_time=f"2026-03-01T00:01:{second}Z"
+        )
+        for second in ("00", "00.5", "01", "01.5", "02", "03")
+    ]
+    answer = find(created_after="2026-03-01T00:00:00.5Z", created_before="2026-03-01T00:00:02Z")
+    assert set(answer.ids) == {session.id for session in made[1:4]}
+    assert answer.filter == '(CreationTime>="2026-02-28T23:59:59Z";CreationTime<="2026-03-01T00:00:04Z")'
+    answer = find(ended_after="2026-03-01T00:01:01Z", ended_before="2026-03-01T00:01:03Z")
+    assert set(answer.ids) == {session.id for session in made[2:5]}
+
+
+def test_all_criteria_in_one_filter(em, find):
+    em.reset(sessions=200, tasks=1)
+    everything = find().sessions
+    options = {
+        "name": ["Acme full site", "O'Brien; Sons, (Ltd)"],
+        "result": ["Success", "Failed"],
+        "state": ["Stopped"],
+        "created_after": "15d",
+    }
+    answer = find(**options)
+    chosen = fs.Criteria.from_options(options.get)
+    assert answer.sessions == [fact for fact in everything if chosen.hold_for(fact)] != []
+    assert answer.requests == 3
+
+
+def test_very_many_names_are_left_to_the_check_here(em, find):
+    wanted = em.world.add_session(name="Plan 7")
+    em.world.add_session(name="Other")
+    answer = find(name=[f"Plan {number}" for number in range(1000)], state=list(fs.STATES))
+    assert answer.ids == [wanted.id]
+    assert answer.filter == "(State==Starting,State==Working,State==Stopping,State==Stopped)"
+
+
+# Newest of a plan
+
+
+def plans(em):
+    old = em.world.add_session(
+        "A", state="Stopped", result="Failed", creation_time="2026-03-01T00:00:00Z", backup_server="one"
+    )
+    new = em.world.add_session(
+        "A", state="Stopped", result="Success", creation_time="2026-03-02T00:00:00Z", backup_server="one"
+    )
+    other = em.world.add_session(
+        "A", state="Stopped", result="Failed", creation_time="2026-02-01T00:00:00Z", backup_server="two"
+    )
+    lone = em.world.add_session(
+        "B", state="Stopped", result="Failed", creation_time="2026-01-01T00:00:00Z", backup_server="one"
+    )
+    return old.id, new.id, other.id, lone.id
+
+
+def test_latest_per_plan(em, find):
+    _old, new, other, lone = plans(em)
+    assert find(latest_per_plan=True).ids == [new, other, lone]
+    assert find(latest_per_plan=True, sort_order="ascending").ids == [lone, other, new]
+    assert find(latest_per_plan=True, limit=1).ids == [new]
+    assert find(latest_per_plan=True, name=["B"]).ids == [lone]
+
+
+def test_the_other_criteria_must_hold_for_the_newest_too(em, find):
+    old, new, other, lone = plans(em)
+    assert find(latest_per_plan=True, result=["Failed"]).ids == [other, lone]
+    assert find(latest_per_plan=True, created_before="2026-02-15T00:00:00Z").ids == [other, lone]
+    assert find(latest_per_plan=True, created_after="2026-02-15T00:00:00Z").ids == [new]
+    assert find(latest_per_plan=True, id=[old]).ids == []
+    assert find(latest_per_plan=True, id=[old, new, lone]).ids == [new, lone]
+
+
+def test_latest_per_plan_of_ids_without_a_name(em, find):
+    em.world.add_session("A")
+    nameless = em.world.add_session("A", raw={"Name": None})
+    assert find(latest_per_plan=True, id=[nameless.id]).ids == [nameless.id]
+
+
+# Limit
+
+
+@pytest.mark.parametrize("order", fs.SORT_ORDERS)
+@pytest.mark.parametrize(("limit", "pages"), [(1, 1), (10, 1), (11, 1), (100, 1), (101, 2), (500, 3)])
+def test_limit_reads_no_more_pages_than_it_takes(em, find, order, limit, pages):
+    em.reset(sessions=253, tasks=0)
+    everything = find(sort_order=order).ids
+    answer = find(limit=limit, sort_order=order)
+    assert answer.ids == everything[:limit]
+    assert answer.requests == pages + 2
+
+
+def test_limit_counts_what_is_left_after_the_check(em, find):
+    for second in range(30):
+        em.world.add_session(name="PLAN" if second % 3 else "Plan", creation_time=f"2026-03-01T00:00:{second:02}Z")
+    answer = find(name=["Plan"], limit=5)
+    assert [fact["name"] for fact in answer.sessions] == ["Plan"] * 5
+    assert answer.sessions[0]["creation_time"] == "2026-03-01T00:00:27.000000Z"
+
+
+@pytest.mark.parametrize("order", fs.SORT_ORDERS)
+@pytest.mark.parametrize("page_size", [1, 10, 100])
+def test_limit_is_right_where_the_server_does_not_sort(em, find, order, page_size):
+    em.reset(sessions=150, tasks=0)
+    everything = find(sort_order=order).ids
+    em.behaviour.sort = "ignore"
+    assert find(limit=1, sort_order=order, page_size=page_size).ids == everything[:1]
+
+
+def test_limit_with_sessions_that_appear(em, find):
+    em.reset(sessions=50, tasks=0)
+    newest = find(limit=20).ids
+    em.faults.add("appear", count=1, path="/query", after=1)
+    answer = find(limit=20, page_size=5)
+    assert len(set(answer.ids)) == 20
+    assert set(newest[:15]) <= set(answer.ids)
+
+
+# Ids
+
+
+def test_few_ids_are_read_directly(em, find):
+    wanted = [em.world.add_session(name=f"P{number}").id for number in range(5)]
+    answer = find(id=[wanted[0].upper(), f"urn:veeam:CloudFailoverSession:{wanted[1]}", *wanted[2:]])
+    assert set(answer.ids) == set(wanted)
+    assert (answer.requests, answer.missing, answer.filter) == (7, [], None)
+
+
+@pytest.mark.parametrize("unknown", [404, 500, 400])
+def test_unknown_ids_are_missing_and_no_error(em, find, unknown):
+    em.behaviour.unknown_id = unknown
+    known = em.world.add_session().id
+    stranger = str(uuid.uuid4())
+    answer = find({"retries": 3}, id=[stranger, known])
+    assert (answer.ids, answer.missing) == ([known], [stranger])
+    assert answer.requests == 4  # an answer that says "unknown" is not tried again, whatever its status
+
+
+def test_an_id_that_fails_otherwise_is_an_error(em, find):
+    known = em.world.add_session().id
+    em.faults.add(
+        "status", status=500, message="Object reference not set to an instance of an object", path="/failoverSessions/"
+    )
+    with pytest.raises(_client.EmServerError, match="Object reference"):
+        find(id=[known])
+
+
+@pytest.mark.parametrize("known", [120, 118, 100, 3, 0])
+@pytest.mark.parametrize("unknown_status", [404, 500])
+def test_120_ids_in_at_most_12_requests(em, find, known, unknown_status):
+    em.reset(sessions=150, tasks=1)
+    em.behaviour.unknown_id = unknown_status
+    wanted = [session.id for session in em.world.sessions][:known]
+    strangers = [str(uuid.UUID(int=number + 1)) for number in range(120 - known)]
+    answer = find(id=[*strangers, *wanted])
+    assert set(answer.ids) == set(wanted)
+    assert answer.missing == strangers
+    assert answer.requests <= 12
+    assert max(len(f"{em.url}{record.path}?{record.query}") for record in em.requests) <= 8000
+    assert times(answer.sessions) == sorted(times(answer.sessions), reverse=True)
+
+
+def test_the_filter_of_many_ids_is_reported_whole(em, find):
+    em.reset(sessions=120, tasks=0)
+    wanted = [session.id for session in em.world.sessions]
+    answer = find(id=wanted)
+    assert all(guid in answer.filter for guid in wanted)
+
+
+def test_ids_that_the_query_cannot_find_are_read_one_by_one(em, find):
+    em.reset(sessions=30, tasks=0)
+    em.behaviour.uid_filter = "guid"  # so the URNs that are sent match nothing
+    wanted = [session.id for session in em.world.sessions][:12]
+    stranger = str(uuid.uuid4())
+    answer = find(id=[*wanted, stranger])
+    assert set(answer.ids) == set(wanted)
+    assert answer.missing == [stranger]
+
+
+def test_ids_where_the_server_refuses_the_filter(em, find):
+    em.reset(sessions=150, tasks=0)
+    em.behaviour.refuse_uid_filter = True
+    wanted = [session.id for session in em.world.sessions][:120]
+    answer = find(id=wanted)
+    assert set(answer.ids) == set(wanted)
+    assert answer.filter is None
+    assert "refused the filter" in answer.warnings[0]
+    assert len(answer.warnings) == 1
+
+
+def test_other_criteria_hold_for_ids_too(em, find):
+    running = em.world.add_session().id
+    ended = em.world.add_session(state="Stopped").id
+    answer = find(id=[running, ended], state=["Stopped"])
+    assert (answer.ids, answer.missing) == ([ended], [])
+
+
+# When the query service refuses
+
+
+@pytest.mark.parametrize("status", [400, 404, 500, 501])
+def test_a_server_that_cannot_query_the_type_is_read_through_its_collection(em, find, status):
+    em.reset(sessions=40, tasks=2)
+    plain = find().sessions
+    failed = find(result=["Failed"]).sessions
+    newest = find(limit=3).sessions
+    em.behaviour.refuse_query_type = status
+    answer = find()
+    assert answer.sessions == plain
+    assert len(answer.warnings) == 1
+    assert f"HTTP {status}" in answer.warnings[0]
+    assert "30 days" in answer.warnings[0]
+    assert find(limit=3).sessions == newest
+    answer = find(result=["Failed"])
+    assert answer.sessions == failed
+    assert answer.filter is None
+
+
+def test_the_collection_may_give_references_which_are_no_sessions(em, find):
+    em.reset(sessions=4, tasks=1)
+    plain = find().sessions
+    em.behaviour.refuse_query_type = 400
+    references = [
+        f'<Ref UID="urn:veeam:CloudFailoverSession:{session.id}" Name="n" Type="CloudFailoverSessionReference"/>'
+        for session in em.world.sessions
+    ]
+    em.faults.add("reply", path="failoverSessions$", body=f"<EntityReferences>{''.join(references)}</EntityReferences>")
+    assert find().sessions == plain
+
+
+def test_a_query_that_gives_references_is_completed(em, find):
+    wanted = em.world.add_session(name="Plan").id
+    em.faults.add(
+        "reply",
+        path="/query",
+        body=f'<QueryResult><Refs><Ref UID="urn:x:{wanted}"/></Refs><PagingInfo PagesCount="1"/></QueryResult>',
+    )
+    answer = find(name=["Plan"])
+    assert (answer.ids, answer.sessions[0]["state"]) == ([wanted], "Starting")
+
+
+def test_a_listed_session_that_is_gone_is_left_out_with_a_warning(em, find):
+    gone = str(uuid.uuid4())
+    em.faults.add(
+        "reply", path="/query", body=f'<QueryResult><Refs><Ref UID="urn:x:{gone}" Name="Lost"/></Refs></QueryResult>'
+    )
+    answer = find()
+    assert answer.sessions == []
+    assert gone in answer.warnings[0]
+
+
+def test_references_only_are_an_error_not_a_session(em, find):
+    wanted = em.world.add_session().id
+    em.behaviour.ignore_format = True
+    for options in ({}, {"id": [wanted]}):
+        with pytest.raises(_client.EmProtocolError, match="not the entity"):
+            find(**options)
+
+
+def test_the_seed_documents_served_unchanged(em, find):
+    """A server that has only the two documented replies: the references are found, the one entity gives its facts."""
+    em.behaviour.refuse_query_type = 404
+    known = "475420ee-d045-4493-9869-0a970e08f6f9"
+    em.faults.add(
+        "reply", path="failoverSessions$", body=REPLIES.joinpath("failoverSessions.xml").read_text(encoding="utf-8")
+    )
+    em.faults.add("reply", path=known, body=REPLIES.joinpath("failoverSession_entity.xml").read_text(encoding="utf-8"))
+    answer = find()
+    assert answer.ids == [known]
+    assert answer.sessions[0]["duration"] == 80.0
+    left_out = [warning for warning in answer.warnings if "left out" in warning]
+    assert len(left_out) == 4
+    assert any(
+        "030015e0-8f8f-469a-93e1-10b680b46887" in warning and "UCM Company Full SIte Failover" in warning
+        for warning in left_out
+    )
+
+
+@pytest.mark.parametrize(
+    "body", ["<html><head><title>Sign in</title></head></html>", "<Other><Thing/></Other>", '<EntityRef UID="u"/>']
+)
+def test_a_query_reply_that_is_no_query_result_is_an_error(em, find, body):
+    em.faults.add("reply", path="/query", body=body)
+    with pytest.raises(_client.EmProtocolError, match="/api/query"):
+        find()
+
+
+@pytest.mark.parametrize("body", ['<EntityRef UID="u"/>', "<QueryResult><Entities/></QueryResult>"])
+def test_a_collection_reply_that_is_no_list_is_an_error(em, find, body):
+    em.behaviour.refuse_query_type = 400
+    em.faults.add("reply", path="failoverSessions$", body=body)
+    with pytest.raises(_client.EmProtocolError, match="no list"):
+        find()
+
+
+def test_an_entity_of_another_session_is_an_error(em, find):
+    asked, other = em.world.add_session().id, em.world.add_session().id
+    em.faults.add(
+        "reply",
+        path=asked,
+        body=f'<CloudFailoverSession Type="CloudFailoverSession" UID="urn:x:{other}"><State>Stopped</State></CloudFailoverSession>',
+    )
+    with pytest.raises(_client.EmProtocolError, match="not the entity"):
+        find(id=[asked])
+
+
+def test_a_session_without_an_id_is_an_error(em, find):
+    body = "<QueryResult><Entities><X><CloudFailoverSession Type='T'><State>Stopped</State></CloudFailoverSession></X></Entities></QueryResult>"
+    em.faults.add("reply", path="/query", body=body)
+    with pytest.raises(_client.EmProtocolError, match="neither a UID"):
+        find()
+
+
+def test_a_right_that_is_missing_is_no_reason_to_try_the_collection(em, find):
+    with pytest.raises(_client.EmPermissionError):
+        find({"username": "restricted"})
+    assert em.counters.routes.get("GET /api/cloud/failoverSessions", 0) == 0
+
+
+def test_odd_values_of_one_session_do_not_harm_the_others(em, find):
+    em.world.add_session(
+        name="a", state="Stopped", raw={"EndTimeUTC": "1753-01-01T00:00:00Z", "Result": None, "Progress": "many"}
+    )
+    em.world.add_session(name="b", state="Stopped", raw={"CreationTimeUTC": None, "EndTimeUTC": "soon"})
+    em.world.add_session(name="c", raw={"State": "Pausing", "Result": "Perhaps"})
+    facts = {fact["name"]: fact for fact in find().sessions}
+    assert (facts["a"]["end_time"], facts["a"]["result"], facts["a"]["succeeded"]) == (None, "None", False)
+    assert (facts["b"]["creation_time"], facts["b"]["duration"]) == (None, None)
+    assert (facts["c"]["state"], facts["c"]["result"], facts["c"]["finished"]) == ("Pausing", "Perhaps", False)
+
+
+# Expressions
+
+
+def test_alternatives_and_conjunctions_are_bracketed():
+    assert _query.any_of(["a"]) == _query.all_of(["a"]) == "a"
+    assert _query.any_of(["a", "b"]) == "(a,b)"
+    assert _query.all_of([_query.any_of(["a", "b"]), "c"]) == "((a,b);c)"
+
+
+def test_what_can_be_quoted():
+    assert all(_query.can_be_quoted(name) for name in ODD_NAMES if '"' not in name)
+    assert not any(_query.can_be_quoted(name) for name in ('a"b', "a\nb", "a\x00b"))
+
+
+def test_a_filter_is_encoded_as_a_whole():
+    path = _query.query_path("T", 'Name=="R&D +Ω#"', "sortAsc=x", 100, 2)
+    assert path.endswith("&page=2&filter=Name%3D%3D%22R%26D%20%2B%CE%A9%23%22")
+
+
+def test_pieces_keep_each_term_once_and_within_the_limit(em, connect):
+    client = connect()
+    terms = [
+        _query.quoted("UID", "==", f"urn:veeam:CloudFailoverSession:{uuid.UUID(int=number)}") for number in range(500)
+    ]
+    pieces = list(_query.pieces(client, terms))
+    assert [term for piece in pieces for term in piece] == terms
+    assert all(_query.fits(client, _query.any_of(piece)) for piece in pieces)
+    assert 4 < len(pieces) < 9
+    assert list(_query.pieces(client, [])) == []
+
+
+def test_identity():
+    assert _query.identity({"UID": "urn:veeam:X:ABC"}) == "abc"
+    assert _query.identity({"Href": "https://h/api/x/ABC?format=Entity"}) == "abc"
+    assert _query.identity({}) == ""

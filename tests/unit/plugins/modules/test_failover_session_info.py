@@ -1,0 +1,221 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+
+import pytest
+import yaml
+from ansible.module_utils import basic
+from ansible_collections.dr_runbook.veeam_em.plugins.doc_fragments import _connection, _session_criteria
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _module, _xml
+from ansible_collections.dr_runbook.veeam_em.plugins.modules import failover_session_info
+
+PASSWORD = "Passw0rd!"
+GUID = "475420ee-d045-4493-9869-0a970e08f6f9"
+
+
+@contextmanager
+def arguments(params):
+    try:
+        from ansible.module_utils.testing import patch_module_args
+    except ImportError:  # ansible-core 2.18 and older
+        basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": params}).encode()
+        yield
+        basic._ANSIBLE_ARGS = None
+    else:
+        with patch_module_args(params):
+            yield
+
+
+@pytest.fixture
+def run(em, capsys, monkeypatch):
+    """Run the module as Ansible does; returns what it prints. ``None`` takes an option away."""
+    for name in list(_module.CONNECTION_SPEC):
+        monkeypatch.delenv(f"VEEAM_EM_{name.upper()}", raising=False)
+
+    warnings = []
+    monkeypatch.setattr(basic.AnsibleModule, "warn", lambda module, warning: warnings.append(warning))
+
+    def call(check_mode=False, **options):
+        warnings.clear()
+        given = {"url": em.url, "username": "reader", "password": PASSWORD, "retries": 0, **options}
+        params = {name: value for name, value in given.items() if value is not None}
+        with arguments({**params, "_ansible_check_mode": check_mode}), pytest.raises(SystemExit):
+            failover_session_info.main()
+        return {**json.loads(capsys.readouterr().out), "warnings": list(warnings)}
+
+    return call
+
+
+def test_facts(em, run):
+    em.reset(sessions=253, tasks=1)
+    result = run()
+    assert len(result["failover_sessions"]) == 253
+    assert result["changed"] is False
+    assert result["missing_ids"] == []
+    query = result["query"]
+    assert (query["requests"], query["pages"], query["filter"], query["api_version"]) == (5, 3, None, "latest")
+    assert query["queried_at"].endswith("Z")
+    assert em.counters.live_logons == 0
+    assert ["clear text" in warning for warning in result["warnings"]] == [True]
+
+
+def test_check_mode_gives_the_same(em, run):
+    em.reset(sessions=20)
+    assert run(check_mode=True)["failover_sessions"] == run()["failover_sessions"]
+
+
+def test_every_documented_fact_is_returned_and_no_other(em, run):
+    em.world.add_session(state="Stopped", backup_server="vbr", tasks=[{"vm_name": "vm"}])
+    documented = yaml.safe_load(failover_session_info.RETURN)
+
+    def compare(value, contains, path):
+        assert set(value) == set(contains), path
+        for name, entry in contains.items():
+            if "contains" in entry:
+                inner = value[name][0] if entry["type"] == "list" else value[name]
+                compare(inner, entry["contains"], f"{path}.{name}")
+
+    result = run(id=[em.world.sessions[0].id])
+    for name in ("failover_sessions", "query"):
+        value = result[name][0] if name == "failover_sessions" else result[name]
+        compare(value, documented[name]["contains"], name)
+    error = run(password="wrong")["error"]
+    compare(error, documented["error"]["contains"], "error")
+
+
+def test_missing_ids(em, run):
+    known = em.world.add_session().id
+    result = run(id=[known, GUID])
+    assert [fact["id"] for fact in result["failover_sessions"]] == [known]
+    assert result["missing_ids"] == [GUID]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"created_after": "yesterday"}, ["created_after", "ISO 8601", "7d"]),
+        ({"ended_before": "2026-03-01"}, ["ended_before", "ISO 8601"]),
+        ({"page_size": 0}, ["page_size", "1 to 1000"]),
+        ({"page_size": "many"}, ["page_size", "int"]),
+        ({"id": ["not-an-id"]}, ["id", "GUID"]),
+        ({"limit": -1}, ["limit", "1 or more"]),
+        ({"url": "ftp://em.example.com"}, ["url", "https://em.example.com:9398"]),
+        ({"state": ["Running"]}, ["state", "Working"]),
+        ({"result": ["Lost"]}, ["result", "Success"]),
+        ({"sort_order": "up"}, ["sort_order", "ascending"]),
+        ({"timeout": 0}, ["timeout", "1 or more"]),
+        ({"retries": -1}, ["retries", "0 or more"]),
+        ({"ca_path": "/no/such/file"}, ["ca_path", "no such file"]),
+        ({"api_version": "seven"}, ["api_version", "latest"]),
+        ({"username": "a:b"}, ["username", "colon"]),
+        ({"name": []}, ["name", "selects nothing"]),
+        ({"validate_certs": "perhaps"}, ["validate_certs", "bool"]),
+        ({"url": None}, ["url", "missing"]),
+        ({"nonsense": 1}, ["nonsense", "created_after"]),
+    ],
+)
+def test_a_bad_option_fails_before_any_request_and_says_what_is_accepted(em, run, options, words):
+    result = run(**options)
+    assert result["failed"] is True
+    assert [word for word in words if word not in result["msg"]] == []
+    assert em.counters.requests == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "fault", "kind", "status"),
+    [
+        ({"password": "wr0ng-secret"}, None, "auth", 401),
+        ({"username": "restricted"}, None, "permission", 403),
+        ({"url": "http://127.0.0.1:1"}, None, "connection", None),
+        ({}, {"action": "html", "path": "/query"}, "protocol", 200),
+        ({}, {"action": "status", "status": 502, "path": "/query"}, "server", 502),
+        ({"timeout": 1}, {"action": "slow_headers", "seconds": 3, "path": "/query"}, "timeout", None),
+    ],
+)
+def test_an_error_has_a_sentence_and_a_kind(em, run, options, fault, kind, status):
+    if fault:
+        em.faults.add(**fault)
+    result = run(**options)
+    em.faults.clear()
+    assert result["failed"] is True
+    assert (result["error"]["kind"], result["error"]["status"]) == (kind, status)
+    assert options.get("url", em.url) in result["msg"]
+    assert "Traceback" not in json.dumps(result)
+    assert "wr0ng-secret" not in json.dumps({name: value for name, value in result.items() if name != "invocation"})
+    assert em.counters.live_logons == 0
+
+
+def test_the_password_is_not_shown(em, run):
+    assert PASSWORD not in json.dumps(run())
+
+
+def test_options_from_the_environment(em, run, monkeypatch):
+    for name, value in {
+        "URL": em.url,
+        "USERNAME": "reader",
+        "PASSWORD": PASSWORD,
+        "API_VERSION": "v1_7",
+        "TIMEOUT": "5",
+    }.items():
+        monkeypatch.setenv(f"VEEAM_EM_{name}", value)
+    result = run(url=None, username=None, password=None)
+    assert result["query"]["api_version"] == "v1_7"
+    assert result["invocation"]["module_args"]["timeout"] == 5
+    assert PASSWORD not in json.dumps(result)
+
+
+def test_a_refused_filter_is_a_warning(em, run):
+    wanted = em.world.add_session(name="Plan").id
+    em.faults.add("status", status=400, message="No filters today", path="/query", query="filter")
+    result = run(name=["Plan"])
+    assert [fact["id"] for fact in result["failover_sessions"]] == [wanted]
+    assert any("No filters today" in warning for warning in result["warnings"])
+
+
+@pytest.mark.parametrize(("library", "file"), [("requests", _client), ("xmltodict", _xml)])
+def test_a_missing_library_is_named(em, run, monkeypatch, library, file):
+    monkeypatch.setattr(file, f"{library.upper()}_IMPORT_ERROR", ImportError(f"No module named {library!r}"))
+    result = run()
+    assert result["failed"] is True
+    assert f"({library})" in result["msg"]
+    assert em.counters.requests == 0
+
+
+def test_an_interruption_ends_with_a_sentence(em, run, monkeypatch):
+    def interrupted(client, criteria):
+        raise _client.Interrupted("Interrupted by SIGTERM; the logon to Enterprise Manager was ended.")
+
+    monkeypatch.setattr(failover_session_info, "find", interrupted)
+    assert "Interrupted by SIGTERM" in run()["msg"]
+    monkeypatch.setattr(
+        failover_session_info, "find", lambda client, criteria: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
+    assert run()["msg"] == "Interrupted."
+    assert em.counters.live_logons == 0
+
+
+def test_the_argument_specs_are_those_of_the_documentation():
+    """Types, defaults and choices; ansible-test validates the same, but only where it runs."""
+    for fragment, spec in ((_connection, _module.CONNECTION_SPEC), (_session_criteria, _module.SESSION_CRITERIA_SPEC)):
+        documented = yaml.safe_load(fragment.ModuleDocFragment.DOCUMENTATION)["options"]
+        described = {
+            name: {key: value for key, value in entry.items() if key != "description"}
+            for name, entry in documented.items()
+        }
+        given = {
+            name: {key: value for key, value in entry.items() if key not in ("fallback", "no_log")}
+            for name, entry in spec.items()
+        }
+        assert described == given
+
+
+def test_every_connection_option_says_its_environment_variable():
+    documented = yaml.safe_load(_connection.ModuleDocFragment.DOCUMENTATION)["options"]
+    for name, entry in documented.items():
+        assert f"E(VEEAM_EM_{name.upper()})" in " ".join(entry["description"])
+        assert _module.CONNECTION_SPEC[name]["fallback"][1] == [f"VEEAM_EM_{name.upper()}"]
