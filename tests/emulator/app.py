@@ -1,0 +1,289 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The API's routes and what every request passes through on its way to them (protocol notes sections 1.3, 1.5, 2)."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import traceback
+import uuid
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from . import shapes
+from .control import control_routes
+from .errors import ApiError
+from .faults import PAGE_FAULTS, FaultMiddleware
+from .logons import TOKEN_HEADER, Logon
+from .render import Element, to_bytes
+from .service import RequestRecord, Service
+from .world import SessionView, view
+
+LOGON = "emulator.logon"  # key of the request's logon in the ASGI scope
+_OPEN_PATHS = ("/api", "/api/sessionMngr")  # [doc] readable without a token
+_WORDS = {  # path segments in their documented spelling; the server does not mind their case [assumed]
+    word.casefold(): word for word in ("api", "sessionMngr", "logonSessions", "cloud", "failoverSessions", "query")
+}
+_VERSIONS = ("latest", *shapes.API_VERSIONS)
+
+
+def canonical_path(path: str) -> str:
+    """The path as the routes spell it: known words in their documented case, no trailing slash."""
+    return "/".join(_WORDS.get(part.casefold(), part) for part in path.split("/")).rstrip("/") or "/"
+
+
+def route_name(path: str) -> str:
+    """The path with ids as ``{id}``, for counting."""
+    return re.sub(r"(/logonSessions|/failoverSessions)/[^/]+", r"\1/{id}", path)
+
+
+class Recorder:
+    """Outermost: logs and counts requests below /api, adds latency and the headers every reply has."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        service = self._service
+        record = RequestRecord(
+            scope["method"],
+            scope["path"],
+            scope["query_string"].decode("latin-1"),
+            {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
+        )
+        scope["path"] = canonical_path(scope["path"])
+        counters = service.counters
+        counters.requests += 1
+        counters.routes[f"{record.method} {route_name(scope['path'])}"] += 1
+        service.requests.append(record)
+
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                record.status = message["status"]
+                server = "Microsoft-HTTPAPI/2.0" if service.em_version < 13 else "Kestrel"
+                extra = [(b"Server", server.encode()), (b"Date", formatdate(usegmt=True).encode())]
+                message = {**message, "headers": [*message["headers"], *extra]}
+            else:
+                counters.bytes_sent += len(message.get("body", b""))
+            await send(message)
+
+        if service.latency_ms:
+            await asyncio.sleep(service.latency_ms / 1000)
+        await self._app(scope, receive, noting)
+
+
+class Gate:
+    """Lets only requests with a live logon through, except to the open paths."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        without_length = request.method == "POST" and not {"content-length", "transfer-encoding"} & set(request.headers)
+        if without_length and self._service.behaviour.length_required:
+            await self._refuse(request, ApiError(411, "Length Required"), receive, send)
+            return
+        if scope["path"] not in _OPEN_PATHS:
+            logon = self._service.logons.use(request.headers)
+            if logon is None:
+                error = _unauthorized("The logon session is unknown or expired")
+                await self._refuse(request, error, receive, send)
+                return
+            scope[LOGON] = logon
+        await self._app(scope, receive, send)
+
+    async def _refuse(self, request: Request, error: ApiError, receive: Receive, send: Send) -> None:
+        await _error_response(self._service, request, error)(request.scope, receive, send)
+
+
+def _unauthorized(message: str) -> ApiError:
+    return ApiError(401, message, {"WWW-Authenticate": "Basic Realm=RestSvc"})
+
+
+def _error_response(service: Service, request: Request, error: ApiError) -> Response:
+    media_type, body = service.error_body(request.scope, error.status, error.message, None)
+    headers = {**error.headers, **({"Content-Type": media_type} if media_type else {})}
+    return Response(body, error.status, headers)
+
+
+class Handlers:
+    """One method per route. They raise ApiError; the exception handler turns it into a reply."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def root(self, request: Request) -> Response:
+        """GET /api"""
+        return self._reply(request, shapes.enterprise_manager)
+
+    async def log_on(self, request: Request) -> Response:
+        """POST /api/sessionMngr"""
+        service = self._service
+        version = _parameters(request).get("v", "latest")
+        if version.casefold() not in _VERSIONS:
+            raise ApiError(400, f"API version {version} is not supported. Supported are {', '.join(_VERSIONS)}")
+        user = service.logons.authenticate(request.headers.get("authorization"))
+        if user is None:
+            raise _unauthorized("The user name or password is incorrect")
+        logon = service.logons.log_on(user)
+        service.counters.logons += 1
+        service.counters.max_live_logons = max(service.counters.max_live_logons, service.counters.live_logons)
+        response = self._reply(request, lambda style: shapes.logon_session(logon, style), 201)
+        response.headers[TOKEN_HEADER] = logon.token
+        response.headers["Set-Cookie"] = f"{TOKEN_HEADER}={logon.token}; Path=/api;"
+        return response
+
+    async def logons(self, request: Request) -> Response:
+        """GET /api/logonSessions"""
+        return self._reply(request, lambda style: shapes.logon_list(self._own_logons(request), style))
+
+    async def logon(self, request: Request) -> Response:
+        """GET and DELETE /api/logonSessions/{id}"""
+        wanted = request.path_params["id"].casefold()
+        for logon in self._own_logons(request):
+            if logon.session_id == wanted:
+                break
+        else:
+            raise ApiError(404, f"There is no logon session with id [{wanted}]")
+        if request.method == "GET":
+            return self._reply(request, lambda style: shapes.logon_session(logon, style))
+        self._service.logons.log_off(logon)
+        self._service.counters.logoffs += 1
+        return Response(status_code=204)
+
+    def _own_logons(self, request: Request) -> list[Logon]:
+        user = request.scope[LOGON].user  # [assumed] of others nothing is shown
+        return [logon for logon in self._service.logons.live() if logon.user == user]
+
+    async def cloud(self, request: Request) -> Response:
+        """GET /api/cloud"""
+        return self._reply(request, shapes.cloud_service)
+
+    async def sessions(self, request: Request) -> Response:
+        """GET /api/cloud/failoverSessions"""
+        self._check_role(request)
+        views = self._service.collection()
+        shape = shapes.entity_list if self._wants_entity(request) else shapes.reference_list
+        return self._reply(request, lambda style: shape(views, style))
+
+    async def session(self, request: Request) -> Response:
+        """GET /api/cloud/failoverSessions/{id}"""
+        self._check_role(request)
+        found = self._session_view(request.path_params["id"])
+        if self._wants_entity(request):
+            return self._reply(request, lambda style: shapes.session_entity(found, style))
+        return self._reply(request, lambda style: shapes.session_reference(found, style, tag="EntityRef"))
+
+    async def query(self, request: Request) -> Response:
+        """GET /api/query"""
+        self._check_role(request)
+        service = self._service
+        parameters = _parameters(request)
+        faults = request.scope[PAGE_FAULTS]
+        page = service.query.page(parameters)
+        found = page
+        if "repeat_page" in faults:
+            found = service.query.page({**parameters, "page": "1"})
+        count = faults.get("pages_count", {"count": page.count})["count"]
+
+        def build(style: Any) -> Element:
+            paging = shapes.paging_info(style, page.number, page.size, count, page.links)
+            if service.behaviour.omit_paging_info:
+                paging = Element("PagingInfo", absent=True)
+            return shapes.query_result(found.items, page.entities, paging, style)
+
+        return self._reply(request, build, query_order=True)
+
+    def _session_view(self, text: str) -> SessionView:
+        behaviour = self._service.behaviour
+        unknown = f"There is no CloudFailoverSession with id [{text}]"
+        try:
+            session_id = str(uuid.UUID(text))
+        except ValueError:
+            raise ApiError(behaviour.malformed_id, unknown) from None
+        session = self._service.world.session(session_id)
+        if session is None:
+            raise ApiError(behaviour.unknown_id, unknown)
+        return view(session, self._service.clock.now())
+
+    def _check_role(self, request: Request) -> None:
+        if not request.scope[LOGON].user.reads_sessions:
+            raise ApiError(403, "Access is denied: the user's role does not permit this operation")
+
+    def _wants_entity(self, request: Request) -> bool:
+        # Other words (query's "Entities" among them) count as no format at all [assumed].
+        wanted = _parameters(request).get("format", "").casefold() == "entity"
+        return wanted and not self._service.behaviour.ignore_format
+
+    def _reply(
+        self, request: Request, build: Callable[[Any], Element], status: int = 200, query_order: bool = False
+    ) -> Response:
+        style = self._service.style(request.scope, query_order)
+        media_type, body = to_bytes(build(style), style)
+        return Response(body, status, {"Content-Type": media_type})
+
+
+def _parameters(request: Request) -> dict[str, str]:
+    """Query parameters by lower-case name; the first of several counts."""
+    parameters: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        parameters.setdefault(name.casefold(), value)
+    return parameters
+
+
+def _route(path: str, endpoint: Any, *methods: str) -> Route:
+    route = Route(path, endpoint, methods=methods)
+    route.methods = set(methods)  # without the HEAD that Starlette adds: the API does not offer it
+    return route
+
+
+def make_app(service: Service) -> ASGIApp:
+    """The ASGI application: /api with everything in front of it, /emulator for control, nothing elsewhere."""
+    handlers = Handlers(service)
+
+    async def on_api_error(request: Request, error: Any) -> Response:
+        return _error_response(service, request, error)
+
+    async def on_http_error(request: Request, error: Any) -> Response:
+        found = ApiError(error.status_code, error.detail, dict(error.headers or {}))
+        return _error_response(service, request, found)
+
+    api: ASGIApp = Starlette(
+        routes=[
+            _route("/api", handlers.root, "GET"),
+            _route("/api/sessionMngr", handlers.log_on, "POST"),
+            _route("/api/logonSessions", handlers.logons, "GET"),
+            _route("/api/logonSessions/{id}", handlers.logon, "GET", "DELETE"),
+            _route("/api/cloud", handlers.cloud, "GET"),
+            _route("/api/cloud/failoverSessions", handlers.sessions, "GET"),
+            _route("/api/cloud/failoverSessions/{id}", handlers.session, "GET"),
+            _route("/api/query", handlers.query, "GET"),
+        ],
+        exception_handlers={ApiError: on_api_error, HTTPException: on_http_error},
+    )
+    api = Recorder(FaultMiddleware(Gate(api, service), service), service)
+    control: ASGIApp = Starlette(routes=control_routes(service))
+
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        below_api = scope["path"].casefold() == "/api" or scope["path"].casefold().startswith("/api/")
+        try:
+            await (api if below_api else control)(scope, receive, send)
+        except Exception:
+            traceback.print_exc()  # a mistake in the emulator must not look like an emulated fault
+            raise
+
+    return dispatch

@@ -1,0 +1,88 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Switches: how the emulated server behaves where the protocol notes leave a question open.
+
+Marks as in the protocol notes: [doc] in the vendor's reference, [seen] in replies of real servers, [assumed] neither.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+def _switch(default: Any, *choices: Any, types: tuple[type, ...] = (str,)) -> Any:
+    """A field that takes only the given choices, or without choices any value of the given types."""
+    return field(default=default, metadata={"choices": choices, "types": types})
+
+
+@dataclass
+class Behaviour:
+    """All switches with their defaults. Assigning an unknown name or value raises: a typo cannot pass a test."""
+
+    # Query service (notes section 5)
+    refuse_result_none: bool = _switch(False, False, True)  # [assumed] 400 for a filter Result==None
+    refuse_quoted_quote: bool = _switch(False, False, True)  # [assumed] 400 for a doubled quote inside a quoted value
+    refuse_query_type: int | None = _switch(None, None, 400, 404, 500, 501)  # [assumed] no CloudFailoverSession here
+    refuse_uid_filter: bool = _switch(False, False, True)  # [assumed] 400 for any filter on UID
+    uid_filter: str = _switch("both", "both", "urn", "guid")  # [seen] both; the form not named matches nothing
+    sort: str = _switch("honour", "honour", "ignore")  # [doc] honoured
+    case_sensitive: bool = _switch(False, False, True)  # [assumed] depends on the database's collation
+    and_binds_tighter: bool = _switch(True, True, False)  # [assumed] ";" before ","
+    none_order: str = _switch("first", "first", "last")  # [assumed] where Result None stands in the order
+    max_page_size: int | None = _switch(None, types=(int, type(None)))  # [assumed] largest pageSize, None: unlimited
+    over_page_size: str = _switch("cap", "cap", "refuse")  # [assumed] what happens above it
+    omit_paging_info: bool = _switch(False, False, True)  # [assumed] no PagingInfo in a QueryResult
+    pages_count_of_empty: int = _switch(1, 1, 0)  # [seen] 1, [assumed] 0
+
+    # What is listed and found (notes sections 1.4, 4.4, 8)
+    collection_days: int | None = _switch(30, types=(int, type(None)))  # [doc] 30; None: everything
+    ignore_format: bool = _switch(False, False, True)  # [assumed] references whatever format= says
+    finished_tasks: str = _switch("keep", "keep", "drop")  # [assumed] keep; [doc] samples of ended ones: none
+    unknown_id: int = _switch(404, 404, 500, 400)  # [doc] 404, [assumed] 500 or 400 with "There is no ... with id [..]"
+    malformed_id: int = _switch(400, 400, 404, 500)  # [assumed] an id that is no GUID
+
+    # Representation (notes sections 3, 8)
+    error_body: str = _switch("follow accept", "follow accept", "xml", "json", "html", "text", "empty")  # [seen] varies
+    href_base: str = _switch("https://em-internal:9398")  # [doc] Hrefs carry the server's own idea of its address
+    bom: bool = _switch(False, False, True)  # [seen] UTF-8 byte order mark before the body
+    xml_prefix: str = _switch("")  # [assumed] elements as <v:Name> instead of a default namespace
+    indent: bool = _switch(False, False, True)  # [doc] and [seen]: both occur
+    empty_containers: str = _switch("element", "element", "omit")  # [doc] both occur
+
+    # Transport
+    length_required: bool = _switch(False, False, True)  # [assumed] 411 for a POST without Content-Length
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        switch = _SWITCHES.get(name)
+        if switch is None:
+            raise AttributeError(f"no such switch: {name}")
+        choices, types = switch.metadata["choices"], switch.metadata["types"]
+        # Types are compared too: 1 is no True here.
+        if choices and not any(value == choice and type(value) is type(choice) for choice in choices):
+            raise ValueError(f"{name} takes one of {choices}, not {value!r}")
+        if not choices and type(value) not in types:
+            raise ValueError(f"{name} does not take {value!r}")
+        super().__setattr__(name, value)
+
+    def set_text(self, assignment: str) -> None:
+        """Apply ``name=value`` from a command line: JSON where it is JSON (``true``, ``404``, ``null``), else text."""
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise ValueError(f"not name=value: {assignment}")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        setattr(self, name, value)
+
+    def copy_from(self, other: Behaviour) -> None:
+        """Take over every switch of another one; the object itself stays the same for those who hold it."""
+        for switch in fields(self):
+            setattr(self, switch.name, getattr(other, switch.name))
+
+
+_SWITCHES = {switch.name: switch for switch in fields(Behaviour)}

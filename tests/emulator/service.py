@@ -1,0 +1,202 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The emulated server without its network: everything requests read and change, and what tests look at."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+
+from .behaviour import Behaviour
+from .clock import Clock
+from .errors import error_body
+from .faults import Faults
+from .logons import DEFAULT_USERS, IDLE_SECONDS, Logons, User
+from .query import QueryService
+from .render import Style
+from .sample_data import documented_sessions, generated_sessions
+from .world import SessionView, World
+
+
+@dataclass
+class RequestRecord:
+    """One request as it came in.
+
+    :param path: percent-decoded.
+    :param query: the raw query string, without ``?``.
+    :param headers: by lower-case name.
+    :param status: of the reply, None while there is none (or when the connection was dropped).
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    status: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, without what belongs to the client's secrets."""
+        secret = ("authorization", "cookie", "x-restsvcsessionid")
+        headers = {name: "***" if name in secret else value for name, value in self.headers.items()}
+        return {
+            "method": self.method,
+            "path": self.path,
+            "query": self.query,
+            "headers": headers,
+            "status": self.status,
+        }
+
+
+class Counters:
+    """What has been counted since the start or the last reset; readable as attributes or by ``counters["name"]``.
+
+    ``requests`` (all below /api), ``logons``, ``logoffs``, ``live_logons``, ``max_live_logons``, ``bytes_sent`` (reply
+    bodies) and ``routes`` (requests by ``"METHOD /route"``, ids as ``{id}``).
+    """
+
+    NAMES = ("requests", "logons", "logoffs", "live_logons", "max_live_logons", "bytes_sent", "routes")
+
+    def __init__(self, logons: Logons) -> None:
+        self._logons = logons
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to zero."""
+        self.requests = self.logons = self.logoffs = self.max_live_logons = self.bytes_sent = 0
+        self.routes: Counter[str] = Counter()
+
+    @property
+    def live_logons(self) -> int:
+        """Logons that live at this moment."""
+        return len(self._logons.live())
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.NAMES:
+            raise KeyError(name)
+        return getattr(self, name)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All counters."""
+        return {name: dict(self.routes) if name == "routes" else self[name] for name in self.NAMES}
+
+
+@dataclass
+class Settings:
+    """What a server is started with; see ``Emulator``."""
+
+    sessions: int = 40
+    tasks: int = 3
+    seed: int = 1
+    running: int | None = None
+    em_version: int = 12
+    latency_ms: float = 0
+    idle_seconds: float = IDLE_SECONDS
+    behaviour: Behaviour = field(default_factory=Behaviour)
+    users: Iterable[User] | None = None
+    documented: bool = True
+    now: datetime | None = None
+    faults: Iterable[dict[str, Any]] = ()
+
+
+class Service:
+    """State and bookkeeping of one emulated Enterprise Manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.em_version not in (12, 13):
+            raise ValueError("em_version is 12 or 13")
+        self._settings = settings
+        self._initial_faults = list(settings.faults)
+        self.em_version = settings.em_version
+        self.latency_ms = settings.latency_ms
+        self.clock = Clock(settings.now)
+        # An own copy: the caller's object stays the picture of the start, for reset().
+        self.behaviour = replace(settings.behaviour)
+        self._initial_behaviour = replace(settings.behaviour)
+        self.world = World(self.clock, digits=3 if settings.em_version < 13 else 6)
+        self.logons = Logons(self.clock, settings.users or DEFAULT_USERS, settings.idle_seconds)
+        self.query = QueryService(self.world, self.behaviour)
+        self.faults = Faults()
+        self.counters = Counters(self.logons)
+        self.requests: list[RequestRecord] = []
+        self._fill(settings.sessions, settings.tasks)
+        for fault in self._initial_faults:
+            self.faults.add(**fault)
+
+    def expire_logons(self) -> None:
+        """Forget all tokens at once."""
+        self.logons.expire_all()
+
+    def reset(self, sessions: int | None = None, tasks: int | None = None) -> None:
+        """Counters, log, faults, behaviour, logons, latency and clock back to the start.
+
+        The data stay, unless ``sessions`` or ``tasks`` is given: then they are made anew with these numbers.
+        """
+        settings = self._settings
+        self.logons.expire_all()
+        self.logons.idle_seconds = settings.idle_seconds
+        self.latency_ms = settings.latency_ms
+        self.clock.reset()
+        self.world.touch()
+        self.behaviour.copy_from(self._initial_behaviour)
+        self.faults.clear()
+        for fault in self._initial_faults:
+            self.faults.add(**fault)
+        if sessions is not None or tasks is not None:
+            self.world.clear()
+            self._fill(settings.sessions if sessions is None else sessions, settings.tasks if tasks is None else tasks)
+        self.requests.clear()
+        self.counters.reset()
+
+    def style(self, scope: Mapping[str, Any], query_order: bool = False) -> Style:
+        """How to write the reply to a request: its Accept header, the version, the switches."""
+        accept = b",".join(value for name, value in scope["headers"] if name == b"accept")
+        behaviour = self.behaviour
+        return Style(
+            json=b"application/json" in accept.lower(),  # [seen] anywhere in the header
+            version=self.em_version,
+            href_base=behaviour.href_base,
+            finished_tasks=behaviour.finished_tasks,
+            empty_containers=behaviour.empty_containers,
+            xml_prefix=behaviour.xml_prefix,
+            indent=behaviour.indent,
+            bom=behaviour.bom,
+            query_order=query_order,
+        )
+
+    def error_body(
+        self, scope: Mapping[str, Any], status: int, message: str | None, kind: str | None
+    ) -> tuple[str, bytes]:
+        """Content type and body of an error reply; without message and kind the usual ones."""
+        message = HTTPStatus(status).phrase if message is None else message
+        return error_body(kind or self.behaviour.error_body, self.style(scope), status, message)
+
+    def collection(self) -> list[SessionView]:
+        """What the collection of sessions lists now: the last 30 days [doc], and always the documented ones."""
+        views = self.world.views()
+        if self.behaviour.collection_days is None:
+            return views
+        oldest = self.clock.now() - timedelta(days=self.behaviour.collection_days)
+        return [v for v in views if v.session.documented or v.session.creation_time >= oldest]
+
+    def appear(self, name: str, old: bool) -> None:
+        """Let a session come into being, created now, or as the oldest of all."""
+        created = self.clock.now()
+        if old:
+            created = min((s.creation_time for s in self.world.sessions), default=created) - timedelta(hours=1)
+        self.world.add_session(name=name, creation_time=created)
+
+    def _fill(self, sessions: int, tasks: int) -> None:
+        settings = self._settings
+        if settings.documented:
+            self.world.add(documented_sessions())
+        self.world.add(
+            generated_sessions(
+                sessions, tasks, settings.seed, self.clock.now(), self.world.rounded, running=settings.running
+            )
+        )

@@ -1,0 +1,378 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the emulated server knows: backup servers, cloud failover sessions and their tasks.
+
+Entities are immutable plans ("this task starts 4 s after its session and fails 20 s later"). How a session looks at a
+moment is worked out from plan and clock by :func:`view`; nothing has to run in the background. Further entity kinds
+(plans, tenants, replicas) belong here as further dictionaries of ``World``.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+
+from .clock import Clock, parse_time
+
+FIRST_TASK_SECONDS = 4.0  # [doc] in the samples tasks begin 4 to 5 s after their session
+TASK_STARTING_SECONDS = 1.0
+STOPPING_SECONDS = 2.0
+DEFAULT_TASK_SECONDS = 20.0
+EMPTY_SESSION_SECONDS = 80.0  # the duration in the documented sample
+
+
+@dataclass(frozen=True, slots=True)
+class BackupServer:
+    """A Veeam Backup & Replication server connected to Enterprise Manager."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaPoint:
+    """The restore point of a replica that a task uses; ``name`` is ``vm@date time``."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One VM of a session, as planned.
+
+    :param start_offset: seconds from the session's creation to the task's.
+    :param duration: seconds, None never ends.
+    :param result: the result it will end with.
+    :param replica_point: None leaves the link out.
+    :param raw: properties served verbatim, None leaves one out.
+    """
+
+    vm_name: str
+    result: str = "Success"
+    failure_message: str | None = None
+    start_offset: float = FIRST_TASK_SECONDS
+    duration: float | None = DEFAULT_TASK_SECONDS
+    replica_point: ReplicaPoint | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One run of a cloud failover plan, as planned (protocol notes section 4).
+
+    :param end_time: when it will have stopped, None never.
+    :param result: the result it will end with.
+    :param state: a fixed state, whatever the clock says; None lets it move.
+    :param raw: properties served and queried verbatim, None leaves one out.
+    :param documented: always listed, however old.
+    :param memo: what was worked out for good; see :func:`view` and ``shapes``.
+    """
+
+    id: str
+    name: str
+    backup_server: BackupServer
+    creation_time: datetime
+    end_time: datetime | None
+    result: str
+    failure_message: str | None = None
+    tasks: tuple[Task, ...] = ()
+    state: str | None = None
+    job_type: str = "FailoverPlan"
+    raw: Mapping[str, Any] = field(default_factory=dict)
+    documented: bool = False
+    memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """A task at one moment."""
+
+    task: Task
+    creation_time: datetime
+    end_time: datetime | None
+    state: str
+    result: str
+    progress: int
+    failure_message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """A session at one moment; ``settled`` ones will never look different."""
+
+    session: Session
+    state: str
+    result: str
+    progress: int
+    end_time: datetime | None
+    failure_message: str | None
+    moment: datetime
+    settled: bool = False
+
+    def served(self, name: str, value: Any) -> Any:
+        """The property as clients get it: the session's raw override, or else ``value``."""
+        return self.session.raw.get(name, value)
+
+    @property
+    def tasks(self) -> list[TaskView]:
+        """The tasks that have begun by this moment."""
+        return _task_views(self.session, self.moment, self.state == "Stopped")
+
+
+def view(session: Session, now: datetime) -> SessionView:
+    """How the session looks at ``now``: Starting, Working, Stopping, Stopped (notes 4.1 and 4.4)."""
+    over = session.end_time is not None and now >= session.end_time
+    if session.state == "Stopped" or (over and session.state is None):
+        settled = session.memo.get("settled")
+        if settled is None:
+            settled = session.memo["settled"] = SessionView(
+                session, "Stopped", session.result, 100, session.end_time, session.failure_message, now, True
+            )
+        return settled
+    tasks = _task_views(session, now, False)
+    done = sum(task.state == "Stopped" for task in tasks)
+    if session.state is not None:
+        state = session.state
+    elif session.end_time is not None and now >= session.end_time - timedelta(seconds=STOPPING_SECONDS):
+        state = "Stopping"
+    else:
+        state = "Working" if tasks or _elapsed(session, now) >= FIRST_TASK_SECONDS else "Starting"
+    progress = 100 * done // len(session.tasks) if session.tasks else 0
+    return SessionView(session, state, "None", min(progress, 99), None, None, now)
+
+
+def _elapsed(session: Session, now: datetime) -> float:
+    return (now - session.creation_time).total_seconds()
+
+
+def _task_views(session: Session, now: datetime, stopped: bool) -> list[TaskView]:
+    elapsed = _elapsed(session, now)
+    views = []
+    for task in session.tasks:
+        begin = session.creation_time + timedelta(seconds=task.start_offset)
+        end = None if task.duration is None else begin + timedelta(seconds=task.duration)
+        if stopped and session.end_time is not None:
+            # A session that ended early, or was told to be Stopped, takes its tasks with it.
+            begin = min(begin, session.end_time)
+            end = session.end_time if end is None else min(end, session.end_time)
+        if not stopped and elapsed < task.start_offset:
+            continue
+        if end is not None and (stopped or now >= end):
+            views.append(TaskView(task, begin, end, "Stopped", task.result, 100, task.failure_message))
+        else:
+            age = elapsed - task.start_offset
+            state = "Starting" if age < TASK_STARTING_SECONDS else "Working"
+            progress = min(99, int(100 * age / task.duration)) if task.duration else 0
+            views.append(TaskView(task, begin, None, state, "None", progress, None))
+    return views
+
+
+def planned_seconds(tasks: Iterable[Task]) -> float | None:
+    """How long a session with these tasks takes, None for ever."""
+    tasks = tuple(tasks)
+    if not tasks:
+        return EMPTY_SESSION_SECONDS
+    ends = [None if task.duration is None else task.start_offset + task.duration for task in tasks]
+    known = [end for end in ends if end is not None]
+    return max(known) + STOPPING_SECONDS if len(known) == len(ends) else None
+
+
+def combined_result(tasks: Iterable[Task]) -> str:
+    """A session's result from its tasks': all failed is Failed, anything short of success is Warning [assumed]."""
+    results = {task.result for task in tasks}
+    if results <= {"Success"}:
+        return "Success"
+    return "Failed" if results == {"Failed"} else "Warning"
+
+
+class World:
+    """The entities in memory. Adding, changing and removing is safe from any thread.
+
+    :param digits: fraction digits kept in times: 3 for version 12, 6 for version 13.
+    """
+
+    def __init__(self, clock: Clock, digits: int = 6) -> None:
+        self.clock = clock
+        self.digits = digits
+        self.default_server = BackupServer("55555555-1111-4222-8333-444444444444", "sp-vbr1.example.net")
+        self._lock = threading.RLock()
+        self._sessions: dict[str, Session] = {}
+        self._version = 0
+        self._listed: tuple[int, tuple[Session, ...]] = (-1, ())
+        self._open: tuple[int, list[Session]] = (-1, [])
+
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        """All sessions in the order in which they were added."""
+        with self._lock:
+            if self._listed[0] != self._version:
+                self._listed = (self._version, tuple(self._sessions.values()))
+            return self._listed[1]
+
+    def session(self, session_id: str) -> Session | None:
+        """The session with this GUID (any case), or None."""
+        return self._sessions.get(session_id.lower())
+
+    def views(self) -> list[SessionView]:
+        """All sessions as they look now."""
+        now = self.clock.now()
+        return [view(session, now) for session in self.sessions]
+
+    def signature(self) -> Any:
+        """A value that stays the same as long as no session looks different to a query."""
+        now = self.clock.now()
+        with self._lock:
+            if self._open[0] != self._version:
+                unsettled = [s for s in self._sessions.values() if s.end_time is None or s.end_time > now]
+                self._open = (self._version, unsettled)
+            return self._version, tuple(view(session, now).state for session in self._open[1])
+
+    def add(self, sessions: Iterable[Session]) -> None:
+        """Take over ready made sessions."""
+        with self._lock:
+            self._sessions.update((session.id, session) for session in sessions)
+            self._version += 1
+
+    def add_session(
+        self,
+        name: str = "Acme full site",
+        state: str | None = None,
+        result: str | None = "Success",
+        creation_time: datetime | str | None = None,
+        end_time: datetime | str | None = None,
+        tasks: Iterable[Mapping[str, Any] | Task] = (),
+        backup_server: BackupServer | Mapping[str, str] | str | None = None,
+        failure_message: str | None = None,
+        id: str | None = None,
+        raw: Mapping[str, Any] | None = None,
+        job_type: str = "FailoverPlan",
+        documented: bool = False,
+    ) -> Session:
+        """Add one session and return it.
+
+        :param state: None: the session moves with the clock. A word fixes it; ``Stopped`` ends it at ``end_time``.
+        :param result: the result it ends with; None works it out from the tasks.
+        :param creation_time: default now (for a fixed ``Stopped``: early enough to have ended now).
+        :param end_time: default when the last task is done, plus 2 s; 80 s without tasks.
+        :param tasks: mappings with ``vm_name`` and optionally ``result``, ``failure_message``, ``start_offset`` and
+            ``duration`` (seconds, None never ends), ``replica_point`` (mapping with id and name, None for no link) and
+            ``raw``. Without ``start_offset`` they are staggered from 4 to 5 s.
+        :param backup_server: a BackupServer, a mapping with id and name, or a name.
+        :param raw: properties by their wire names, served verbatim; None leaves one out.
+        :raises ValueError: for an id that is no GUID or exists, and for unknown task keys.
+        """
+        session_id = str(uuid.UUID(id)) if id else str(uuid.uuid4())
+        with self._lock:
+            if session_id in self._sessions:
+                raise ValueError(f"a session {session_id} exists already")
+        plans = list(tasks)
+        offset = {n: FIRST_TASK_SECONDS + n / max(len(plans), 1) for n in range(len(plans))}
+        planned = [plan if isinstance(plan, Task) else _task(plan, offset[n]) for n, plan in enumerate(plans)]
+        seconds = planned_seconds(planned)
+        created = _moment(creation_time)
+        ends = _moment(end_time)
+        if created is None:
+            created = self.clock.now()
+            if state == "Stopped":
+                created = (ends or created) - timedelta(seconds=seconds or EMPTY_SESSION_SECONDS)
+        created = self.rounded(created)
+        if ends is None and state in (None, "Stopped"):
+            if seconds is None and state == "Stopped":
+                seconds = EMPTY_SESSION_SECONDS
+            ends = None if seconds is None else created + timedelta(seconds=seconds)
+        named = [
+            task if isinstance(plan, Task) or "replica_point" in plan else replace(task, replica_point=point)
+            for plan, task, point in zip(plans, planned, _points(session_id, planned, created), strict=True)
+        ]
+        session = Session(
+            id=session_id,
+            name=name,
+            backup_server=self._server(backup_server),
+            creation_time=created,
+            end_time=None if ends is None else self.rounded(ends),
+            result=combined_result(named) if result is None else result,
+            failure_message=failure_message,
+            tasks=tuple(named),
+            state=state,
+            job_type=job_type,
+            raw=MappingProxyType(dict(raw or {})),
+            documented=documented,
+        )
+        self.add([session])
+        return session
+
+    def change_session(self, session: Session | str, **changes: Any) -> Session:
+        """Replace fields of a session (by object or id) and return the new one. Raises KeyError when unknown."""
+        with self._lock:
+            old = self._sessions[session if isinstance(session, str) else session.id]
+            new = replace(old, **changes, memo={})
+            self.add([new])
+            return new
+
+    def remove_session(self, session: Session | str) -> None:
+        """Forget a session (by object or id). Raises KeyError when unknown."""
+        with self._lock:
+            del self._sessions[session if isinstance(session, str) else session.id]
+            self._version += 1
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._sessions.clear()
+            self._version += 1
+
+    def touch(self) -> None:
+        """Make everything be worked out anew (after the clock went back)."""
+        with self._lock:
+            self._version += 1
+
+    def rounded(self, moment: datetime) -> datetime:
+        """The time cut to the digits this version keeps, so that served, sorted and filtered times are the same."""
+        unit = 10 ** (6 - self.digits)
+        return moment.replace(microsecond=moment.microsecond // unit * unit)
+
+    def _server(self, given: BackupServer | Mapping[str, str] | str | None) -> BackupServer:
+        if given is None:
+            return self.default_server
+        if isinstance(given, BackupServer):
+            return given
+        if isinstance(given, str):
+            known = {session.backup_server.name: session.backup_server for session in self.sessions}
+            known[self.default_server.name] = self.default_server
+            return known.get(given) or BackupServer(str(uuid.uuid5(uuid.NAMESPACE_DNS, given)), given)
+        return BackupServer(**given)
+
+
+_TASK_KEYS = {f.name for f in fields(Task)}
+
+
+def _task(plan: Mapping[str, Any], start_offset: float) -> Task:
+    unknown = set(plan) - _TASK_KEYS
+    if unknown or "vm_name" not in plan:
+        raise ValueError(f"a task needs vm_name and takes {sorted(_TASK_KEYS)}, not {sorted(unknown)}")
+    values = {"start_offset": start_offset, **plan}
+    if isinstance(values.get("replica_point"), Mapping):
+        values["replica_point"] = ReplicaPoint(**values["replica_point"])
+    return Task(**values)
+
+
+def _points(session_id: str, tasks: list[Task], created: datetime) -> list[ReplicaPoint]:
+    """A replica point for each task, taken three hours before; the same for the same session id."""
+    taken = f"{created - timedelta(hours=3):%Y-%m-%d %H:%M:%S}"
+    space = uuid.UUID(session_id)
+    return [ReplicaPoint(str(uuid.uuid5(space, str(n))), f"{task.vm_name}@{taken}") for n, task in enumerate(tasks)]
+
+
+def _moment(value: datetime | str | None) -> datetime | None:
+    """A datetime as it is, or ISO text; naive ones are UTC."""
+    if isinstance(value, datetime):
+        return parse_time(value.isoformat())
+    return None if value is None else parse_time(value)

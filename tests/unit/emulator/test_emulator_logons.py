@@ -1,0 +1,147 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Logon life cycle."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from emulator import Emulator, User
+
+NAMESPACE = "{http://www.veeam.com/ent/v1.0}"
+LIST = "/api/cloud/failoverSessions"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/sessionMngr/?v=latest",
+        "/api/sessionMngr/?v=v1_5",
+        "/api/sessionMngr/?v=v1_6",
+        "/api/sessionMngr?v=v1_7",
+        "/api/sessionMngr/",
+        "/API/SESSIONMNGR/?V=LATEST",
+    ],
+)
+def test_logon_gives_token_cookie_and_delete_link(em, connect, path):
+    reply = connect(em).log_on(path)
+    assert reply.status == 201
+    session_id = reply.xml.findtext(f"{NAMESPACE}SessionId")
+    token = reply.headers["x-restsvcsessionid"]
+    assert base64.b64decode(token).decode() == session_id
+    assert reply.headers["set-cookie"] == f"X-RestSvcSessionId={token}; Path=/api;"
+    links = {link.get("Rel"): link.get("Href") for link in reply.xml.iter(f"{NAMESPACE}Link")}
+    assert links["Delete"] == f"https://em-internal:9398/api/logonSessions/{session_id}"
+    assert em.counters.logons == em.counters.live_logons == 1
+
+
+def test_unsupported_version_is_refused_with_a_text(em, connect):
+    reply = connect(em).log_on("/api/sessionMngr/?v=v1_4")
+    assert reply.status == 400
+    assert "v1_4" in reply.xml.get("Message")
+    assert em.counters.logons == 0
+
+
+@pytest.mark.parametrize("options", [{"password": "wrong"}, {"user": "nobody"}])
+def test_wrong_credentials_are_refused(em, connect, options):
+    reply = connect(em, **options).log_on()
+    assert reply.status == 401
+    assert reply.headers["www-authenticate"] == "Basic Realm=RestSvc"
+    assert "incorrect" in reply.xml.get("Message")
+
+
+@pytest.mark.parametrize("header", [None, "Bearer abc", "Basic !!!", "Basic"])
+def test_other_authorization_is_refused(em, connect, header):
+    headers = {} if header is None else {"Authorization": header}
+    assert connect(em).request("POST", "/api/sessionMngr/", headers).status == 401
+
+
+def test_users_with_odd_names_and_passwords(connect):
+    users = [User.parse("EM1\\robot:a:b:c:Portal User"), User("j\u00f6rg@example.net", "\u00fc\u00df")]
+    with Emulator(sessions=0, users=users) as em:
+        assert connect(em, user="em1\\Robot", password="a:b:c").log_on().status == 201
+        for encoding in ("utf-8", "latin-1"):
+            client = connect(em, user="j\u00f6rg@example.net", password="\u00fc\u00df")
+            assert client.log_on(encoding=encoding).status == 201
+        assert connect(em, user="admin").log_on().status == 401
+
+
+@pytest.mark.parametrize("text", ["name", "name:password"])
+def test_incomplete_user_is_an_error(text):
+    with pytest.raises(ValueError):
+        User.parse(text)
+
+
+def test_everything_but_root_and_logon_needs_a_token(em, connect):
+    client = connect(em)
+    for path in (LIST, f"{LIST}/x", "/api/query", "/api/cloud", "/api/logonSessions", "/api/nothing"):
+        assert client.get(path).status == 401, path
+    assert client.get("/api/").status == client.get("/api").status == 200
+
+
+def test_cookie_alone_is_enough_and_wins_over_the_header(em, connect):
+    client = connect(em)
+    good = client.log_on().headers["x-restsvcsessionid"]
+    cookie = {"Cookie": f"a=b; X-RestSvcSessionId={good}"}
+    stale = {"Cookie": "X-RestSvcSessionId=c3RhbGU="}
+    client.token = None
+    assert client.request("GET", LIST, cookie).status == 200
+    assert client.request("GET", LIST, {**stale, "X-RestSvcSessionId": good}).status == 401
+    assert client.request("GET", LIST, {**cookie, "X-RestSvcSessionId": "c3RhbGU="}).status == 200
+    assert client.request("GET", LIST, {"x-RESTSVCsessionid": good}).status == 200
+
+
+def test_logons_expire_when_idle_and_are_renewed_by_use(em, client):
+    for _ in range(3):
+        em.clock.advance(899)
+        assert client.get(LIST).status == 200
+    em.clock.advance(901)
+    assert client.get(LIST).status == 401
+    assert em.counters.live_logons == 0
+
+
+def test_idle_time_out_can_be_set(connect):
+    with Emulator(sessions=0, idle_seconds=5) as em:
+        client = connect(em)
+        client.log_on()
+        em.clock.advance(5)
+        assert client.get(LIST).status == 401
+
+
+def test_expire_logons_forgets_all(em, client):
+    em.expire_logons()
+    assert client.get(LIST).status == 401
+
+
+def test_log_off_by_session_id_not_by_token(em, client):
+    session_id = base64.b64decode(client.token).decode()
+    assert client.request("DELETE", f"/api/logonSessions/{client.token}").status == 404
+    reply = client.request("DELETE", f"/api/logonSessions/{session_id.upper()}")
+    assert (reply.status, reply.body) == (204, b"")
+    assert client.get(LIST).status == 401
+    assert (em.counters.logons, em.counters.logoffs, em.counters.live_logons) == (1, 1, 0)
+
+
+def test_logons_of_others_are_not_shown_and_cannot_be_ended(em, client, connect):
+    reader = connect(em, user="reader")
+    reader.log_on()
+    listed = reader.get("/api/logonSessions").xml
+    assert [node.text for node in listed.iter(f"{NAMESPACE}UserName")] == ["reader"]
+    admin_id = base64.b64decode(client.token).decode()
+    assert reader.request("DELETE", f"/api/logonSessions/{admin_id}").status == 404
+    assert client.get(f"/api/logonSessions/{admin_id}").xml.findtext(f"{NAMESPACE}UserName") == "admin"
+    assert em.counters["max_live_logons"] == 2
+
+
+def test_roles(em, connect):
+    reader, restricted = connect(em, user="reader"), connect(em, user="restricted")
+    for client in (reader, restricted):
+        assert client.log_on().status == 201
+        assert client.get("/api/cloud").status == 200
+    assert reader.get(LIST).status == 200
+    for reply in (restricted.get(LIST), restricted.get(f"{LIST}/x"), restricted.query()):
+        assert reply.status == 403
+        assert "Access is denied" in reply.xml.get("Message")
