@@ -19,9 +19,10 @@ options:
     type: list
     elements: str
   name:
-    description: Sessions of the plans with these names, exactly as EM shows them.
-    type: list
-    elements: str
+    description:
+      - Sessions of the plans with these names, exactly as EM shows them. A name, or a list of names.
+      - Unlike other lists, a single text is not split at commas, since plan names may contain them.
+    type: raw
   state:
     description: Sessions in one of these states. Only V(Stopped) sessions are finished.
     type: list

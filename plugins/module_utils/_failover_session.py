@@ -165,7 +165,7 @@ def session_id(value: str) -> str:
 
 def _values(option: Callable[[str], Any], name: str) -> list[str] | None:
     values: list[str] | None = option(name)
-    if values is not None and not values:
+    if values == []:
         # Reading it as "all" would answer a runbook that computed no ids with everything there is.
         accepted = "An empty list selects nothing; leave the option out (or give omit) to select all."
         raise OptionError(name, values, accepted)
@@ -173,11 +173,16 @@ def _values(option: Callable[[str], Any], name: str) -> list[str] | None:
 
 
 def _names(option: Callable[[str], Any], name: str) -> frozenset[str] | None:
-    values = _values(option, name)
-    for value in values or ():
-        if not value.strip():
-            raise OptionError(name, value, "Give a name; leave the option out (or give omit) to select all.")
-    return None if values is None else frozenset(values)
+    values: Any = _values(option, name)
+    if values is None:
+        return None
+    if not isinstance(values, list):
+        values = [values]  # not split at commas, since names may contain them
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
+            accepted = "Give a name or a list of names (in quotes); leave the option out (or give omit) to select all."
+            raise OptionError(name, value, accepted)
+    return frozenset(str(value) for value in values)
 
 
 def _words(option: Callable[[str], Any], name: str, words: tuple[str, ...]) -> frozenset[str] | None:

@@ -30,7 +30,7 @@ CONNECTION_SPEC: dict[str, Any] = {
 
 SESSION_CRITERIA_SPEC: dict[str, Any] = {
     "id": {"type": "list", "elements": "str"},
-    "name": {"type": "list", "elements": "str"},
+    "name": {"type": "raw"},  # a list would be split at commas, which names may contain
     "state": {"type": "list", "elements": "str", "choices": list(_failover_session.STATES)},
     "result": {"type": "list", "elements": "str", "choices": list(_failover_session.RESULTS)},
     "backup_server": {"type": "list", "elements": "str"},

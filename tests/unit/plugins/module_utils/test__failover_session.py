@@ -355,6 +355,20 @@ def test_an_id_given_twice_counts_once():
     assert criteria(id=[GUID, GUID.upper()]).ids == (GUID,)
 
 
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [("A, B", {"A, B"}), (["A", "B, C"], {"A", "B, C"}), (2024, {"2024"}), ([7, "7"], {"7"}), (None, None)],
+)
+def test_a_name_is_not_split_at_commas(given, names):
+    assert criteria(name=given).names == names
+
+
+@pytest.mark.parametrize("given", ["", " ", True, 1.5, {"a": 1}, ["A", None], [["A"]]])
+def test_other_names_are_refused(given):
+    with pytest.raises(OptionError, match="^name: .*Give a name or a list of names"):
+        criteria(name=given)
+
+
 @pytest.mark.parametrize("option", ["id", "name", "state", "result", "backup_server"])
 def test_an_empty_list_is_refused(option):
     with pytest.raises(OptionError, match=f"^{option}: .*selects nothing"):
