@@ -187,7 +187,7 @@ def _paging(content: Entity) -> Paging | None:
 def text(entity: Entity, key: str) -> str | None:
     """The text of an attribute or element; None where it is missing, empty or white space, which EM uses alike."""
     value = entity.get(key)
-    if type(value) is not str:
+    if not isinstance(value, str):
         # A list: the same name as attribute and as element, or twice. A dict: an element that carries attributes.
         for item in _as_list(value):
             value = item.get("#text") if isinstance(item, dict) else item

@@ -16,7 +16,7 @@ from typing import Any
 
 def _switch(default: Any, *choices: Any, types: tuple[type, ...] = (str,)) -> Any:
     """A field that takes only the given choices, or without choices any value of the given types."""
-    return field(default=default, metadata={"choices": choices, "types": types})
+    return field(default=default, metadata={"choices": choices, "types": types})  # pylint: disable=invalid-field-call
 
 
 @dataclass

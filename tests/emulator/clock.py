@@ -58,6 +58,6 @@ def format_time(moment: datetime, digits: int = 6, extra: str = "") -> str:
     :param extra: further digits, put after a fraction: version 13 shows more of them than Python keeps.
     """
     text = moment.isoformat()[: -len("+00:00")]
-    whole, _, fraction = text.partition(".")
+    whole, dummy, fraction = text.partition(".")
     fraction = (fraction and fraction[:digits] + extra).rstrip("0")
     return f"{whole}.{fraction}Z" if fraction else f"{whole}Z"

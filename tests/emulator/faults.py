@@ -179,7 +179,7 @@ class FaultMiddleware:
         elif rule.action == "expire":
             self._service.expire_logons()
         elif rule.action == "appear":
-            for _ in range(options["count"]):
+            for dummy in range(options["count"]):
                 self._service.appear(options["name"], options["old"])
         else:
             scope[PAGE_FAULTS][rule.action] = options

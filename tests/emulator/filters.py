@@ -120,10 +120,10 @@ def _build(tree: Tree[Token], fields: Mapping[str, Field], behaviour: Behaviour)
     parts = [_build(child, fields, behaviour) for child in tree.children if isinstance(child, Tree)]
     if len(parts) == 1:
         return parts[0]
-    tests = [test for test, _ in parts]
+    tests = [test for test, dummy in parts]
     if tree.data == "any_of":
-        return (lambda item: any(test(item) for test in tests)), "(" + ",".join(text for _, text in parts) + ")"
-    return (lambda item: all(test(item) for test in tests)), "(" + ";".join(text for _, text in parts) + ")"
+        return (lambda item: any(test(item) for test in tests)), "(" + ",".join(text for dummy, text in parts) + ")"
+    return (lambda item: all(test(item) for test in tests)), "(" + ";".join(text for dummy, text in parts) + ")"
 
 
 def _comparison(

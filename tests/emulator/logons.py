@@ -77,7 +77,7 @@ class Logons:
 
     def authenticate(self, authorization: str | None) -> User | None:
         """The user of a Basic ``Authorization`` header, or None. UTF-8 is tried first, then Latin-1 [assumed]."""
-        scheme, _, value = (authorization or "").partition(" ")
+        scheme, dummy, value = (authorization or "").partition(" ")
         if scheme.casefold() != "basic":
             return None
         try:
@@ -86,7 +86,7 @@ class Logons:
             return None
         for encoding in ("utf-8", "latin-1"):
             try:
-                name, _, password = credentials.decode(encoding).partition(":")
+                name, dummy, password = credentials.decode(encoding).partition(":")
             except UnicodeDecodeError:
                 continue
             user = self._users.get(name.casefold())  # Windows account names have no case

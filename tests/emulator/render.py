@@ -135,7 +135,7 @@ def _xml(node: Element | Kept, style: Style, prefix: str, line: str, out: list[s
 
 
 def _word(value: Scalar) -> str:
-    if type(value) is str:
+    if isinstance(value, str):
         return value
     return str(value).lower()  # true, false, decimals
 

@@ -11,9 +11,9 @@ import http.client
 import json
 import ssl
 import sys
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
+from xml.etree import ElementTree
 
 import pytest
 

@@ -75,7 +75,7 @@ def test_faults_and_switches_and_sigint(launch, connect):
     )  # fmt: skip
     assert ready["ca_path"] is None
     client = connect(SimpleNamespace(**ready))
-    assert [client.get("/api").status for _ in range(2)] == [503, 200]
+    assert [client.get("/api").status for dummy in range(2)] == [503, 200]
     assert client.get("/api").body.startswith(b"\xef\xbb\xbf")
     client.log_on()
     assert len(client.query().names) == 4
@@ -85,7 +85,7 @@ def test_faults_and_switches_and_sigint(launch, connect):
 
 
 def test_stop_after(launch):
-    process, _ = launch("--stop-after", "0.2")
+    process, dummy = launch("--stop-after", "0.2")
     process.communicate(timeout=5)
     assert process.returncode == 0
 
@@ -111,7 +111,7 @@ def test_mistakes_end_with_usage(arguments, capsys):
 
 
 def test_the_certificate_is_for_localhost_and_the_address(launch, tmp_path):
-    _, ready = launch("--tls", str(tmp_path))
+    dummy, ready = launch("--tls", str(tmp_path))
     port = int(ready["url"].rpartition(":")[2])
     context = ssl.create_default_context(cafile=ready["ca_path"])
     for name in ("localhost", "127.0.0.1"):

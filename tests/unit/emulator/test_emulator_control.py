@@ -48,7 +48,7 @@ def test_counters_and_log(em, client, control):
     assert status == 200
     assert (counters["requests"], counters["logons"], counters["live_logons"]) == (4, 1, 1)
     assert counters["bytes_sent"] == em.counters.bytes_sent > 0
-    _, log = control("GET", "requests")
+    dummy, log = control("GET", "requests")
     assert [entry["status"] for entry in log] == [201, 200, 400, 404]
     assert client.token not in json.dumps(log)
     with pytest.raises(KeyError):
@@ -129,7 +129,7 @@ def test_latency(em, connect):
 def best_of_three(action):
     """Seconds of the fastest of three runs: a busy machine may slow down some, but hardly all."""
     seconds = []
-    for _ in range(3):
+    for dummy in range(3):
         begin = time.perf_counter()
         action()
         seconds.append(time.perf_counter() - begin)
@@ -138,14 +138,14 @@ def best_of_three(action):
 
 def test_small_replies_are_not_delayed(client):
     def ten_requests():
-        for _ in range(10):
+        for dummy in range(10):
             client.get("/api")
 
     assert best_of_three(ten_requests) < 0.3  # 0.4 s with the delay of Nagle's algorithm, 0.02 s without
 
 
 def test_starts_and_stops_fast_with_open_connections(connect):
-    emulators = [Emulator(sessions=0) for _ in range(3)]
+    emulators = [Emulator(sessions=0) for dummy in range(3)]
     starting, stopping = iter(emulators), iter(emulators)
     assert best_of_three(lambda: next(starting).start()) < 0.2
     for em in emulators:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import http.client
 import socket
 import time
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from emulator import Emulator
@@ -23,7 +23,7 @@ BROKEN = (http.client.RemoteDisconnected, http.client.BadStatusLine, ConnectionE
 
 
 def statuses(client, path=LIST, count=4):
-    return [client.get(path).status for _ in range(count)]
+    return [client.get(path).status for dummy in range(count)]
 
 
 def test_times_and_after(em, client):
@@ -166,7 +166,7 @@ def test_cut_xml_is_well_framed_but_not_well_formed(em, client):
     reply = client.get(LIST)
     assert reply.status == 200 and int(reply.headers["content-length"]) == len(reply.body)
     with pytest.raises(ElementTree.ParseError):
-        _ = reply.xml
+        assert reply.xml
     assert statuses(client, count=1) == [200]
 
 
@@ -257,9 +257,9 @@ def test_mistakes_in_rules_are_errors(rule):
 def test_faults_of_the_start_come_back_with_reset(connect):
     with Emulator(sessions=0, faults=[{"action": "status", "status": 503, "times": 1}]) as em:
         client = connect(em)
-        assert [client.get("/api").status for _ in range(2)] == [503, 200]
+        assert [client.get("/api").status for dummy in range(2)] == [503, 200]
         em.reset()
-        assert [client.get("/api").status for _ in range(2)] == [503, 200]
+        assert [client.get("/api").status for dummy in range(2)] == [503, 200]
 
 
 def test_readme_explains_every_action():

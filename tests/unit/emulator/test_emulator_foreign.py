@@ -90,7 +90,7 @@ def test_connection_is_kept_alive_and_pipelined(em):
 
 def test_keep_alive_uses_one_connection(em, client):
     sockets = set()
-    for _ in range(3):
+    for dummy in range(3):
         client.get("/api")
         sockets.add(id(client.connection.sock))
     assert len(sockets) == 1

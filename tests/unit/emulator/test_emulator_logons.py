@@ -95,7 +95,7 @@ def test_cookie_alone_is_enough_and_wins_over_the_header(em, connect):
 
 
 def test_logons_expire_when_idle_and_are_renewed_by_use(em, client):
-    for _ in range(3):
+    for dummy in range(3):
         em.clock.advance(899)
         assert client.get(LIST).status == 200
     em.clock.advance(901)

@@ -7,9 +7,9 @@
 from __future__ import annotations
 
 import re
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from urllib.parse import urlsplit
+from xml.etree import ElementTree
 
 import pytest
 from emulator import Emulator
@@ -257,7 +257,7 @@ def test_camel_case_lowers_the_leading_run(name, expected):
 
 def test_what_cannot_change_is_rendered_once(em, client):
     ended, running = em.world.add_session(state="Stopped"), em.world.add_session()
-    bodies = {client.query("State==Stopped", format="Entities").body for _ in range(3)}
+    bodies = {client.query("State==Stopped", format="Entities").body for dummy in range(3)}
     client.query(format="Entities")
     assert len(bodies) == 1
     assert len(ended.memo["session_entity"]) == 1

@@ -1,0 +1,136 @@
+# Everything a developer or CI runs. Each target sets up what it needs in a local venv; "make" alone lists the targets.
+
+PYTHON ?= python3
+VENV ?= .venv
+REQUIREMENTS ?= requirements-test.txt
+
+COLLECTION := dr_runbook.veeam_em
+COLLECTION_PATH := ansible_collections/dr_runbook/veeam_em
+BIN := $(CURDIR)/$(VENV)/bin
+DEV := $(CURDIR)/.venv/bin
+PYVER = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+LINK := .ansible/collections/$(COLLECTION_PATH)
+# ansible-test wants a real copy in its place, and a home of its own for what it would download.
+COPY_ROOT := $(CURDIR)/.cache/ansible-test
+COPY := $(COPY_ROOT)/$(COLLECTION_PATH)
+COPY_HOME := $(CURDIR)/.cache/home
+INSTALLED := $(CURDIR)/.cache/installed
+
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
+export ANSIBLE_HOME := $(CURDIR)/.ansible
+export ANSIBLE_LOCALHOST_WARNING := false
+export ANSIBLE_INVENTORY_UNPARSED_WARNING := false
+export PATH := $(BIN):$(PATH)
+export LC_ALL := C.UTF-8
+# Options from the caller's environment would change what tests and demo see.
+unexport VEEAM_EM_URL VEEAM_EM_USERNAME VEEAM_EM_PASSWORD VEEAM_EM_VALIDATE_CERTS VEEAM_EM_CA_PATH
+unexport VEEAM_EM_TIMEOUT VEEAM_EM_RETRIES VEEAM_EM_API_VERSION REQUESTS_CA_BUNDLE CURL_CA_BUNDLE
+
+.DEFAULT_GOAL := help
+.PHONY: help setup dev demo emulator test unit integration sanity lint docs-lint package cores floor newest copy build clean
+
+help:  ## list the targets
+	@echo "Usage: make TARGET [PYTHON=python3.11]"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+demo: setup  ## the main job against the embedded emulator: a playbook prints cloud failover sessions
+	@ANSIBLE_CALLBACK_RESULT_FORMAT=yaml ANSIBLE_NOCOWS=1 ANSIBLE_DEPRECATION_WARNINGS=false $(BIN)/python tools/with_emulator.py --sessions 24 --tasks 4 -- \
+		$(BIN)/ansible-playbook playbooks/demo.yml
+	@echo "That was the emulator, which is stopped again. To run the same playbook, which only reads, on your own Enterprise Manager:"
+	@echo
+	@echo "  export VEEAM_EM_URL=https://em.example.com:9398 VEEAM_EM_USERNAME='DOMAIN\\user'"
+	@echo "  read -rsp 'Password: ' VEEAM_EM_PASSWORD && export VEEAM_EM_PASSWORD"
+	@echo "  export VEEAM_EM_CA_PATH=ca.pem    # if its certificate is not publicly trusted: the certificate that signed it"
+	@echo "  ANSIBLE_CALLBACK_RESULT_FORMAT=yaml ANSIBLE_COLLECTIONS_PATH=.ansible/collections $(VENV)/bin/ansible-playbook playbooks/demo.yml"
+	@echo
+	@echo "README.md has a first playbook of your own."
+
+emulator: setup  ## an Enterprise Manager stand-in on port 9398, until Ctrl-C
+	PYTHONPATH=tests $(BIN)/python -m emulator --port 9398 --tls .cache/tls --sessions 24 --tasks 4
+
+test: lint docs-lint unit integration package sanity cores  ## everything CI runs
+
+unit: setup  ## unit tests, with the coverage that the core files must have
+	@mkdir -p build
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-report=json:build/coverage.json
+	$(BIN)/python tools/check_coverage.py build/coverage.json
+
+integration: copy  ## integration targets: real playbooks against the emulator
+	cd $(COPY) && HOME=$(COPY_HOME) ansible-test integration --local --python $(PYVER) --color no
+
+sanity: copy  ## ansible-test sanity, all tests
+	cd $(COPY) && HOME=$(COPY_HOME) ansible-test sanity --local --python $(PYVER) --color no
+
+lint: dev  ## ruff, yamllint, mypy, ansible-lint (production profile), changelog fragments
+	$(DEV)/ruff check .
+	$(DEV)/ruff format --check .
+	$(DEV)/yamllint -s .
+	$(DEV)/mypy -p ansible_collections.dr_runbook.veeam_em.plugins.module_utils
+	$(DEV)/ansible-lint --offline
+	$(DEV)/antsibull-changelog lint
+
+docs-lint: dev  ## documentation of plugins, references between them, metadata of execution environments
+	$(DEV)/antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck --validate-collection-refs=self .
+	$(DEV)/ansible-builder introspect $(ANSIBLE_COLLECTIONS_PATH) >/dev/null
+
+build: dev
+	rm -rf build/*.tar.gz
+	$(DEV)/ansible-galaxy collection build --force --output-path build
+
+package: build  ## build the artifact, install it elsewhere, and run the demo playbook from there
+	rm -rf $(INSTALLED)
+	$(DEV)/ansible-galaxy collection install build/*.tar.gz -p $(INSTALLED) --offline
+	cd $(INSTALLED) && ANSIBLE_COLLECTIONS_PATH=$(INSTALLED) $(DEV)/python $(CURDIR)/tools/with_emulator.py --sessions 5 -- \
+		$(DEV)/ansible-playbook $(COLLECTION).demo >/dev/null
+
+cores: floor newest  ## unit tests and integration targets on the oldest and the newest ansible-core
+
+floor: PY = $(shell $(PYTHON) tools/find_python.py 3.11 3.10 3.12)
+floor:
+	@test -n "$(PY)" || { echo "ansible-core 2.16 needs Python 3.10, 3.11 or 3.12, and none is here"; exit 1; }
+	$(MAKE) core VENV=.venv-floor REQUIREMENTS=requirements-floor.txt PYTHON=$(PY)
+
+newest: PY = $(shell $(PYTHON) tools/find_python.py 3.13 3.12)
+newest:
+	@if [ -n "$(PY)" ]; then $(MAKE) core VENV=.venv-newest PYTHON=$(PY); \
+	else echo "NOT RUN: the newest ansible-core needs Python 3.12 or newer, and none is here"; fi
+
+.PHONY: core
+core: copy
+	$(BIN)/ansible --version | head -1
+	$(BIN)/python -m pytest -n 2 tests/unit/plugins
+	cd $(COPY) && HOME=$(COPY_HOME) ansible-test integration --local --python $(PYVER) --color no
+
+setup: $(VENV)/.ready $(LINK)
+dev: .venv/.dev setup
+
+# uv is fast; where it cannot be had, pip does the same.
+INSTALL = if $(1)/python -m pip install -q --disable-pip-version-check uv==0.13.9 2>/dev/null; \
+	then $(1)/uv pip install -q --python $(1)/python -r $(2); \
+	else $(1)/python -m pip install -q --disable-pip-version-check -r $(2); fi
+
+$(VENV)/.ready: $(REQUIREMENTS) tests/emulator/requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11"; exit 1; }
+	@echo "Setting up $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(call INSTALL,$(BIN),$(REQUIREMENTS))
+	@touch $@
+
+.venv/.dev: requirements-dev.txt .venv/.ready
+	@echo "Adding the development tools to .venv ..."
+	@$(call INSTALL,$(DEV),requirements-dev.txt)
+	@touch $@
+
+$(LINK):
+	@mkdir -p $(@D)
+	@ln -sfn ../../../.. $@
+
+copy: setup
+	@ANSIBLE_COLLECTIONS_PATH=$(COPY_ROOT) ansible-galaxy collection install . -p $(COPY_ROOT) --force --offline >/dev/null
+	@git init -q $(COPY)
+	@mkdir -p $(COPY_HOME)/.ansible/test/cache $(COPY_HOME)/.config
+	@for version in 23_1_2 24_2 25_2; do cp tools/get_pip_offline.py $(COPY_HOME)/.ansible/test/cache/get_pip_$$version.py; done
+	@if [ -d "$$HOME/.config/pip" ]; then ln -sfn "$$HOME/.config/pip" $(COPY_HOME)/.config/pip; fi
+
+clean:  ## remove all that make has made
+	rm -rf .venv .venv-* .ansible .cache build .coverage .mypy_cache .ruff_cache .hypothesis
