@@ -79,7 +79,7 @@ build: dev
 
 package: build  ## build the artifact, install it elsewhere, and run the demo playbook from there
 	rm -rf $(INSTALLED)
-	$(DEV)/ansible-galaxy collection install build/*.tar.gz -p $(INSTALLED) --offline
+	ANSIBLE_COLLECTIONS_PATH=$(INSTALLED) $(DEV)/ansible-galaxy collection install build/*.tar.gz -p $(INSTALLED) --offline
 	cd $(INSTALLED) && ANSIBLE_COLLECTIONS_PATH=$(INSTALLED) $(DEV)/python $(CURDIR)/tools/with_emulator.py --sessions 5 -- \
 		$(DEV)/ansible-playbook $(COLLECTION).demo >/dev/null
 

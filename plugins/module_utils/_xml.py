@@ -38,6 +38,9 @@ MAX_ERROR_TEXT = 300
 # comment or a CDATA section, where a false hit only costs the slower reading.
 _PREFIXED_TAG = re.compile(rb"<[^\s<>/!?:]+:")
 
+# Keys of a list that are not in it. xmltodict keeps namespace declarations under "xmlns".
+_NO_CHILDREN = frozenset({"PagingInfo", "Links", "xmlns"})
+
 # The five shapes (docs/evidence.md, "Five shapes").
 REFERENCES = "references"
 REFERENCE = "reference"
@@ -171,7 +174,7 @@ def _elements(container: Any) -> list[Entity]:
         for holder in _as_list(container)
         if isinstance(holder, dict)
         for key, value in holder.items()
-        if key not in ("PagingInfo", "Links")
+        if key not in _NO_CHILDREN
         for item in _as_list(value)
         if isinstance(item, dict)
     ]

@@ -151,9 +151,27 @@ def test_any_prefix_reads_the_same():
         "<v:State>Stopped</v:State></v:CloudFailoverSession></v:CloudFailoverSessions></v:Entities>"
         '<v:PagingInfo PageNum="1" PageSize="100" PagesCount="1"/></v:QueryResult>'
     )
-    assert _xml.parse(prefixed.encode()) == _xml.parse(
-        query(f"<Entities><CloudFailoverSessions>{PLAIN}</CloudFailoverSessions></Entities>")
-    )
+    document = _xml.parse(prefixed.encode())
+    plain = _xml.parse(query(f"<Entities><CloudFailoverSessions>{PLAIN}</CloudFailoverSessions></Entities>"))
+    assert document._replace(items=[]) == plain._replace(items=[])
+    assert uids(document) == uids(plain) == ["1"]
+    for key in ("Name", "State", "Type"):
+        assert _xml.text(document.items[0], key) == _xml.text(plain.items[0], key)
+    assert _xml.links(document.items[0]) == _xml.links(plain.items[0])
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("<v:EntityReferences {}><v:Ref UID='urn:x:1'/><v:Ref UID='urn:x:2'/></v:EntityReferences>", ["1", "2"]),
+        ("<v:CloudFailoverSessions {}><v:CloudFailoverSession UID='urn:x:1'/></v:CloudFailoverSessions>", ["1"]),
+        ("<v:CloudFailoverSessions {}/>", []),
+        ("<v:QueryResult {0}><v:Refs {0}><v:Ref {0} UID='urn:x:1'/></v:Refs></v:QueryResult>", ["1"]),
+    ],
+)
+def test_a_namespace_declaration_is_no_child(body, found):
+    declared = 'xmlns:v="http://www.veeam.com/ent/v1.0" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+    assert uids(_xml.parse(body.format(declared).encode())) == found
 
 
 def test_a_prefix_on_a_part_of_the_document_reads_the_same():
