@@ -36,17 +36,21 @@ help:  ## list the targets
 demo: setup  ## the main job against the embedded emulator: a playbook prints cloud failover sessions
 	@ANSIBLE_CALLBACK_RESULT_FORMAT=yaml ANSIBLE_NOCOWS=1 ANSIBLE_DEPRECATION_WARNINGS=false $(BIN)/python tools/with_emulator.py --sessions 24 --tasks 4 -- \
 		$(BIN)/ansible-playbook playbooks/demo.yml
+	@echo "(The sessions of 2015 are the samples of Veeam's reference; the emulator makes up the others.)"
+	@echo
 	@echo "That was the emulator, which is stopped again. To run the same playbook, which only reads, on your own Enterprise Manager:"
 	@echo
 	@echo "  export VEEAM_EM_URL=https://em.example.com:9398 VEEAM_EM_USERNAME='DOMAIN\\user'"
 	@echo "  read -rsp 'Password: ' VEEAM_EM_PASSWORD && export VEEAM_EM_PASSWORD"
-	@echo "  export VEEAM_EM_CA_PATH=ca.pem    # if its certificate is not publicly trusted: the certificate that signed it"
+	@echo "  export VEEAM_EM_CA_PATH=$(CURDIR)/ca.pem    # if its certificate is not publicly trusted: the one that signed it"
 	@echo "  ANSIBLE_CALLBACK_RESULT_FORMAT=yaml ANSIBLE_COLLECTIONS_PATH=.ansible/collections $(VENV)/bin/ansible-playbook playbooks/demo.yml"
 	@echo
 	@echo "README.md has a first playbook of your own."
 
 emulator: setup  ## an Enterprise Manager stand-in on port 9398, until Ctrl-C
-	PYTHONPATH=tests $(BIN)/python -m emulator --port 9398 --tls .cache/tls --sessions 24 --tasks 4
+	@echo "Users admin, reader and restricted (may not read sessions), password Passw0rd!. See tests/emulator/README.md."
+	@mkdir -p .cache/tls
+	@PYTHONPATH=tests exec $(BIN)/python -m emulator --port 9398 --tls $(CURDIR)/.cache/tls --sessions 24 --tasks 4
 
 test: lint docs-lint unit integration package sanity cores  ## everything CI runs
 

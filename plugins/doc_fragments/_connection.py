@@ -44,6 +44,8 @@ options:
     description:
       - PEM file (or folder prepared with C(c_rehash)) with the certificate of the CA that signed the server's certificate. For a self-signed
         certificate, as Enterprise Manager's installation makes it, that certificate itself.
+      - Give an absolute path. A relative one counts from the folder of the playbook.
+      - The host in O(url) must stand in the certificate under subjectAltName. A common name (CN) alone does not count.
       - If neither this nor the environment variable E(VEEAM_EM_CA_PATH) is set, E(REQUESTS_CA_BUNDLE) and then the CAs of Python's C(certifi)
         are used.
     type: path
@@ -57,7 +59,7 @@ options:
     description:
       - How often a read is repeated that failed in transit or with HTTP status 500, 502, 503 or 504. The pause doubles from half a second,
         and is never shorter than the server asks for with C(Retry-After).
-      - A log on is repeated only where the server surely made none, which is if it was not reached or answered 503.
+      - A log on is repeated only where the server surely made none, which is if nobody listened or it answered 503.
       - If not set, the value of the environment variable E(VEEAM_EM_RETRIES) is used.
     type: int
     default: 3

@@ -22,6 +22,8 @@ options:
     description:
       - Sessions of the plans with these names, exactly as EM shows them. A name, or a list of names.
       - Unlike other lists, a single text is not split at commas, since plan names may contain them.
+      - Case and spaces count. A name without sessions is no error, so a misspelt one gives an empty answer.
+        Check that the answer is not empty where a session must be there.
     type: raw
   state:
     description: Sessions in one of these states. Only V(Stopped) sessions are finished.
@@ -64,7 +66,7 @@ options:
     description:
       - Only sessions that are the newest of their plan (plans are told apart by name and backup server).
       - As with all criteria, the others must hold too. So with O(result=Failed) it selects the plans whose newest run failed, not the newest
-        failed run of each plan, and with O(created_before=90d) the plans that have not been run for 90 days.
+        failed run of each plan, and with O(created_before=14d) the plans that have sessions, but none in the last 14 days.
     type: bool
     default: false
   sort_order:

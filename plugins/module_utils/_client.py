@@ -210,7 +210,9 @@ class EnterpriseManager:
                 "username", username, "Give a user name without a colon, such as DOMAIN\\user or user@domain."
             )
         if not password:
-            raise OptionError("password", "", "Give the password of the user.")
+            raise OptionError(
+                "password", "", "It is empty. Give the password of the user, or check the variable that holds it."
+            )
         if timeout <= 0:
             raise OptionError("timeout", timeout, "Give a number of seconds, 1 or more.")
         if retries < 0:
@@ -362,8 +364,9 @@ class EnterpriseManager:
         fresh_logon = False
         attempt = 0
         while True:
+            attempted = tried if attempt == 0 else f"{tried} (attempt {attempt + 1} of {self.retries + 1})"
             try:
-                reply = self._send("GET", url, tried, {TOKEN_HEADER: self._token or ""}, self.timeout)
+                reply = self._send("GET", url, attempted, {TOKEN_HEADER: self._token or ""}, self.timeout)
                 if 200 <= reply.status < 300:
                     return self._parsed(reply)
                 error = self._read_refused(reply)
@@ -478,10 +481,15 @@ class EnterpriseManager:
         """The error for a request that got no complete reply."""
         reason = self._without_secrets(_reason(exc))
         if isinstance(exc, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)):
-            if "CERTIFICATE_VERIFY_FAILED" in reason or "doesn't match" in reason:
+            if "ostname mismatch" in reason or "IP address mismatch" in reason or "doesn't match" in reason:
                 check = (
-                    "Check that url names the host as its certificate does, and give the certificate of the CA that "
-                    "signed it (for a self-signed one, the certificate itself) as ca_path."
+                    "Check that url names the host as its certificate does; only the names under subjectAltName count, "
+                    "a certificate without them (CN only) must be replaced."
+                )
+            elif "CERTIFICATE_VERIFY_FAILED" in reason:
+                check = (
+                    "Give the certificate of the CA that signed it (for a self-signed one, the certificate itself) as "
+                    "ca_path, or check its dates if it has expired."
                 )
             else:
                 check = "Check that this port speaks HTTPS."
@@ -490,6 +498,8 @@ class EnterpriseManager:
             check = "Check that the server is up and not overloaded; give more time with timeout."
             return EmTimeoutError(tried, url, f"did not answer completely within {timeout:g} seconds", check)
         check = "Check host and port of url, the server's services, firewalls and the proxy settings of this machine."
+        if url.startswith("http:"):
+            check += " Enterprise Manager usually speaks https."
         return EmConnectionError(tried, url, f"could not be reached or broke off ({reason})", check)
 
     def _error(self, kind: type[EmError], reply: _Reply, check: str, happened: str = "", said: bool = True) -> EmError:
@@ -598,7 +608,7 @@ def _check_ca_path(ca_path: str | None) -> None:
     if os.path.isdir(ca_path):
         return
     if not os.path.isfile(ca_path):
-        raise OptionError("ca_path", ca_path, f"There is no such file. {accepted}")
+        raise OptionError("ca_path", ca_path, f"There is no such file as {os.path.abspath(ca_path)}. {accepted}")
     try:
         ssl.create_default_context(cafile=ca_path)
     except (ssl.SSLError, OSError):

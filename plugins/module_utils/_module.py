@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,12 +50,15 @@ SESSION_CRITERIA_SPEC: dict[str, Any] = {
 def create_module(argument_spec: dict[str, Any], **options: Any) -> AnsibleModule:
     """The module with the connection options added; it fails with a sentence where a Python library is missing."""
     module = AnsibleModule(argument_spec={**CONNECTION_SPEC, **argument_spec}, **options)
-    for library, problem in (("requests", _client.REQUESTS_IMPORT_ERROR), ("xmltodict", _xml.XMLTODICT_IMPORT_ERROR)):
-        if problem:
-            module.fail_json(
-                msg=missing_required_lib(library),
-                exception="".join(traceback.format_exception(type(problem), problem, problem.__traceback__)),
-            )
+    problems = {"requests": _client.REQUESTS_IMPORT_ERROR, "xmltodict": _xml.XMLTODICT_IMPORT_ERROR}
+    missing = {library: problem for library, problem in problems.items() if problem}
+    if missing:
+        module.fail_json(
+            msg=f"{missing_required_lib(' and '.join(missing))} ({sys.executable} -m pip install {' '.join(missing)})",
+            exception="".join(
+                line for problem in missing.values() for line in traceback.format_exception(None, problem, None)
+            ),
+        )
     return module
 
 

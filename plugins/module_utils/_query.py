@@ -116,26 +116,31 @@ class Reading:
 
     def _first_page(self) -> _xml.Document:
         """Page 1. What EM refuses is done without: large pages, then the filter, then the query service itself."""
+        done_without = ""
         while True:
             try:
-                return self._page(1)
+                document = self._page(1)
             except EmError as exc:
                 if exc.status not in _REFUSALS or self._path == self._collection_path:
                     raise
                 refusal = f"HTTP {exc.status}" + (f": {exc.server_message}" if exc.server_message else "")
+            else:
+                if done_without:
+                    self._client.warn(done_without)
+                return document
             if self._page_size > DEFAULT_PAGE_SIZE:
-                self._client.warn(
-                    f"EM refused a query with pages of {self._page_size} ({refusal}), so pages of {DEFAULT_PAGE_SIZE} are read."
+                done_without = (
+                    f"EM refused pages of {self._page_size} ({refusal}), so pages of {DEFAULT_PAGE_SIZE} were read."
                 )
                 self._page_size = DEFAULT_PAGE_SIZE
             elif self.expression is not None:
-                self._client.warn(
-                    f"EM refused the filter {self.expression} ({refusal}), so everything is read and filtered here."
+                done_without = (
+                    f"EM refused the filter {self.expression} ({refusal}), so everything was read and filtered here."
                 )
                 self.expression = None
             else:
-                self._client.warn(
-                    f"EM refused to query {self._type} ({refusal}), so its collection {self._collection} is read instead, "
+                done_without = (
+                    f"EM refused to query {self._type} ({refusal}), so its collection {self._collection} was read instead, "
                     "which Veeam documents to cover the last 30 days only."
                 )
                 self._path = self._collection_path

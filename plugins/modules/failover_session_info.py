@@ -20,6 +20,8 @@ extends_documentation_fragment:
   - dr_runbook.veeam_em._connection
   - dr_runbook.veeam_em._session_criteria
 notes:
+  - Sessions of the last 30 days are documented to be listed. This module asks EM's query service, which may reach back as far as EM keeps
+    its history, 13 weeks by default. Veeam does not say so, so do not rely on it. A plan without a session in EM cannot appear.
   - EM shows a copy of what its backup servers know. It refreshes that copy every 15 minutes by default, so a session that was started in
     the console can be missing or look running for that long.
   - A session says that failover was carried out, not that the VMs are in failover still. It does not say either whether it was
@@ -69,19 +71,34 @@ EXAMPLES = r"""
       - Failed
   register: open_findings
 
-- name: Find the plans that have not been run for 90 days
+- name: Find the plans whose newest run is older than 14 days
   dr_runbook.veeam_em.failover_session_info:
     latest_per_plan: true
-    created_before: 90d
+    created_before: 14d
   register: overdue
 
-- name: Read what runs at this moment
+- name: Read the newest run of one plan
   dr_runbook.veeam_em.failover_session_info:
+    name: ABC Company Failover Plan
+    limit: 1
+  register: newest_run
+
+- name: Stop the runbook if the plan has no run, which is also the case for a misspelt name
+  ansible.builtin.assert:
+    that: newest_run.failover_sessions | length == 1
+    quiet: true
+
+- name: Wait until no session of the plan runs, for 30 minutes at most
+  dr_runbook.veeam_em.failover_session_info:
+    name: ABC Company Failover Plan
     state:
       - Starting
       - Working
       - Stopping
   register: running
+  until: running is success and running.failover_sessions | length == 0
+  retries: 120
+  delay: 15
 
 - name: Read one session again, by the id that an earlier job handed over
   dr_runbook.veeam_em.failover_session_info:
@@ -95,7 +112,8 @@ EXAMPLES = r"""
       - session.failover_sessions[0].succeeded is true
     quiet: true
 
-- name: Read the newest session and tell a missing right from an unreachable server
+# A failure has error.kind unless an option could not be used; msg is the sentence for people in both cases.
+- name: Read the newest session and tell a missing right from other failures
   block:
     - name: Read the newest session
       dr_runbook.veeam_em.failover_session_info:
@@ -134,7 +152,7 @@ failover_sessions:
       type: str
       sample: ABC Company Failover Plan
     job_type:
-      description: EM's word for the kind of job. Only V(FailoverPlan) is documented. V(none) if EM gives none.
+      description: EM's word for the kind of job. Only V(FailoverPlan) is documented. V(null) if EM gives none.
       returned: always
       type: str
       sample: FailoverPlan
@@ -145,33 +163,33 @@ failover_sessions:
       sample: Stopped
     result:
       description:
-        - EM's word, V(Success), V(Warning) or V(Failed), and V(None) while the session runs. A word that is not documented is passed through.
-        - V(None) in a session that has finished means that EM gives no result. It is not a success.
+        - EM's word, V(Success), V(Warning) or V(Failed), and the text V(None) while the session runs. Other words are passed through.
+        - The text V(None) in a session that has finished means that EM gives no result. It is not a success.
       returned: always
       type: str
       sample: Success
     progress:
-      description: Percent as EM gives it, V(none) if it gives none. EM shows 0 and 100 only in its samples, so do not judge by it.
+      description: Percent as EM gives it, V(null) if it gives none. EM shows 0 and 100 only in its samples, so do not judge by it.
       returned: always
       type: int
       sample: 100
     failure_message:
-      description: EM's reason for a failure. V(none) if EM gives none, which happens for failed sessions too.
+      description: EM's reason for a failure. V(null) if EM gives none, which happens for failed sessions too.
       returned: always
       type: str
       sample: Failover of 1 of 8 VMs failed
     creation_time:
-      description: Start of the run in UTC. V(none) if EM's text is no usable time.
+      description: Start of the run in UTC. V(null) if EM's text is no usable time.
       returned: always
       type: str
       sample: "2015-12-07T17:38:16.000000Z"
     end_time:
-      description: End of the run in UTC. V(none) while it runs, and where EM gives no end or one of its dates for "never".
+      description: End of the run in UTC. V(null) while it runs, and where EM gives no end or one of its dates for "never".
       returned: always
       type: str
       sample: "2015-12-07T17:39:36.000000Z"
     duration:
-      description: Seconds from start to end. V(none) while the session runs, and where a time is missing or the end lies before the start.
+      description: Seconds from start to end. V(null) while the session runs, and where a time is missing or the end lies before the start.
       returned: always
       type: float
       sample: 80.0
@@ -181,12 +199,14 @@ failover_sessions:
       type: bool
       sample: true
     succeeded:
-      description: Whether the session is finished with result V(Success). V(none) while it runs.
+      description:
+        - V(true) if the session is finished with result V(Success), V(false) if it is finished with anything else, V(Warning) included.
+        - V(null) while it runs.
       returned: always
       type: bool
       sample: true
     backup_server:
-      description: The backup server that ran the plan. V(none) if EM gives none.
+      description: The backup server that ran the plan. V(null) if EM gives none.
       returned: always
       type: dict
       contains:
@@ -232,7 +252,7 @@ failover_sessions:
           type: int
           sample: 100
         failure_message:
-          description: EM's reason why this VM failed. V(none) if EM gives none.
+          description: EM's reason why this VM failed. V(null) if EM gives none.
           returned: always
           type: str
           sample: "Failed to power on replica VM: insufficient memory on host esx07"
@@ -242,12 +262,12 @@ failover_sessions:
           type: str
           sample: "2026-03-02T08:00:06.110000Z"
         end_time:
-          description: End of the work on this VM in UTC. V(none) while it runs.
+          description: End of the work on this VM in UTC. V(null) while it runs.
           returned: always
           type: str
           sample: "2026-03-02T08:02:11.500000Z"
         duration:
-          description: Seconds from start to end, V(none) as in RV(failover_sessions[].duration).
+          description: Seconds from start to end, V(null) as in RV(failover_sessions[].duration).
           returned: always
           type: float
           sample: 125.39
@@ -257,12 +277,12 @@ failover_sessions:
           type: bool
           sample: true
         succeeded:
-          description: Whether it has ended with result V(Success). V(none) while it runs.
+          description: As RV(failover_sessions[].succeeded), for this VM.
           returned: always
           type: bool
           sample: false
         replica_point:
-          description: The restore point of the replica that was used. V(none) if EM gives none.
+          description: The restore point of the replica that was used. V(null) if EM gives none.
           returned: always
           type: dict
           contains:
@@ -324,7 +344,7 @@ query:
   contains:
     filter:
       description:
-        - The filter expression that EM was sent and accepted. V(none) if there was none, or if EM refused it and everything was read instead.
+        - The filter expression that EM was sent and accepted. V(null) if there was none, or if EM refused it and everything was read instead.
         - The pieces of a long list of ids are sent one after the other and are shown here joined by commas (OR).
         - Bounds in time are sent a second wider than asked for. All criteria are checked exactly on this side.
       returned: always
@@ -364,12 +384,12 @@ error:
       type: str
       sample: auth
     status:
-      description: HTTP status of the answer. V(none) if there was no answer.
+      description: HTTP status of the answer. V(null) if there was no answer.
       returned: always
       type: int
       sample: 401
     message:
-      description: The server's own words, cut to one line. V(none) if it said nothing.
+      description: The server's own words, cut to one line. V(null) if it said nothing.
       returned: always
       type: str
       sample: The user name or password is incorrect

@@ -15,7 +15,12 @@ import sys
 import threading
 from pathlib import Path
 
-from . import Behaviour, Emulator, User
+try:
+    from . import Behaviour, Emulator, User
+except ImportError as exc:
+    sys.exit(
+        f"The emulator needs the libraries of tests/emulator/requirements.txt, and the first one missing is: {exc.name}"
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -486,8 +486,7 @@ def test_ids_where_the_server_refuses_the_filter(em, find):
     answer = find(id=wanted)
     assert set(answer.ids) == set(wanted)
     assert answer.filter is None
-    assert "refused the filter" in answer.warnings[0]
-    assert len(answer.warnings) == 1
+    assert ["refused the filter" in warning for warning in answer.warnings] == [True]
 
 
 def test_other_criteria_hold_for_ids_too(em, find):
@@ -516,6 +515,7 @@ def test_a_server_that_cannot_query_the_type_is_read_through_its_collection(em, 
     answer = find(result=["Failed"])
     assert answer.sessions == failed
     assert answer.filter is None
+    assert ["refused to query" in warning for warning in answer.warnings] == [True]
 
 
 def test_the_collection_may_give_references_which_are_no_sessions(em, find):

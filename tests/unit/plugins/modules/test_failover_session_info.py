@@ -184,6 +184,7 @@ def test_a_missing_library_is_named(em, run, monkeypatch, library, file):
     result = run()
     assert result["failed"] is True
     assert f"({library})" in result["msg"]
+    assert f"-m pip install {library})" in result["msg"]
     assert em.counters.requests == 0
 
 
