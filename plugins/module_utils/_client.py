@@ -578,7 +578,7 @@ class _Signals:
 
 
 def _interrupted_by(number: int) -> str:
-    return f"Interrupted by {signal.Signals(number).name}; the logon to Enterprise Manager was ended."
+    return f"Interrupted by {signal.Signals(number).name}; logged off from Enterprise Manager or tried to."
 
 
 def _base_url(url: str) -> str:
