@@ -114,7 +114,7 @@ INSTALL = if $(1)/python -m pip install -q --disable-pip-version-check uv==0.13.
 	else $(1)/python -m pip install -q --disable-pip-version-check -r $(2); fi
 
 $(VENV)/.ready: $(REQUIREMENTS) tests/emulator/requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed; name it: make PYTHON=python3.11"; exit 1; }
 	@echo "Setting up $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(call INSTALL,$(BIN),$(REQUIREMENTS))

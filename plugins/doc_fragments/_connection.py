@@ -51,7 +51,7 @@ options:
     type: path
   timeout:
     description:
-      - Seconds that one request may take, from sending it to the last byte of the answer.
+      - Seconds that one request may take, from sending it to the last byte of the answer, from 1 to 3600.
       - If not set, the value of the environment variable E(VEEAM_EM_TIMEOUT) is used.
     type: int
     default: 30

@@ -16,6 +16,7 @@ options:
     description:
       - Sessions with these ids, each as GUID, as URN or as Href.
       - A long list costs few requests. Ids that EM does not know are no error.
+      - V(null) is the same as leaving the option out, and selects all sessions. Guard a variable that may be null with C(default) and V(true).
     type: list
     elements: str
   name:
@@ -50,7 +51,7 @@ options:
   created_after:
     description:
       - Sessions created at this moment or later.
-      - A time in ISO 8601 with zone, such as V('2026-03-01T00:00:00Z'), best in quotes, or an age in seconds, minutes, hours,
+      - A time in ISO 8601 with zone, such as V(2026-03-01T00:00:00Z), best in quotes, or an age in seconds, minutes, hours,
         days or weeks, such as V(90m), V(24h) or V(7d). All ages of a run count from the same moment.
     type: str
   created_before:

@@ -13,23 +13,37 @@ wire are those of docs/evidence.md ("Logon", "Requests in general", "Errors").
 from __future__ import annotations
 
 import base64
-import http.cookiejar
+import html
 import logging
 import os
 import random
 import re
-import signal
 import ssl
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, Callable
-from urllib.parse import quote, urlsplit
+from http.client import HTTPException
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from . import _xml
+from ._errors import (
+    WRONG_SERVICE,
+    EmAuthError,
+    EmConnectionError,
+    EmError,
+    EmNotFoundError,
+    EmPermissionError,
+    EmProtocolError,
+    EmServerError,
+    EmTimeoutError,
+    EmTlsError,
+    OptionError,
+    cut,
+)
+from ._signals import Signals
 
 try:
     import requests
@@ -43,120 +57,32 @@ except ImportError as exc:  # reported by the caller: the import itself must wor
 VERSION = "0.1.0"
 """The collection's version, as in galaxy.yml (a unit test compares the two)."""
 
+_log = logging.getLogger(__name__)
+
 TOKEN_HEADER = "X-RestSvcSessionId"
 RETRY_STATUSES = frozenset({500, 502, 503, 504})
 LONGEST_WAIT = 60.0
 """Seconds. Where ``Retry-After`` asks for more, the read fails and says so; a runbook should not stand still unseen."""
+LONGEST_TIMEOUT = 3600
 LOG_OFF_TIMEOUT = 10.0
 """Seconds for the log off, however long ``timeout`` is: an interrupted run must end soon."""
 CHUNK = 64 * 1024
+LONGEST_MESSAGE = 300
+"""So many characters of a server's own words are shown in an error; the rest is cut."""
 MAX_BODY = 256 * 1024 * 1024
 """Bytes, unpacked. A larger reply is refused; 1,000 sessions of 10 VMs (the largest page) take about 10 MB."""
 
 # An object is absent with 404, but also with 400 or 500 and a text like "no cloud failover session with id [...]"
-# (docs/evidence.md, "Errors": assumed for sessions, seen for tasks).
+# (docs/evidence.md, "Errors": assumed for sessions, seen for tasks). It must speak of an object: "The server was not
+# found or was not accessible" is what a database says that is down.
+_OBJECT = r"\b(?:session|object|entity|item|resource|task)\b"
 _ABSENT = re.compile(
-    r"\bnot found\b|\bno\b.* with (?:the )?(?:specified )?id\b|does(?: not|n't) exist|(?:cannot|could not|unable to) find",
-    re.I,
+    r"\bno\b.* with (?:the )?(?:specified )?id\b"
+    rf"|{_OBJECT}[^.]*\b(?:not (?:be )?found|not exist|n't exist)"
+    rf"|\b(?:cannot|can't|could not|unable to) find\b[^.]*{_OBJECT}",
+    re.IGNORECASE,
 )
-
-_WRONG_SERVICE = (
-    "It seems that another service answers there. Check host and port of url: the REST API of Enterprise Manager is on "
-    "port 9398 unless it was changed; 9443 is its web page, 9419 the API of a backup server, and a proxy may stand between."
-)
-
-
-# Errors: one tree. Each text is a whole sentence for the user; none holds a secret.
-
-
-class OptionError(ValueError):
-    """An option has a value that cannot be used; raised before the first request.
-
-    :ivar option: name of the option.
-    """
-
-    def __init__(self, option: str, value: object, accepted: str) -> None:
-        super().__init__(f"{option}: {value!r} cannot be used. {accepted}")
-        self.option = option
-
-
-class EmError(Exception):
-    """What went wrong with EM: ``str()`` is the sentence for the user.
-
-    :ivar kind: one word for playbooks to branch on: ``auth``, ``permission``, ``not_found``, ``connection``, ``tls``,
-        ``timeout``, ``protocol`` or ``server``.
-    :ivar status: HTTP status, or None where there was no reply.
-    :ivar server_message: the server's own words, cut to one line, or None.
-    :ivar url: the URL that was asked.
-    """
-
-    kind = "server"
-
-    def __init__(
-        self,
-        tried: str,
-        url: str,
-        happened: str,
-        check: str,
-        status: int | None = None,
-        server_message: str | None = None,
-    ) -> None:
-        self.status = status
-        self.server_message = server_message
-        self.url = url
-        super().__init__(f"{tried} failed: {_cut(url)} {happened}. {check}")
-
-
-class EmAuthError(EmError):
-    """EM does not accept the user name and password, or dropped the logon again and again (401)."""
-
-    kind = "auth"
-
-
-class EmPermissionError(EmError):
-    """The user's role does not allow it (403)."""
-
-    kind = "permission"
-
-
-class EmNotFoundError(EmError):
-    """EM has no such object (404, or 400 or 500 with a text that says so)."""
-
-    kind = "not_found"
-
-
-class EmConnectionError(EmError):
-    """No connection, or it broke."""
-
-    kind = "connection"
-
-
-class EmTlsError(EmError):
-    """The server's certificate was refused, or TLS could not be agreed."""
-
-    kind = "tls"
-
-
-class EmTimeoutError(EmError):
-    """No complete answer within ``timeout`` seconds."""
-
-    kind = "timeout"
-
-
-class EmProtocolError(EmError):
-    """An answer that EM would not give: another service, a broken document, a redirect, pages that do not end."""
-
-    kind = "protocol"
-
-
-class EmServerError(EmError):
-    """EM answered with an error status that none of the others describe."""
-
-    kind = "server"
-
-
-class Interrupted(KeyboardInterrupt):
-    """SIGTERM, SIGHUP or Ctrl-C arrived; raised so that the ``with`` block logs off on its way out."""
+_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 @dataclass
@@ -179,8 +105,11 @@ class _Reply:
     body: bytes
 
 
+_ENDS_BY_ITSELF = "the logon ends by itself when idle (15 minutes by default)."
+
+
 class EnterpriseManager:
-    """One logon to an EM, as a context manager: entering logs on, leaving logs off, whatever happened between.
+    """A logon to an EM as a context manager: entering logs on, leaving logs off, whatever happened between.
 
     Options are those of DESIGN "Connection options"; all are checked here, before the first request.
 
@@ -202,9 +131,10 @@ class EnterpriseManager:
         timeout: float = 30,
         retries: int = 3,
         api_version: str = "latest",
-        warn: Callable[[str], None] = logging.getLogger(__name__).warning,
+        warn: Callable[[str], None] = _log.warning,
     ) -> None:
         self.base_url = _base_url(url)
+        ca_path = ca_path or None  # an empty variable means that there is none
         if not username or ":" in username:
             raise OptionError(
                 "username", username, "Give a user name without a colon, such as DOMAIN\\user or user@domain."
@@ -213,8 +143,8 @@ class EnterpriseManager:
             raise OptionError(
                 "password", "", "It is empty. Give the password of the user, or check the variable that holds it."
             )
-        if timeout <= 0:
-            raise OptionError("timeout", timeout, "Give a number of seconds, 1 or more.")
+        if not 0 < timeout <= LONGEST_TIMEOUT:
+            raise OptionError("timeout", timeout, f"Give a number of seconds from 1 to {LONGEST_TIMEOUT}.")
         if retries < 0:
             raise OptionError("retries", retries, "Give a whole number, 0 or more.")
         if not re.fullmatch(r"latest|v\d+_\d+", api_version):
@@ -230,7 +160,8 @@ class EnterpriseManager:
             self.warn(f"The password is sent in clear text to {self.base_url}: use https.")
         # UTF-8 is assumed: which encoding EM expects in Basic is not documented (docs/evidence.md, "Logon").
         self._basic = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
-        self._secrets = {password, self._basic, self._basic[6:]}
+        self._proxy, proxy_secrets = _proxy(self.base_url)
+        self._secrets = {password, self._basic, self._basic[6:], *proxy_secrets}
         self._verify: bool | str = (ca_path or True) if validate_certs else False
         if not validate_certs:
             # The user knows; urllib3 would say it again on each request.
@@ -238,15 +169,17 @@ class EnterpriseManager:
         self._token: str | None = None
         self._log_off_paths: list[str] = []
         self._http = requests.Session()
+        # Even if it is not to follow redirects, requests would read where they lead, and fail on what it cannot read.
+        self._http.get_redirect_target = _nowhere  # type: ignore[assignment, method-assign, unused-ignore]
         # EM believes a cookie more than the token header, so an old cookie would defeat a fresh token.
-        self._http.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+        self._http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._http.headers.update(
             {
                 "User-Agent": f"dr_runbook.veeam_em/{VERSION} requests/{requests.__version__}",
                 "Accept": "application/xml",
             }
         )
-        self._signals = _Signals()
+        self._signals = Signals()
 
     # The logon
 
@@ -287,23 +220,14 @@ class EnterpriseManager:
     def _keep_token(self, reply: _Reply) -> None:
         token = reply.headers.get(TOKEN_HEADER)
         if not token:
-            raise self._error(EmProtocolError, reply, _WRONG_SERVICE, f"but without the header {TOKEN_HEADER}")
+            raise self._error(EmProtocolError, reply, WRONG_SERVICE, f"but without the header {TOKEN_HEADER}")
         self._token = token
         self._secrets.add(token)
-        try:
-            logon = _xml.parse(reply.body).items[0]
-        except (_xml.XmlError, IndexError):
-            logon = {}
-        # The id in this path is the SessionId, which is not the token.
-        href = next((link.get("Href") for link in _xml.links(logon) if link.get("Rel") == "Delete"), None)
-        session_id = _xml.text(logon, "SessionId")
-        path = href or (f"/api/logonSessions/{quote(session_id)}" if session_id else None)
+        path = _xml.log_off_path(reply.body) or _log_off_path_by_token(token)
         if path:
             self._log_off_paths.append(path)
         else:
-            self.warn(
-                f"{self.base_url} did not say how to log off; this logon ends by itself when idle (15 minutes by default)."
-            )
+            self.warn(f"{self.base_url} did not say how to log off; {_ENDS_BY_ITSELF}")
 
     def _logon_refused(self, reply: _Reply) -> EmError:
         if 300 <= reply.status < 400:
@@ -315,7 +239,7 @@ class EnterpriseManager:
             check = "Check that this user has a role in Enterprise Manager (Configuration, Roles)."
             return self._error(EmPermissionError, reply, check)
         if reply.status in (404, 405):
-            return self._error(EmProtocolError, reply, _WRONG_SERVICE)
+            return self._error(EmProtocolError, reply, WRONG_SERVICE)
         check = "Check that the services of Enterprise Manager are started and that it offers this api_version."
         return self._error(EmServerError, reply, check)
 
@@ -334,23 +258,22 @@ class EnterpriseManager:
         newest_first = self._log_off_paths[::-1]
         # An earlier logon that EM said it had dropped is ended too, in case it had not; first, while the token is good.
         for path in newest_first[1:] + newest_first[:1]:
-            url = self.on_base_url(path)
-            try:
-                reply = self._send(
-                    "DELETE", url, "Log off", {TOKEN_HEADER: self._token or ""}, min(self.timeout, LOG_OFF_TIMEOUT)
-                )
-                gone = reply.status < 300 or reply.status in (401, 404) or path != newest_first[0]
-                problem = "" if gone else f"answered with HTTP {reply.status}"
-            except EmError as exc:
-                problem = str(exc)
-            if problem:
-                self.warn(
-                    f"The log off from {self.base_url} failed ({problem}); the logon ends by itself when idle (15 minutes by default)."
-                )
+            problem = self._end_logon(path) and self._end_logon(path)
+            if problem and path == newest_first[0]:
+                self.warn(f"The log off from {self.base_url} failed ({problem}); {_ENDS_BY_ITSELF}")
+
+    def _end_logon(self, path: str) -> str:
+        """End one logon; returns what went wrong, in a few words, or nothing."""
+        headers = {TOKEN_HEADER: self._token or ""}
+        try:
+            reply = self._send("DELETE", self.on_base_url(path), "Log off", headers, min(self.timeout, LOG_OFF_TIMEOUT))
+        except EmError as exc:
+            return str(exc)
+        return "" if reply.status < 300 or reply.status in (401, 404) else f"answered with HTTP {reply.status}"
 
     # Reading
 
-    def get(self, path: str, tried: str) -> _xml.Document:
+    def get(self, path: str, tried: str, about: str | None = None) -> _xml.Document:
         """Read one resource.
 
         Repeated after a failure in transit or status 500, 502, 503, 504, and once after a new logon on 401.
@@ -358,6 +281,7 @@ class EnterpriseManager:
         :arg path: path and query below the configured URL; of a whole URL, such as a link from EM, only path and query
             are used, so that the token never goes to another host.
         :arg tried: what is being done, for the error's sentence ("Read cloud failover sessions").
+        :arg about: the id that is asked for, so that a text that says it is not known can be told from other errors.
         :raises EmError: the one that fits.
         """
         url = self.on_base_url(path)
@@ -369,7 +293,7 @@ class EnterpriseManager:
                 reply = self._send("GET", url, attempted, {TOKEN_HEADER: self._token or ""}, self.timeout)
                 if 200 <= reply.status < 300:
                     return self._parsed(reply)
-                error = self._read_refused(reply)
+                error = self._read_refused(reply, about)
                 again = reply.status in RETRY_STATUSES and not isinstance(error, EmNotFoundError)
             except (EmConnectionError, EmTimeoutError) as exc:
                 reply, error, again = None, exc, True
@@ -384,17 +308,17 @@ class EnterpriseManager:
 
     def on_base_url(self, link: str) -> str:
         """Path and query of a link, on the configured URL: the host in EM's links is EM's own idea, and not trusted."""
-        parts = urlsplit(link)
+        parts = _split(link)
         return f"{self.base_url}/{parts.path.lstrip('/')}" + (f"?{parts.query}" if parts.query else "")
 
     def _parsed(self, reply: _Reply) -> _xml.Document:
         try:
             return _xml.parse(reply.body)
         except _xml.XmlError as exc:
-            happened = f"but the reply cannot be used: {self._without_secrets(str(exc))}"
-            raise self._error(EmProtocolError, reply, _WRONG_SERVICE, happened) from None
+            happened = f"but the reply cannot be used: {self._shown(str(exc))}"
+            raise self._error(EmProtocolError, reply, WRONG_SERVICE, happened) from None
 
-    def _read_refused(self, reply: _Reply) -> EmError:
+    def _read_refused(self, reply: _Reply, about: str | None) -> EmError:
         status = reply.status
         if 300 <= status < 400:
             return self._redirected(reply)
@@ -404,16 +328,18 @@ class EnterpriseManager:
         if status == 403:
             check = f"Check the role of {self.username} in Enterprise Manager; tenants of a service provider have no sessions."
             return self._error(EmPermissionError, reply, check)
-        if status == 404 or (status in (400, 500) and _ABSENT.search(_xml.error_text(reply.body) or "")):
-            check = "Check the id; EM forgets objects when its history retention ends."
+        if status == 404 or (status in (400, 500) and _says_absent(reply.body, about)):
+            check = "Check that this version of Enterprise Manager offers this resource."
             return self._error(EmNotFoundError, reply, check)
         check = "Check that the services of Enterprise Manager are started and healthy, then try again."
         return self._error(EmServerError, reply, check)
 
     def _redirected(self, reply: _Reply) -> EmError:
-        target = urlsplit(reply.headers.get("Location", ""))
+        target = _split(reply.headers.get("Location", ""))
         where = f"{target.scheme}://{target.hostname}{target.path}" if target.hostname else target.path or "nowhere"
-        happened = f"which points to {where}; redirects are not followed, so that the logon goes nowhere else"
+        happened = (
+            f"which points to {self._shown(where)}; redirects are not followed, so that the logon goes nowhere else"
+        )
         return self._error(
             EmProtocolError, reply, "Give the address of Enterprise Manager itself as url.", happened, said=False
         )
@@ -437,19 +363,27 @@ class EnterpriseManager:
         try:
             # auth: with None, requests would take an Authorization header for this host from ~/.netrc.
             # verify: given on each request, since REQUESTS_CA_BUNDLE overrules the session's own.
-            with self._http.request(
-                method,
-                url,
-                headers=headers,
-                auth=_no_auth,
-                verify=self._verify,
-                timeout=timeout,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                body = self._read_body(response, deadline, tried, url)
+            with (
+                self._signals.deadline(timeout),
+                self._http.request(
+                    method,
+                    url,
+                    headers=headers,
+                    auth=_no_auth,
+                    verify=self._verify,
+                    timeout=timeout,
+                    allow_redirects=False,
+                    stream=True,
+                ) as response,
+            ):
+                try:
+                    body = self._read_body(response, deadline, tried, url)
+                except (urllib3.exceptions.HTTPError, OSError):
+                    if TOKEN_HEADER not in response.headers:
+                        raise
+                    body = b""  # the logon is made, so it must be kept to be ended; its token has come
                 return _Reply(tried, url, response.status_code, response.headers, body)
-        except (urllib3.exceptions.HTTPError, OSError, _TooLate) as exc:  # requests' own errors are OSErrors
+        except (urllib3.exceptions.HTTPError, OSError) as exc:  # requests' own errors are OSErrors
             raise self._transport_error(tried, url, exc, timeout) from exc
 
     def _read_body(self, response: Any, deadline: float, tried: str, url: str) -> bytes:
@@ -466,27 +400,32 @@ class EnterpriseManager:
             size += len(chunk)
             self.counters.bytes += len(chunk)
             if time.monotonic() > deadline:
-                raise _TooLate
+                raise TimeoutError("timed out")
             if size > MAX_BODY:
                 check = "Ask for less at once with a smaller page_size."
                 happened = f"sent more than {MAX_BODY // 2**20} MiB in one reply"
                 raise EmProtocolError(tried, url, happened, check, response.status_code)
-        expected = response.headers.get("Content-Length", "")
-        if expected.isdigit() and int(expected) > size and "Content-Encoding" not in response.headers:
+        expected = _decimal(response.headers.get("Content-Length"))
+        if expected is not None and expected > size and "Content-Encoding" not in response.headers:
             # urllib3 2 finds this itself, urllib3 1 does not.
             raise requests.exceptions.ConnectionError(f"{size} of {expected} bytes came")
         return b"".join(chunks)
 
     def _transport_error(self, tried: str, url: str, exc: Exception, timeout: float) -> EmError:
         """The error for a request that got no complete reply."""
-        reason = self._without_secrets(_reason(exc))
-        if isinstance(exc, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)):
-            if "ostname mismatch" in reason or "IP address mismatch" in reason or "doesn't match" in reason:
+        cause = _reason(exc)
+        reason = self._shown(cause)
+        if "TLS CA certificate bundle" in cause:
+            check = "Check ca_path, and the variables REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE of this machine."
+            return EmTlsError(tried, url, f"was not asked ({reason})", check)
+        tls = isinstance(exc, (requests.exceptions.SSLError, urllib3.exceptions.SSLError))
+        if tls and not re.search(r"\bEOF\b|reset", cause):  # these say that the connection broke off, as any can
+            if re.search("[Hh]ostname mismatch|IP address mismatch|doesn't match", cause):
                 check = (
                     "Check that url names the host as its certificate does; only the names under subjectAltName count, "
                     "a certificate without them (CN only) must be replaced."
                 )
-            elif "CERTIFICATE_VERIFY_FAILED" in reason:
+            elif "CERTIFICATE_VERIFY_FAILED" in cause:
                 check = (
                     "Give the certificate of the CA that signed it (for a self-signed one, the certificate itself) as "
                     "ca_path, or check its dates if it has expired."
@@ -494,17 +433,19 @@ class EnterpriseManager:
             else:
                 check = "Check that this port speaks HTTPS."
             return EmTlsError(tried, url, f"has no trusted TLS connection ({reason})", check)
-        if isinstance(exc, (requests.exceptions.Timeout, _TooLate)) or "timed out" in reason:
+        if isinstance(exc, (requests.exceptions.Timeout, TimeoutError)) or "timed out" in cause:
             check = "Check that the server is up and not overloaded; give more time with timeout."
             return EmTimeoutError(tried, url, f"did not answer completely within {timeout:g} seconds", check)
         check = "Check host and port of url, the server's services, firewalls and the proxy settings of this machine."
-        if url.startswith("http:"):
+        if self._proxy:
+            check += f" The environment names {self._proxy} as proxy."
+        elif url.startswith("http:"):
             check += " Enterprise Manager usually speaks https."
         return EmConnectionError(tried, url, f"could not be reached or broke off ({reason})", check)
 
     def _error(self, kind: type[EmError], reply: _Reply, check: str, happened: str = "", said: bool = True) -> EmError:
         """The error for a reply: its status, the server's words (unless ``said`` is false), what happened, what to check."""
-        message = self._without_secrets(_xml.error_text(reply.body) or "") if reply.status >= 300 else ""
+        message = self._shown(_xml.error_text(reply.body) or "") if reply.status >= 300 else ""
         words = [f"was answered with HTTP {reply.status}"]
         if said and message:
             words.append(f"and the message '{message}'")
@@ -512,93 +453,98 @@ class EnterpriseManager:
             words.append(happened)
         return kind(reply.tried, reply.url, " ".join(words), check, reply.status, message or None)
 
-    def _without_secrets(self, said: str) -> str:
-        """Take password, Basic value and token out of a text from outside, in case a server or proxy repeats them."""
+    def _shown(self, said: str) -> str:
+        """A text from outside as one short line without control characters, and without password, Basic value and token.
+
+        Secrets go first: a line that has been cut or whose spaces have been folded may hold one that is not recognized.
+        """
+        for decoded in (html.unescape(said), unquote(said)):
+            if any(secret in decoded for secret in self._secrets):
+                said = decoded
         for secret in sorted(self._secrets, key=len, reverse=True):
             said = said.replace(secret, "********")
-        return said
-
-
-class _TooLate(Exception):
-    """The reply was still coming when its time was over."""
+        line = " ".join("".join(char if char.isprintable() else " " for char in said).split())
+        return cut(line, LONGEST_MESSAGE)
 
 
 def _no_auth(request: Any) -> Any:
     return request
 
 
+def _nowhere(response: Any) -> None:
+    return None
+
+
 def _sleep(seconds: float) -> None:
     time.sleep(seconds)
-
-
-class _Signals:
-    """Turns SIGINT, SIGTERM and SIGHUP into :class:`Interrupted` while a logon is open, so that it is ended.
-
-    Only signals that still have Python's default handling are taken, and only in the main thread: a program that
-    handles them itself keeps doing so.
-    """
-
-    def __init__(self) -> None:
-        self._before: dict[int, Any] = {}
-        self._hold = False
-        self._pending: int | None = None
-
-    def watch(self) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            before = signal.getsignal(number)
-            if before in (signal.SIG_DFL, signal.default_int_handler):
-                self._before[number] = before
-                signal.signal(number, self._arrived)
-
-    def restore(self) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)
-        self._before.clear()
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep a signal back until the block is left; a second one is not kept."""
-        self._hold = True
-        try:
-            yield
-        finally:
-            self._hold = False
-            pending, self._pending = self._pending, None
-            if pending is not None:
-                raise Interrupted(_interrupted_by(pending))
-
-    def _arrived(self, number: int, frame: object) -> None:
-        if self._hold and self._pending is None:
-            self._pending = number
-            return
-        self._pending = None
-        raise Interrupted(_interrupted_by(number))
-
-
-def _interrupted_by(number: int) -> str:
-    return f"Interrupted by {signal.Signals(number).name}; logged off from Enterprise Manager or tried to."
 
 
 def _base_url(url: str) -> str:
     """Scheme, host and port of the ``url`` option, without a trailing ``/`` or ``/api``."""
     accepted = "Give scheme, host and port of Enterprise Manager, such as https://em.example.com:9398."
+    url = url.strip()
+    if "@" in url:
+        # Shown without what stands before "@", which may be a password, however odd the rest is.
+        shown = re.sub(r"^([a-z]+://)?.*@", r"\1...@", url, flags=re.IGNORECASE | re.DOTALL)
+        raise OptionError("url", shown, f"Give user name and password as username and password, not in url. {accepted}")
+    parts = _split(url)
     try:
-        parts = urlsplit(url.strip())
-        host, port = parts.hostname, parts.port
+        host, port = parts.hostname or "", parts.port
+        host.encode("idna")
     except ValueError:
         raise OptionError("url", url, accepted) from None
-    if "@" in parts.netloc:
-        # Shown without the part before "@", which may be a password.
-        shown = f"{parts.scheme}://...@{parts.netloc.rpartition('@')[2]}"
-        raise OptionError("url", shown, "Give user name and password as username and password, not in url.")
     if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
         raise OptionError("url", url, accepted)
     if parts.path.rstrip("/") not in ("", "/api") or re.search(r"[\s\\]", parts.netloc):
         raise OptionError("url", url, accepted)
     name = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{name}" + (f":{port}" if port is not None else "")
+
+
+def _split(link: str) -> SplitResult:
+    """The parts of a URL; of one that cannot be read, none."""
+    try:
+        return urlsplit(link)
+    except ValueError:
+        return SplitResult("", "", "", "", "")
+
+
+def _proxy(url: str) -> tuple[str | None, set[str]]:
+    """Host and port of the proxy that the environment names for this URL, and the secrets in its address.
+
+    :raises OptionError: the address cannot be read. It is not shown, since it may hold a password.
+    """
+    address = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+    if not address:
+        return None, set()
+    parts = _split(address if "://" in address else f"http://{address}")
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host:
+        variables = "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY"
+        raise OptionError("proxy", "...", f"Check its address in the environment ({variables}): scheme, host and port.")
+    password = parts.password or ""
+    secrets = {secret for secret in (password, unquote(password)) if secret}
+    return host if port is None else f"{host}:{port}", secrets
+
+
+def _log_off_path_by_token(token: str) -> str | None:
+    """The path to log off where the logon's reply did not give it: tokens commonly are the GUID in base64 (seen)."""
+    try:
+        guid = base64.b64decode(token, validate=True).decode("ascii")
+    except ValueError:
+        return None
+    return f"/api/logonSessions/{guid}" if _GUID.fullmatch(guid) else None
+
+
+def _says_absent(body: bytes, about: str | None) -> bool:
+    """Whether an error's text says that what was asked for is not known."""
+    said = _xml.error_text(body) or ""
+    if about and about in said.lower():
+        return bool(re.search(r"\b(?:not|no|unknown)\b", said, re.IGNORECASE))
+    return bool(_ABSENT.search(said))
 
 
 def _check_ca_path(ca_path: str | None) -> None:
@@ -615,15 +561,18 @@ def _check_ca_path(ca_path: str | None) -> None:
         raise OptionError("ca_path", ca_path, accepted) from None
 
 
+def _decimal(value: str | None) -> int | None:
+    return int(value) if value and value.isascii() and value.strip().isdecimal() else None
+
+
 def _retry_after(value: str | None) -> float | None:
     """Seconds to wait by a ``Retry-After`` header (a number or an HTTP date), or None."""
-    if not value:
-        return None
-    if value.strip().isdigit():
-        return float(value)
+    seconds = _decimal(value)
+    if seconds is not None:
+        return float(seconds)
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError):
+        return max(0.0, parsedate_to_datetime(value or "").timestamp() - time.time())
+    except (TypeError, ValueError, IndexError):
         return None
 
 
@@ -639,11 +588,13 @@ def _chain(exc: BaseException | None) -> Iterator[BaseException]:
 
 def _reason(exc: BaseException) -> str:
     """The innermost cause in a few words, without the URL and object addresses that the outer ones carry."""
-    innermost = list(_chain(exc))[-1]
-    said = getattr(innermost, "strerror", None) or next(
-        (str(arg) for arg in innermost.args if isinstance(arg, str)), str(innermost)
-    )
-    return re.sub(r" \(_ssl\.c:\d+\)|<[^>]* at 0x[0-9a-f]+>:? ?", "", str(said)) or type(innermost).__name__
+    kinds = (OSError, urllib3.exceptions.HTTPError, HTTPException)
+    innermost = [exc, *(item for item in _chain(exc) if isinstance(item, kinds))][-1]
+    if isinstance(innermost, (urllib3.exceptions.LocationValueError, requests.exceptions.InvalidURL)):
+        return "the address of the server or of its proxy cannot be used"  # its own text quotes the address
+    said = getattr(innermost, "strerror", None)
+    said = said or next((arg for arg in innermost.args if isinstance(arg, str)), None) or type(innermost).__name__
+    return re.sub(r" \(_ssl\.c:\d+\)|<[^>]* at 0x[0-9a-f]+>:? ?", "", said)
 
 
 def _never_sent(exc: BaseException | None) -> bool:
@@ -652,7 +603,3 @@ def _never_sent(exc: BaseException | None) -> bool:
         isinstance(item, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError))
         for item in _chain(exc)
     )
-
-
-def _cut(url: str) -> str:
-    return url if len(url) <= 300 else url[:297] + "..."

@@ -18,7 +18,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Callable
 
 from . import _query, _xml
-from ._client import EmNotFoundError, EmProtocolError, EnterpriseManager, OptionError
+from ._client import EnterpriseManager
+from ._errors import CHECK_EM, EmNotFoundError, EmProtocolError, OptionError
 
 Fact = dict[str, Any]
 
@@ -32,13 +33,13 @@ SORT_ORDERS = ("descending", "ascending")
 LARGEST_PAGE = 1000
 
 DIRECT_READS = 5
-"""Up to so many ids are read one by one; of more ids that a query did not find, so many are asked for once more."""
+"""Up to so many ids are read one by one; of those that a query has not found, the first so many are asked for again."""
 FIRST_FEW = 10
 """So many sessions are looked at even if fewer are wanted: enough to see whether EM sorts as it was asked to."""
 
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_ID = re.compile(rf"(?:urn:veeam:\w+:|\S*/failoverSessions/)?({_GUID.pattern})/?(?:\?\S*)?", re.IGNORECASE)
-_TIME = re.compile(r"(\d{4})(-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d+))? ?(Z|[+-]\d\d:?\d\d)?", re.IGNORECASE)
+_ID = re.compile(rf"(?:urn:veeam:\w*Session\w*:|\S*/failoverSessions/)?({_GUID.pattern})/?(?:\?\S*)?", re.IGNORECASE)
+_TIME = re.compile(r"(\d{4})(-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(?:[.,](\d+))? ?(Z|[+-]\d\d(?::?\d\d)?)?", re.IGNORECASE)
 _AGE = re.compile(r"(\d{1,6})\s*([smhdw])", re.IGNORECASE)
 _AGE_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -49,19 +50,19 @@ _AGE_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "w
 def moment(value: str | None) -> datetime | None:
     """A time as EM writes it (``2015-12-07T17:38:16Z``, 0 to 8 fraction digits), as naive UTC.
 
-    A value without zone is read as UTC. None for missing or unreadable text and for sentinel years (1753, 0001, 9999),
-    which mean "never" (docs/evidence.md, "Date and time").
+    A value without zone is read as UTC. None for missing or unreadable text, and for years before 1971 and from 9999
+    on, which mean "never" (docs/evidence.md, "Date and time").
     """
     match = _TIME.fullmatch(value.strip()) if value else None
     if match is None:
         return None
-    year, date, clock, fraction, zone = match.groups()
-    if not 1970 <= int(year) < 9999:  # no failover was run before; 1900 was seen as "never" in EM clients
+    year, date, minutes, seconds, fraction, zone = match.groups()
+    if not 1970 < int(year) < 9999:
         return None
     try:
-        when = datetime.fromisoformat(f"{year}{date}T{clock}.{(fraction or '0')[:6]:0<6}")
+        when = datetime.fromisoformat(f"{year}{date}T{minutes}{seconds or ':00'}.{(fraction or '0')[:6]:0<6}")
         if zone and zone.upper() != "Z":
-            ahead = timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:]))
+            ahead = timedelta(hours=int(zone[1:3]), minutes=int(zone[3:].lstrip(":") or 0))
             when = when - ahead if zone[0] == "+" else when + ahead
         return when
     except (ValueError, OverflowError):
@@ -119,7 +120,15 @@ class Criteria:
         if order not in SORT_ORDERS:
             raise OptionError("sort_order", order, f"Give one of: {', '.join(SORT_ORDERS)}.")
         ids = _values(option, "id")
-        times = ("created_after", "created_before", "ended_after", "ended_before")
+        bounds = {
+            name: _bound(name, option(name), now)
+            for name in ("created_after", "created_before", "ended_after", "ended_before")
+        }
+        for event in ("created", "ended"):
+            after, before = bounds[f"{event}_after"], bounds[f"{event}_before"]
+            if after and before and after >= before:
+                accepted = f"Give a moment before {event}_before, which is {before}; between the two no session can be."
+                raise OptionError(f"{event}_after", option(f"{event}_after"), accepted)
         return cls(
             now=now,
             ids=None if ids is None else tuple(dict.fromkeys(session_id(value) for value in ids)),
@@ -131,7 +140,7 @@ class Criteria:
             descending=order == "descending",
             limit=limit,
             page_size=page_size,
-            **{name: _bound(name, option(name), now) for name in times},
+            **bounds,
         )
 
     def hold_for(self, fact: Fact) -> bool:
@@ -204,9 +213,12 @@ def _bound(name: str, value: str | None, now: datetime) -> str | None:
     except OverflowError:
         pass
     match = _TIME.fullmatch(value.strip())
-    when = moment(value) if match and match.group(5) else None
+    when = moment(value) if match and match.group(6) else None
     if when is None:
-        accepted = "Give a time in ISO 8601 with zone, in quotes ('2026-03-01T00:00:00Z'), or an age in s, m, h, d or w (90m, 24h, 7d)."
+        accepted = (
+            "Give a time after 1970 in ISO 8601 with zone, in quotes ('2026-03-01T00:00:00Z'), "
+            "or an age in s, m, h, d or w (90m, 24h, 7d)."
+        )
         raise OptionError(name, value, accepted)
     return timestamp(when)
 
@@ -322,11 +334,13 @@ class Answer:
     :ivar sessions: facts, sorted and cut as the criteria say.
     :ivar missing_ids: GUIDs that were asked for and that EM does not know.
     :ivar filter: the filter that EM was sent and accepted, or None. Pieces of a long id list stand side by side (OR).
+    :ivar from_collection: whether EM refused to query sessions, so that its collection was read, which covers 30 days.
     """
 
     sessions: list[Fact] = field(default_factory=list)
     missing_ids: list[str] = field(default_factory=list)
     filter: str | None = None
+    from_collection: bool = False
 
 
 def find(client: EnterpriseManager, criteria: Criteria) -> Answer:
@@ -376,7 +390,7 @@ def _newest_of_their_plan(client: EnterpriseManager, criteria: Criteria, found: 
     """Of sessions found by id, those that no other session of their plan is newer than."""
     names = frozenset(fact["name"] for fact in found)
     plans = Criteria(now=criteria.now, names=None if None in names else names, page_size=criteria.page_size)
-    others = _by_query(client, plans, Answer())
+    others = _facts_of(client, _reading(client, plans, _expression(client, plans)))
     newest = {fact["id"] for fact in _newest_per_plan([*others, *found])}
     return [fact for fact in found if fact["id"] in newest]
 
@@ -385,60 +399,105 @@ def _by_query(
     client: EnterpriseManager, criteria: Criteria, answer: Answer, plans_only: bool = False
 ) -> Iterator[Fact]:
     """All sessions that EM filters out for the criteria, oldest first: new ones then appear at the end of the paging."""
-    reading = _reading(client, _expression(client, criteria, plans_only), criteria.page_size)
-    for page in reading:
-        yield from _facts_of(client, page)
-    answer.filter = reading.expression
+    reading = _reading(client, criteria, _expression(client, criteria, plans_only), shrinking=not plans_only)
+    yield from _facts_of(client, reading)
+    answer.filter, answer.from_collection = reading.expression, reading.from_collection
 
 
 def _first_few(client: EnterpriseManager, criteria: Criteria, limit: int, answer: Answer) -> list[Fact]:
     """At least the first ``limit`` sessions by the order asked for, with no more pages read than that takes."""
-    page_size = min(criteria.page_size, max(limit, FIRST_FEW))
-    reading = _reading(client, _expression(client, criteria), page_size, criteria.descending)
+    # One more than wanted shows that no session of the same moment as the last one is still to come.
+    page_size = min(criteria.page_size, max(limit + 1, FIRST_FEW))
+    expression = _expression(client, criteria)
+    reading = _reading(client, criteria, expression, criteria.descending, page_size, shrinking=True)
     found: list[Fact] = []
     last: str | None = None
     in_order = True
     seen = 0
     for page in reading:
-        for fact in _facts_of(client, page):
+        for fact in _facts_of(client, [page]):
             seen += 1
             this = fact["creation_time"] or ""
             in_order = in_order and (last is None or (this <= last if criteria.descending else this >= last))
             last = this
             if criteria.hold_for(fact):
                 found.append(fact)
-        if len(found) >= limit and seen >= FIRST_FEW and in_order and reading.sorted:
-            break  # if EM does not sort as asked, only reading everything shows which are the first
-    answer.filter = reading.expression
+        # If EM does not sort as asked, only reading everything shows which are the first.
+        enough = len(found) >= limit and seen >= FIRST_FEW and last != (found[limit - 1]["creation_time"] or "")
+        if enough and in_order and not reading.from_collection:
+            break
+    answer.filter, answer.from_collection = reading.expression, reading.from_collection
     return found
 
 
 def _reading(
-    client: EnterpriseManager, expression: str | None, page_size: int, descending: bool = False
+    client: EnterpriseManager,
+    criteria: Criteria,
+    expression: str | None,
+    descending: bool = False,
+    page_size: int | None = None,
+    shrinking: bool = False,
 ) -> _query.Reading:
-    return _query.Reading(client, ENTITY_TYPE, COLLECTION, TRIED, expression, "CreationTime", descending, page_size)
+    """The pages for a filter. It can shrink while they are read if it asks for what runs: a run may end meanwhile."""
+    running = (criteria.states or frozenset()) - {"Stopped"} or "None" in (criteria.results or ())
+    return _query.Reading(
+        client,
+        ENTITY_TYPE,
+        COLLECTION,
+        TRIED,
+        expression,
+        sort="CreationTime",
+        descending=descending,
+        page_size=page_size or criteria.page_size,
+        shrinking=bool(shrinking and running),
+    )
 
 
-def _facts_of(client: EnterpriseManager, page: list[_xml.Entity]) -> Iterator[Fact]:
-    """Facts of each item of a page. A reference (it has no State) is no session: its entity is read first.
+def _facts_of(client: EnterpriseManager, pages: Iterable[list[_xml.Entity]]) -> Iterator[Fact]:
+    """Facts of each item of each page. A reference is no session (it has no State): its entity is read first.
 
-    :raises EmProtocolError: an item has no id.
+    :raises EmProtocolError: an item has no id or is of another type, or EM knows none of the sessions it lists.
     """
-    for item in page:
+    gone = 0
+    known = 0
+    for item in (item for page in pages for item in page):
+        fact = None
         try:
-            if _xml.text(item, "State") is not None:
-                yield session_facts(item)
-                continue
-            guid = _id(item)
+            if _is_session(item):
+                fact = session_facts(item)
+            else:
+                guid = _id(item)
         except ValueError as exc:
-            check = "No part of the answer is returned, since it may not be whole."
-            raise EmProtocolError(TRIED, client.base_url, f"gave an answer in which {exc}", check, 200) from None
-        entity = _entity(client, guid)
-        if entity is None:
+            raise _not_whole(client, f"gave an answer in which {exc}") from None
+        if fact is None:
+            entity = _entity(client, guid)
+            if entity is not None:
+                fact = session_facts(entity)
+        if fact is None:
             name = _xml.text(item, "Name")
             client.warn(f"EM lists a session {guid} ({name}) but does not know it when asked for it; it is left out.")
+            gone += 1
         else:
-            yield session_facts(entity)
+            known += 1
+            yield fact
+    if gone and not known:
+        raise _not_whole(client, f"lists {gone} sessions and knows none of them when asked for it")
+
+
+def _not_whole(client: EnterpriseManager, happened: str) -> EmProtocolError:
+    check = "No part of the answer is returned, since it may not be whole. Try again, and check the state of EM."
+    return EmProtocolError(TRIED, client.on_base_url(COLLECTION), happened, check, 200)
+
+
+def _is_session(item: _xml.Entity) -> bool:
+    """Tell the entity of a session from a reference to one.
+
+    :raises ValueError: it is an object of another type.
+    """
+    kind = _xml.text(item, "Type")
+    if kind is not None and not kind.startswith(ENTITY_TYPE):
+        raise ValueError(f"an object is a {kind} and no {ENTITY_TYPE}")
+    return kind == ENTITY_TYPE or (_xml.text(item, "State") is not None and kind is None)
 
 
 def _entity(client: EnterpriseManager, guid: str) -> _xml.Entity | None:
@@ -448,18 +507,17 @@ def _entity(client: EnterpriseManager, guid: str) -> _xml.Entity | None:
     """
     path = f"{COLLECTION}/{guid}?format=Entity"
     try:
-        document = client.get(path, TRIED)
+        document = client.get(path, TRIED, about=guid)
     except EmNotFoundError:
         return None
     entity = document.items[0] if document.shape == _xml.ENTITY else {}
-    if _xml.text(entity, "State") is None or guid not in (
-        _guid(_xml.text(entity, "UID")),
-        _guid(_xml.text(entity, "Href")),
-    ):
-        happened = f"was answered with a document {document.root} that is not the entity of this session"
-        check = "Check that url is Enterprise Manager itself and that its version is supported (10 to 13)."
-        raise EmProtocolError(TRIED, client.on_base_url(path), happened, check, 200)
-    return entity
+    try:
+        if _is_session(entity) and guid in (_guid(_xml.text(entity, "UID")), _guid(_xml.text(entity, "Href"))):
+            return entity
+    except ValueError:
+        pass
+    happened = f"was answered with a document {document.root} that is not the entity of this session"
+    raise EmProtocolError(TRIED, client.on_base_url(path), happened, CHECK_EM, 200)
 
 
 # Finding by id
@@ -469,36 +527,55 @@ def _by_ids(client: EnterpriseManager, criteria: Criteria, answer: Answer) -> li
     """The sessions with these ids. Few are read directly, which is the surest; many by queries of many ids each."""
     wanted = list(criteria.ids or ())
     found: dict[str, Fact] = {}
+    # A query may see less than a direct read does. It is trusted for ids that it has not found only as long as direct
+    # reads of the first few agree with it, and not at all where the collection with its 30 days had to stand in for it.
+    trusted = False
     if len(wanted) > DIRECT_READS:
-        found = _by_id_queries(client, wanted, criteria.page_size, answer)
-    rest = [guid for guid in wanted if guid not in found]
-    # A query may see less than a direct read does. If it missed one of the first few, it is not trusted for the others.
-    trusted = len(wanted) > DIRECT_READS
-    for number, guid in enumerate(rest):
-        if trusted and number >= DIRECT_READS:
-            answer.missing_ids += rest[number:]
-            break
-        entity = _entity(client, guid)
+        found = _by_id_queries(client, criteria, wanted, answer)
+        trusted = not answer.from_collection
+    asked = 0
+    for guid in wanted:
+        if guid in found:
+            continue
+        asked += 1
+        entity = None if trusted and asked > DIRECT_READS else _entity(client, guid)
         if entity is None:
             answer.missing_ids.append(guid)
         else:
             found[guid] = session_facts(entity)
             trusted = False
+    if answer.missing_ids:
+        _check_missing(client, answer.missing_ids)
     return list(found.values())
 
 
-def _by_id_queries(client: EnterpriseManager, wanted: list[str], page_size: int, answer: Answer) -> dict[str, Fact]:
+def _check_missing(client: EnterpriseManager, missing: list[str]) -> None:
+    """Before ids are called unknown, EM must show that it can list sessions at all, and that it does not list these.
+
+    :raises EmError: it cannot, so it is in no state to say what it does not know; or it lists one of them.
+    """
+    listed = {_xml.identity(item) for item in client.get(COLLECTION, TRIED).items}
+    contradicted = [guid for guid in missing if guid in listed]
+    if contradicted:
+        raise _not_whole(client, f"lists the session {contradicted[0]} and does not know it when asked for it")
+
+
+def _by_id_queries(client: EnterpriseManager, criteria: Criteria, wanted: list[str], answer: Answer) -> dict[str, Fact]:
+    """The sessions that queries by UID find: by URN and, if that finds nothing at all, by GUID; EM documents both."""
     found: dict[str, Fact] = {}
-    sent: list[str] = []
-    terms = [_query.quoted("UID", "==", f"urn:veeam:{ENTITY_TYPE}:{guid}") for guid in wanted]
-    for piece in _query.pieces(client, terms):
-        reading = _reading(client, _query.any_of(piece), page_size)
-        for page in reading:
-            found.update((fact["id"], fact) for fact in _facts_of(client, page))
-        if reading.expression is None:
-            break  # refused, so everything has been read
-        sent.append(reading.expression)
-    answer.filter = ",".join(sent) or None
+    for prefix in (f"urn:veeam:{ENTITY_TYPE}:", ""):
+        sent: list[str] = []
+        terms = [_query.quoted("UID", "==", f"{prefix}{guid}") for guid in wanted]
+        for piece in _query.pieces(client, terms):
+            reading = _reading(client, criteria, _query.any_of(piece))
+            found.update((fact["id"], fact) for fact in _facts_of(client, reading))
+            if reading.expression is None:  # refused, so everything has been read
+                answer.from_collection = reading.from_collection
+                return found
+            sent.append(reading.expression)
+        answer.filter = ",".join(sent)
+        if found:
+            break
     return found
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _failover_session, _xml
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _errors, _failover_session, _xml
 
 CONNECTION_SPEC: dict[str, Any] = {
     "url": {"type": "str", "required": True, "fallback": (env_fallback, ["VEEAM_EM_URL"])},
@@ -75,9 +75,9 @@ def failing_clearly(module: AnsibleModule) -> Iterator[None]:
     """Ends the module with ``fail_json`` on every error that the client and the facts raise; nothing is swallowed."""
     try:
         yield
-    except _client.OptionError as exc:
+    except _errors.OptionError as exc:
         module.fail_json(msg=str(exc))
-    except _client.EmError as exc:
+    except _errors.EmError as exc:
         module.fail_json(msg=str(exc), error={"kind": exc.kind, "status": exc.status, "message": exc.server_message})
     except KeyboardInterrupt as exc:
         module.fail_json(msg=str(exc) or "Interrupted.")

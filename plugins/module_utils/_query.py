@@ -12,24 +12,40 @@ are sent as documented, every criterion is checked again by the caller, and a re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator, Sequence
 from urllib.parse import quote
 
 from . import _xml
-from ._client import EmError, EmProtocolError, EnterpriseManager
+from ._client import EnterpriseManager
+from ._errors import CHECK_EM, EmError, EmProtocolError, cut
 
 DEFAULT_PAGE_SIZE = 100
 """EM's own page size, so one that it surely takes (docs/evidence.md, "Query service")."""
 MAX_URL = 8000
 """Characters. HTTP servers and proxies commonly refuse a request line beyond 8 KiB."""
+OTHER_PARAMETERS = 200
+"""Characters kept for path, type, format, sort and paging; they take less than 120."""
 MAX_STALE_PAGES = 2
 """So many pages in a row may bring nothing new (sessions that shift by a page); then the paging is called endless."""
 MAX_PASSES = 3
 """So often everything is read from the start when items were seen to move between pages."""
 
 _NOT_WHOLE = "No part of it is returned, since it may not be whole. Try again, or with another page_size."
-# With these EM may refuse a filter or a type (docs/evidence.md, "Errors": assumed). 502 to 504 say nothing of the query.
-_REFUSALS = frozenset({400, 404, 405, 500, 501})
+# With these EM may refuse a filter or a type (docs/evidence.md, "Errors": assumed); with 500 only if it says so, since
+# that is also what a database says that is down. 502 to 504 say nothing of the query.
+_REFUSALS = frozenset({400, 404, 405, 501})
+_SPEAKS_OF_THE_QUERY = re.compile(
+    r"\b(?:filter|expression|syntax|operator|pageSize)\b|\b(?:query|unknown|invalid|unsupported) type\b"
+    r"|\bnot (?:supported|implemented)\b",
+    re.IGNORECASE,
+)
+
+
+def _is_refusal(error: EmError) -> bool:
+    if error.status == 500:
+        return bool(_SPEAKS_OF_THE_QUERY.search(error.server_message or ""))
+    return error.status in _REFUSALS
 
 
 # Filter expressions
@@ -76,8 +92,10 @@ class Reading:
     :arg collection: path of the type's collection, for an EM whose query service refuses the type.
     :arg expression: filter expression or None for all.
     :arg sort: the field to sort by. Ascending keeps pages still while new objects appear at the end.
+    :arg shrinking: whether an object can drop out of the filter while pages are read, as one that ends and is no longer
+        running. What takes several pages is then read until nothing new comes.
     :ivar expression: the filter that EM accepted; None after a refusal, and then nothing is filtered.
-    :ivar sorted: whether EM was asked to sort, and did not refuse.
+    :ivar from_collection: whether EM refused to query the type, so that its collection was read, which is not sorted.
     :raises EmError: as :meth:`EnterpriseManager.get`; a partial answer is never passed off as whole.
     """
 
@@ -91,6 +109,7 @@ class Reading:
         sort: str,
         descending: bool = False,
         page_size: int = DEFAULT_PAGE_SIZE,
+        shrinking: bool = False,
     ) -> None:
         self._client = client
         self._type = entity_type
@@ -98,18 +117,20 @@ class Reading:
         self._tried = tried
         self._sort = f"{'sortDesc' if descending else 'sortAsc'}={sort}"
         self._page_size = page_size
-        self._path = self._query_path
+        self._shrinking = shrinking
         self._seen: set[str] = set()
         self.expression = expression
-        self.sorted = True
+        self.from_collection = False
 
     def __iter__(self) -> Iterator[list[_xml.Entity]]:
         first = self._first_page()
         for _attempt in range(MAX_PASSES):
-            moved = yield from self._pass(first)
-            if not moved:
+            known = len(self._seen)
+            several, moved = yield from self._pass(first)
+            # An item that came twice shows that something was inserted before it, perhaps on a page read already.
+            # Where items can drop out of the filter, the rest moves up unseen: then a reading must bring nothing new.
+            if not (moved or (several and self._shrinking and len(self._seen) > known)):
                 return
-            # An item came twice, so something was inserted before it, perhaps on a page that had been read already.
             first = self._page(1)
         happened = f"gave pages whose items moved from page to page in each of {MAX_PASSES} readings"
         raise self._error(1, happened, _NOT_WHOLE)
@@ -121,7 +142,9 @@ class Reading:
             try:
                 document = self._page(1)
             except EmError as exc:
-                if exc.status not in _REFUSALS or self._path == self._collection_path:
+                if self.from_collection or not _is_refusal(exc):
+                    if done_without:
+                        self._client.warn(done_without)
                     raise
                 refusal = f"HTTP {exc.status}" + (f": {exc.server_message}" if exc.server_message else "")
             else:
@@ -130,39 +153,42 @@ class Reading:
                 return document
             if self._page_size > DEFAULT_PAGE_SIZE:
                 done_without = (
-                    f"EM refused pages of {self._page_size} ({refusal}), so pages of {DEFAULT_PAGE_SIZE} were read."
+                    f"EM refused pages of {self._page_size} ({refusal}), so pages of {DEFAULT_PAGE_SIZE} are read."
                 )
                 self._page_size = DEFAULT_PAGE_SIZE
             elif self.expression is not None:
-                done_without = (
-                    f"EM refused the filter {self.expression} ({refusal}), so everything was read and filtered here."
-                )
+                shown = cut(self.expression, 300)
+                done_without = f"EM refused the filter {shown} ({refusal}), so everything is read and filtered here."
                 self.expression = None
             else:
                 done_without = (
-                    f"EM refused to query {self._type} ({refusal}), so its collection {self._collection} was read instead, "
+                    f"EM refused to query {self._type} ({refusal}), so its collection {self._collection} is read instead, "
                     "which Veeam documents to cover the last 30 days only."
                 )
-                self._path = self._collection_path
-                self.sorted = False
+                self.from_collection = True
 
-    def _pass(self, document: _xml.Document) -> Generator[list[_xml.Entity], None, bool]:
-        """One reading from page 1 to the last. Returns whether an item was met twice."""
+    def _pass(self, document: _xml.Document) -> Generator[list[_xml.Entity], None, tuple[bool, bool]]:
+        """One reading from page 1 to the last. Returns whether it took several pages, and whether an item came twice."""
         met: set[str] = set()
         moved = False
         stale = 0
         number = 1
         while True:
-            keys = {identity(item) for item in document.items}
+            keys = {_xml.identity(item) for item in document.items}
             news = not keys <= met
             pages, has_next = document.paging or (0, False)
             if not (news or pages or has_next):
-                return moved  # nothing says how many pages there are, and this one is empty or the same again
+                return (
+                    number > 1,
+                    moved,
+                )  # nothing says how many pages there are, and this one is empty or the same again
             moved = moved or not met.isdisjoint(keys)
             met |= keys
             yield self._unseen(document.items)
             if 0 < pages <= number and not has_next:
-                return moved
+                if pages > 1 and not met:
+                    raise self._error(number, f"gave {pages} pages without a single item", _NOT_WHOLE)
+                return number > 1, moved
             stale = 0 if news else stale + 1
             if stale > MAX_STALE_PAGES:
                 happened = (
@@ -175,21 +201,19 @@ class Reading:
     def _page(self, number: int) -> _xml.Document:
         document = self._client.get(self._path(number), self._tried)
         self._client.counters.pages += 1
-        collection = self._path == self._collection_path
-        if document.shape not in ((_xml.ENTITIES, _xml.REFERENCES) if collection else (_xml.QUERY,)):
+        shapes = (_xml.ENTITIES, _xml.REFERENCES) if self.from_collection else (_xml.QUERY,)
+        if document.shape not in shapes:
             happened = f"was answered with a document {document.root}, which is no list of {self._type}"
-            check = "Check that url is Enterprise Manager itself and that its version is supported (10 to 13)."
-            raise self._error(number, happened, check)
-        if collection and document.paging is None:
+            raise self._error(number, happened, CHECK_EM)
+        if self.from_collection and document.paging is None:
             # Collections are not documented as paged: without a word on paging, this is all.
             return document._replace(paging=_xml.Paging(1, False))
         return document
 
-    def _query_path(self, number: int) -> str:
+    def _path(self, number: int) -> str:
+        if self.from_collection:
+            return f"{self._collection}?format=Entity" + (f"&page={number}" if number > 1 else "")
         return query_path(self._type, self.expression, self._sort, self._page_size, number)
-
-    def _collection_path(self, number: int) -> str:
-        return f"{self._collection}?format=Entity" + (f"&page={number}" if number > 1 else "")
 
     def _error(self, number: int, happened: str, check: str) -> EmProtocolError:
         return EmProtocolError(self._tried, self._client.on_base_url(self._path(number)), happened, check, 200)
@@ -197,19 +221,11 @@ class Reading:
     def _unseen(self, items: list[_xml.Entity]) -> list[_xml.Entity]:
         fresh = []
         for item in items:
-            key = identity(item)
+            key = _xml.identity(item)
             if key not in self._seen:
                 self._seen.add(key)
                 fresh.append(item)
         return fresh
-
-
-def identity(item: _xml.Entity) -> str:
-    """What tells an entity from all others: the last part of its UID (the GUID), else its Href."""
-    uid = _xml.text(item, "UID")
-    if uid:
-        return uid.rpartition(":")[2].lower()
-    return (_xml.text(item, "Href") or "").partition("?")[0].rpartition("/")[2].lower()
 
 
 def query_path(entity_type: str, expression: str | None, sort: str, page_size: int, page: int) -> str:
@@ -218,10 +234,9 @@ def query_path(entity_type: str, expression: str | None, sort: str, page_size: i
     return path + (f"&filter={quote(expression, safe='')}" if expression else "")
 
 
-def fits(client: EnterpriseManager, expression: str | None) -> bool:
+def fits(client: EnterpriseManager, expression: str) -> bool:
     """Whether a request with this filter stays within :data:`MAX_URL`, whatever its other parameters are."""
-    longest = query_path("CloudFailoverSession", expression, "sortDesc=CreationTime", 1000, 10**6)
-    return len(client.on_base_url(longest)) <= MAX_URL
+    return len(client.base_url) + OTHER_PARAMETERS + len(quote(expression, safe="")) <= MAX_URL
 
 
 def pieces(client: EnterpriseManager, terms: Sequence[str]) -> Iterator[list[str]]:

@@ -19,6 +19,7 @@ import html
 import json
 import re
 from typing import Any, NamedTuple, NoReturn
+from urllib.parse import quote
 from xml.parsers import expat
 
 try:
@@ -31,8 +32,8 @@ except ImportError as exc:  # reported by the caller: the import itself must wor
 
 Entity = dict[str, Any]
 
-MAX_ERROR_TEXT = 300
-"""So many characters of a server's own words are shown in an error; the rest is cut."""
+LONGEST_ERROR = 64 * 1024
+"""Bytes. An error body is looked at so far; EM's own are far shorter."""
 
 # A tag name with a prefix, such as "<v:State". "<" never stands for itself inside a well-formed document, save in a
 # comment or a CDATA section, where a false hit only costs the slower reading.
@@ -50,7 +51,7 @@ QUERY = "query"
 
 
 class XmlError(ValueError):
-    """The reply is not an XML document that EM could have sent; the text says why."""
+    """The reply is not an XML document that EM could have sent; the text says why, partly in the server's words."""
 
 
 class Paging(NamedTuple):
@@ -138,19 +139,27 @@ def _document(root: str, content: Entity) -> Document:
         for container in containers:
             for found in _elements(container):
                 # Entities hold one list for each type; Refs hold the references themselves.
-                items.extend([found] if _is_object(found) else _elements(found))
+                items.extend([found] if _is_object(found) else _items(found))
         return Document(root, QUERY, items, _paging(content))
     if root == "EntityReferences":
-        return Document(root, REFERENCES, _elements(content), _paging(content))
+        return Document(root, REFERENCES, _items(content), _paging(content))
     if root == "EntityRef":
         return Document(root, REFERENCE, [content], None)
     if root == "Error":
-        raise XmlError(f"it is an Error: {_shorten(_error_in_xml(root, content) or 'without a message')}")
+        raise XmlError(f"it is an Error: {_error_in_xml(root, content) or 'without a message'}")
     if root.lower() == "html":
         raise XmlError("it is a web page")
     if _is_object(content) or not root.endswith("s"):
         return Document(root, ENTITY, [content], None)
-    return Document(root, ENTITIES, _elements(content), _paging(content))
+    return Document(root, ENTITIES, _items(content), _paging(content))
+
+
+def _items(container: Entity) -> list[Entity]:
+    """The items of a list that is an answer: an item without any content is a broken answer, not one item less."""
+    for key, value in container.items():
+        if key not in _NO_CHILDREN and (value is None or (isinstance(value, list) and None in value)):
+            raise XmlError(f"it has a {key} without content")
+    return _elements(container)
 
 
 def _is_object(value: Entity) -> bool:
@@ -217,6 +226,25 @@ def children(entity: Entity, container: str) -> list[Entity]:
     return _elements(entity.get(container))
 
 
+def identity(item: Entity) -> str:
+    """What tells an entity from all others: the last part of its UID (the GUID), else the one of its Href."""
+    uid = text(item, "UID")
+    if uid:
+        return uid.rpartition(":")[2].lower()
+    return (text(item, "Href") or "").partition("?")[0].rpartition("/")[2].lower()
+
+
+def log_off_path(body: bytes) -> str | None:
+    """The link to log off in the reply to a logon, or its path made from the SessionId (which is not the token)."""
+    try:
+        logon = parse(body).items[0]
+    except (XmlError, IndexError):
+        return None
+    session_id = text(logon, "SessionId")
+    by_id = f"/api/logonSessions/{quote(session_id)}" if session_id else None
+    return next((text(link, "Href") for link in links(logon) if link.get("Rel") == "Delete"), None) or by_id
+
+
 def links(entity: Entity) -> list[Entity]:
     """The links of an entity: dicts with ``Rel`` and ``Href``, mostly ``Type``, sometimes ``Name``."""
     return _elements(entity.get("Links"))
@@ -231,13 +259,12 @@ def objects(entity: Entity, key: str) -> list[Entity]:
 
 
 def error_text(body: bytes) -> str | None:
-    """What the server said in the body of an error reply, as one short line, or None where it said nothing.
+    """What the server said in the body of an error reply, in full, or None where it said nothing.
 
     The format is found by looking, since it may differ from what was asked for (docs/evidence.md, "Errors"):
-    EM's Error as XML or JSON, an HTML page (its title or first words), plain text. Control characters are taken out,
-    so that the line can be printed on any terminal.
+    EM's Error as XML or JSON, an HTML page (its title or first words), plain text.
     """
-    plain = body.decode("utf-8-sig", errors="replace").strip()
+    plain = body[:LONGEST_ERROR].decode("utf-8-sig", errors="replace").strip()
     if not plain:
         return None
     said: str | None = None
@@ -245,7 +272,7 @@ def error_text(body: bytes) -> str | None:
         said = _error_in_json(plain)
     elif plain.startswith("<"):
         said = _error_in_markup(body, plain)
-    return _shorten(said or plain) or None
+    return said or plain
 
 
 def _error_in_json(plain: str) -> str | None:
@@ -273,7 +300,7 @@ def _error_in_markup(body: bytes, plain: str) -> str | None:
     title = re.search(r"<title[^>]*>(.*?)</title", plain, re.IGNORECASE | re.DOTALL)
     words = re.sub(r"<(script|style).*?</\1\s*>|<[^>]*>", " ", plain, flags=re.IGNORECASE | re.DOTALL)
     said = html.unescape(title.group(1) if title and title.group(1).strip() else words)
-    return f'a web page: "{_shorten(said)}"'
+    return f'a web page: "{" ".join(said.split())}"'
 
 
 def _error_in_xml(root: str, content: Entity) -> str | None:
@@ -286,8 +313,3 @@ def _join(message: object, inner: object) -> str | None:
     """Message first, then the inner one if it says something else."""
     said = [item.strip() for item in (message, inner) if isinstance(item, str) and item.strip()]
     return " / ".join(dict.fromkeys(said)) or None
-
-
-def _shorten(said: str) -> str:
-    line = " ".join("".join(char if char.isprintable() else " " for char in said[: 8 * MAX_ERROR_TEXT]).split())
-    return line if len(line) <= MAX_ERROR_TEXT else line[: MAX_ERROR_TEXT - 3] + "..."

@@ -12,8 +12,8 @@ version_added: 0.1.0
 description:
   - Reads the cloud failover sessions that Veeam Backup Enterprise Manager (EM) has recorded, one for each run of a cloud failover plan,
     with the VMs of each run, and returns them as facts with one fixed structure.
-  - It changes nothing. It logs on once, reads as few pages as the criteria allow, and logs off in every case.
-  - The answer is complete or the task fails. There is no partial answer.
+  - It changes nothing. It logs on, reads as few pages as the criteria allow, and logs off whatever happens.
+  - The answer is complete, as far as EM lists sessions, or the task fails. There is no partial answer.
 extends_documentation_fragment:
   - dr_runbook.veeam_em._attributes
   - dr_runbook.veeam_em._attributes.info_module
@@ -88,31 +88,39 @@ EXAMPLES = r"""
     that: newest_run.failover_sessions | length == 1
     quiet: true
 
-- name: Wait until no session of the plan runs, for 30 minutes at most
+- name: Read what runs at this moment
   dr_runbook.veeam_em.failover_session_info:
-    name: ABC Company Failover Plan
     state:
       - Starting
       - Working
       - Stopping
   register: running
-  until: running is success and running.failover_sessions | length == 0
+
+- name: Wait until a session has finished, for 30 minutes at most
+  dr_runbook.veeam_em.failover_session_info:
+    id: "{{ failover_session_id | default('475420ee-d045-4493-9869-0a970e08f6f9', true) }}"
+  register: waited
+  until: waited is success and waited.failover_sessions | map(attribute='finished') | list == [true]
   retries: 120
   delay: 15
 
 - name: Read one session again, by the id that an earlier job handed over
   dr_runbook.veeam_em.failover_session_info:
-    id: "{{ failover_session_id | default('475420ee-d045-4493-9869-0a970e08f6f9') }}"
+    id: "{{ wanted }}"
   register: session
+  vars:
+    wanted: "{{ failover_session_id | default('475420ee-d045-4493-9869-0a970e08f6f9', true) }}"
 
-- name: Stop the runbook unless that session is finished and succeeded
+- name: Stop the runbook unless it is that session, finished and succeeded
   ansible.builtin.assert:
     that:
-      - session.missing_ids | length == 0
+      - session.failover_sessions | map(attribute='id') | list == [wanted]
       - session.failover_sessions[0].succeeded is true
     quiet: true
+  vars:
+    wanted: "{{ failover_session_id | default('475420ee-d045-4493-9869-0a970e08f6f9', true) }}"
 
-# A failure has error.kind unless an option could not be used; msg is the sentence for people in both cases.
+# A failure has error.kind, unless an option could not be used or the run was interrupted; msg is the sentence for people in both cases.
 - name: Read the newest session and tell a missing right from other failures
   block:
     - name: Read the newest session
@@ -332,7 +340,9 @@ failover_sessions:
           type: int
           sample: 0
 missing_ids:
-  description: GUIDs given in O(id) that EM does not know. That is no error.
+  description:
+    - GUIDs given in O(id) that EM does not know. That is no error.
+    - Before it is said, EM must have shown that it can list sessions and that it does not list these.
   returned: success
   type: list
   elements: str
@@ -350,6 +360,14 @@ query:
       returned: always
       type: str
       sample: (Name=="ABC Company Failover Plan";(Result==Failed))
+    source:
+      description:
+        - V(query) if EM's query service was asked, or sessions were read directly by their ids.
+        - V(collection) if EM refused to query sessions, with a warning. Its collection, which is documented to cover the last 30 days only, was
+          read instead.
+      returned: always
+      type: str
+      sample: query
     requests:
       description: Requests sent, log on and log off included.
       returned: always
@@ -372,7 +390,7 @@ query:
       sample: latest
 error:
   description: What went wrong, for playbooks to branch on. The sentence for people is in RV(msg).
-  returned: failure, unless an option could not be used
+  returned: failure, unless an option could not be used or the run was interrupted
   type: dict
   contains:
     kind:
@@ -425,6 +443,7 @@ def main() -> None:
             missing_ids=answer.missing_ids,
             query={
                 "filter": answer.filter,
+                "source": "collection" if answer.from_collection else "query",
                 "requests": client.counters.requests,
                 "pages": client.counters.pages,
                 "queried_at": timestamp(criteria.now),

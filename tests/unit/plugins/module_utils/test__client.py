@@ -15,12 +15,15 @@ import sys
 import textwrap
 import threading
 import time
+from contextlib import contextmanager
 from email.utils import formatdate
+from html import escape
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import yaml
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _signals
 from emulator import Emulator, User
 
 REPO = Path(__file__).resolve().parents[4]
@@ -258,6 +261,34 @@ def test_a_log_off_that_fails_is_a_warning(em, connect, fault, words):
     assert words in warnings[-1]
 
 
+@pytest.mark.parametrize("fault", [{"action": "status", "status": 503}, {"action": "drop"}])
+def test_a_log_off_is_tried_twice(em, connect, fault):
+    em.faults.add(method="DELETE", times=1, **fault)
+    with connect():
+        pass
+    assert em.counters.live_logons == 0
+
+
+def test_a_log_off_takes_no_longer_than_its_own_limit(em, connect, monkeypatch):
+    warnings = []
+    monkeypatch.setattr(_client, "LOG_OFF_TIMEOUT", 0.2)
+    em.faults.add("slow_headers", seconds=3, method="DELETE")
+    start = time.monotonic()
+    with connect(warn=warnings.append):
+        pass
+    em.faults.clear()
+    assert time.monotonic() - start < 2
+    assert "within 0.2 seconds" in warnings[-1]
+
+
+@pytest.mark.parametrize("fault", [{"action": "cut"}, {"action": "slow_body", "seconds": 1, "chunks": 5}])
+def test_a_logon_whose_reply_breaks_off_after_the_token_is_ended(em, connect, fault):
+    em.faults.add(path="sessionMngr", **fault)
+    with connect(timeout=0.5) as client:
+        assert read(client).items == []
+    assert (em.counters.logons, em.counters.live_logons) == (1, 0)
+
+
 @pytest.mark.parametrize("status", [401, 404])
 def test_a_logon_that_is_gone_needs_no_log_off(em, connect, status):
     warnings = []
@@ -335,6 +366,20 @@ def test_not_found(em, connect, pauses, status, message):
     assert (failure.value.kind, pauses) == ("not_found", [])
 
 
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_server_that_was_not_found_is_not_an_unknown_object(em, connect, pauses, status):
+    em.faults.add("status", status=status, message="The server was not found or was not accessible", path=SESSIONS)
+    with pytest.raises(_client.EmServerError), connect(retries=1) as client:
+        read(client)
+    assert len(pauses) == 1
+
+
+def test_a_session_not_found_with_503_is_not_an_unknown_object(em, connect, pauses):
+    em.faults.add("status", status=503, message="Session not found", path=SESSIONS)
+    with pytest.raises(_client.EmServerError), connect() as client:
+        read(client)
+
+
 def test_permission(em, connect):
     with (
         pytest.raises(_client.EmPermissionError, match="role of restricted") as failure,
@@ -383,6 +428,12 @@ def test_no_redirect_is_followed(em, connect):
             read(client)
         assert "token=secret" not in str(failure.value)
         assert other.counters.requests == 0
+
+
+def test_a_redirect_to_nowhere_that_can_be_read(em, connect):
+    em.faults.add("redirect", location="https://[bad/x", path=SESSIONS)
+    with pytest.raises(_client.EmProtocolError, match="points to nowhere;"), connect() as client:
+        read(client)
 
 
 @pytest.mark.parametrize("location", ["/login", ""])
@@ -459,6 +510,13 @@ def test_retry_after_in_seconds(em, connect, pauses):
     assert pauses == [7.0]
 
 
+def test_retry_after_below_the_pause_of_our_own(em, connect, pauses):
+    em.faults.add("status", status=503, headers={"Retry-After": "0"}, path=SESSIONS, times=1)
+    with connect(retries=1) as client:
+        read(client)
+    assert 0.25 <= pauses[0] <= 0.5
+
+
 def test_retry_after_as_a_date(em, connect, pauses):
     em.faults.add(
         "status", status=503, headers={"Retry-After": formatdate(time.time() + 20, usegmt=True)}, path=SESSIONS, times=1
@@ -468,7 +526,7 @@ def test_retry_after_as_a_date(em, connect, pauses):
     assert 15 < pauses[0] <= 20
 
 
-@pytest.mark.parametrize("value", ["soon", "", "-1", formatdate(0, usegmt=True)])
+@pytest.mark.parametrize("value", ["soon", "", "-1", "\u00b2", formatdate(0, usegmt=True)])
 def test_retry_after_without_meaning(em, connect, pauses, value):
     em.faults.add("status", status=503, headers={"Retry-After": value}, path=SESSIONS, times=1)
     with connect(retries=1) as client:
@@ -511,6 +569,62 @@ def test_time_out(em, connect, fault):
     em.faults.clear()
 
 
+@contextmanager
+def dripping(seconds):
+    """A server that sends one byte of its headers each tenth of a second, for so long; gives its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve():
+            connection, dummy = listener.accept()
+            with connection:
+                connection.recv(65536)
+                for dummy in range(int(seconds * 10)):
+                    try:
+                        connection.sendall(b"H" if dummy else b"HTTP/1.1 200 OK\r\nX: ")
+                    except OSError:
+                        return
+                    time.sleep(0.1)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join(5)
+
+
+def test_headers_that_drip_do_not_outlive_the_time_out():
+    with dripping(4) as url:
+        start = time.monotonic()
+        with pytest.raises(_client.EmTimeoutError, match="within 0.5 seconds"):
+            _client.EnterpriseManager(url, "u", "p", timeout=0.5).__enter__()
+        assert time.monotonic() - start < 1.5
+
+
+def test_an_interruption_does_not_wait_for_headers_that_drip(monkeypatch):
+    monkeypatch.setattr(_signals, "GRACE", 0.3)
+    with dripping(4) as url:
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        start = time.monotonic()
+        with pytest.raises(_signals.Interrupted, match="SIGTERM"):
+            _client.EnterpriseManager(url, "u", "p", timeout=30).__enter__()
+        assert time.monotonic() - start < 1.5
+
+
+def test_an_alarm_of_others_is_left_alone(em, connect):
+    def mine(number, frame):
+        """A handler that the embedding program has set."""
+
+    before = signal.signal(signal.SIGALRM, mine)
+    signal.setitimer(signal.ITIMER_REAL, 60)
+    try:
+        with connect(timeout=5) as client:
+            read(client)
+            assert signal.getitimer(signal.ITIMER_REAL)[0] > 50
+            assert signal.getsignal(signal.SIGALRM) is mine
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def test_a_time_out_is_repeated(em, connect, pauses):
     em.faults.add("slow_headers", seconds=2, path=SESSIONS, times=1)
     with connect(timeout=0.5, retries=1) as client:
@@ -544,6 +658,32 @@ def test_a_body_that_is_shorter_than_announced(em, connect, monkeypatch):
 
 
 # TLS
+
+
+@contextmanager
+def closing(count):
+    """A TCP server that closes so many connections in the TLS handshake; gives its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve():
+            for dummy in range(count):
+                connection, address = listener.accept()
+                connection.recv(10)
+                connection.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_handshake_that_breaks_off_is_a_connection_that_breaks_off():
+    with closing(1) as url, pytest.raises(_client.EmConnectionError, match="broke off"):
+        _client.EnterpriseManager(url, "u", "p", retries=0).__enter__()
+
+
+def test_a_bundle_in_the_environment_that_does_not_exist_is_named(monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such.pem")
+    with pytest.raises(_client.EmTlsError, match="/no/such.pem.*REQUESTS_CA_BUNDLE"):
+        _client.EnterpriseManager("https://127.0.0.1:1", "u", PASSWORD).__enter__()
 
 
 def test_tls_with_the_ca(tls_emulator):
@@ -599,7 +739,27 @@ def test_a_proxy_from_the_environment_is_used(em, connect, monkeypatch):
     with pytest.raises(_client.EmConnectionError) as failure, connect():
         pass
     assert "pr0xy-secret" not in str(failure.value)
+    assert "names 127.0.0.1:" in str(failure.value)
     assert em.counters.requests == 0
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["http://bob:pr0xy-secret", "http://bob:pr0xy-secret@", "http://bob:pr0xy-secret@[x", "bob:pr0xy-secret@:1:2"],
+)
+def test_a_proxy_that_makes_no_sense_is_not_shown(em, connect, monkeypatch, proxy):
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, proxy)
+    with pytest.raises(_client.OptionError, match="^proxy: .*HTTPS_PROXY") as failure:
+        connect()
+    assert "pr0xy" not in str(failure.value)
+
+
+def test_a_proxy_without_a_user_is_named(em, connect, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(_client.EmConnectionError, match="names 127.0.0.1:[0-9]+ as proxy"), connect():
+        pass
 
 
 def test_credentials_in_netrc_are_not_used(em, connect, monkeypatch, tmp_path):
@@ -647,6 +807,8 @@ def test_url(given, base):
         "https://em.example.com/api?v=1",
         "https://em.example.com#x",
         "https://em .example.com",
+        "https://em..example.com",
+        f"https://{'a' * 64}.example.com",
         "https://[fe80::1",
         "file:///etc/passwd",
     ],
@@ -657,10 +819,21 @@ def test_other_urls_are_refused(given):
     assert refusal.value.option == "url"
 
 
-def test_a_password_in_the_url_is_refused_and_not_shown():
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://bob:s3cret@em.example.com:9398",
+        "https://bob:s3/cret@em.example.com:9398",
+        "https://bob:s3cret@em.example.com:99999",
+        "https://bob:s3@cret@[em",
+        "bob:s3cret@em.example.com:9398",
+    ],
+)
+def test_a_password_in_the_url_is_refused_and_not_shown(url):
     with pytest.raises(_client.OptionError, match="username and password") as refusal:
-        _client.EnterpriseManager("https://bob:s3cret@em.example.com:9398", "u", "p")
-    assert "s3cret" not in str(refusal.value)
+        _client.EnterpriseManager(url, "u", "p")
+    assert "bob" not in str(refusal.value)
+    assert "cret" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
@@ -671,6 +844,7 @@ def test_a_password_in_the_url_is_refused_and_not_shown():
         ("password", ""),
         ("timeout", 0),
         ("timeout", -1),
+        ("timeout", 99999999999),
         ("retries", -1),
         ("api_version", "1.7"),
         ("api_version", "v1_7&x=y"),
@@ -682,6 +856,15 @@ def test_other_options_are_checked(option, value):
     with pytest.raises(_client.OptionError, match=f"^{option}: ") as refusal:
         _client.EnterpriseManager(**{"url": "https://em.example.com", "username": "u", "password": "p", option: value})
     assert refusal.value.option == option
+
+
+def test_an_empty_ca_path_is_none():
+    assert _client.EnterpriseManager("https://em.example.com", "u", "p", ca_path="")._verify is True
+
+
+def test_no_verification_in_spite_of_a_ca_path(tmp_path):
+    client = _client.EnterpriseManager("https://em.example.com", "u", "p", validate_certs=False, ca_path=str(tmp_path))
+    assert client._verify is False
 
 
 def test_ca_path_may_be_a_folder(tmp_path):
@@ -721,20 +904,57 @@ def test_a_long_url_is_cut_in_the_sentence(em, connect):
 
 def test_the_innermost_cause_is_told():
     inner = OSError(111, "Connection refused")
-    outer = RuntimeError("outer")
+    outer = OSError("outer")
     outer.__context__ = ValueError(inner)
     assert _client._reason(outer) == "Connection refused"
-    assert _client._reason(RuntimeError()) == "RuntimeError"
-    loop = RuntimeError("a")
-    loop.__cause__ = ValueError("b")
+    assert _client._reason(OSError()) == "OSError"
+    loop = OSError("a")
+    loop.__cause__ = OSError("b")
     loop.__cause__.__context__ = loop
     assert _client._reason(loop) == "b"
+    # What urllib3 1 has tried before, and an interruption, are no causes.
+    broken = ConnectionResetError(104, "Connection reset by peer")
+    broken.__context__ = TypeError("unexpected keyword argument 'buffering'")
+    broken.__context__.__context__ = KeyboardInterrupt("Interrupted")
+    assert _client._reason(broken) == "Connection reset by peer"
+
+
+@pytest.mark.parametrize("message", ["a\r\n  b\tc", "a \x1b b \x00 c"])
+def test_what_a_server_says_is_one_line_without_control_characters(connect, message):
+    assert connect()._shown(message) == "a b c"
+
+
+def test_what_a_server_says_is_cut(connect):
+    said = connect()._shown("x" * 10**6)
+    assert len(said) == _client.LONGEST_MESSAGE
+    assert said.endswith("...")
+
+
+@pytest.mark.parametrize("password", ["two  spaces pw", "Passw0rd!", 'qu"ote & <tag>', "50% Ω+x"])
+@pytest.mark.parametrize(
+    "repeat",
+    [
+        lambda password: password,
+        lambda password: "x" * 290 + password,
+        escape,
+        lambda password: "".join(f"&#{ord(char)};" for char in password),
+        lambda password: quote(password, safe=""),
+    ],
+)
+def test_a_password_is_found_in_any_form(connect, password, repeat):
+    said = connect(password=password)._shown(f"You sent {repeat(password)} to us")
+    assert "You sent" in said or said.startswith("You sent x")
+    for part in (password, password[:6], repeat(password)[-12:]):
+        assert part not in said
 
 
 # Signals
 
 SCRIPT = """
 import sys, time, types, importlib, logging, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
 sys.path.insert(0, {tests!r})
 package = types.ModuleType("core")
 package.__path__ = [{core!r}]
@@ -786,7 +1006,7 @@ def wait_for(condition):
 def test_a_signal_during_the_logon_waits_for_its_reply(em, connect):
     em.faults.add("slow_headers", seconds=0.5, path="sessionMngr")
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
-    with pytest.raises(_client.Interrupted, match="SIGTERM"), connect():
+    with pytest.raises(_signals.Interrupted, match="SIGTERM"), connect():
         raise AssertionError("entered")
     assert (em.counters.logons, em.counters.live_logons) == (1, 0)
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
@@ -798,7 +1018,7 @@ def test_a_second_signal_does_not_wait():
         for delay in (0.2, 0.4):
             threading.Timer(delay, os.kill, (os.getpid(), signal.SIGTERM)).start()
         start = time.monotonic()
-        with pytest.raises(_client.Interrupted), _client.EnterpriseManager(em.url, "reader", PASSWORD):
+        with pytest.raises(_signals.Interrupted), _client.EnterpriseManager(em.url, "reader", PASSWORD):
             raise AssertionError("entered")
         assert time.monotonic() - start < 2
 

@@ -94,13 +94,16 @@ def test_the_documented_references_are_found():
         ("1900-01-01T00:00:00Z", None),
         ("9999-12-31T23:59:59.9999999Z", None),
         ("1969-12-31T23:59:59Z", None),
-        ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000000Z"),
+        ("1970-01-01T00:00:00Z", None),
         ("9998-12-31T23:59:59Z", "9998-12-31T23:59:59.000000Z"),
         ("2026-02-30T00:00:00Z", None),
         ("2026-13-01T00:00:00Z", None),
         ("2026-01-01T24:00:01Z", None),
         ("2026-01-01", None),
-        ("2026-01-01T00:00Z", None),
+        ("2026-01-01T00:00Z", "2026-01-01T00:00:00.000000Z"),
+        ("2026-01-01T02:30+02", "2026-01-01T00:30:00.000000Z"),
+        ("1971-01-01T00:00:00Z", "1971-01-01T00:00:00.000000Z"),
+        ("2026-01-01T00Z", None),
         ("yesterday", None),
         ("", None),
         (" ", None),
@@ -210,6 +213,11 @@ def test_identity(attributes, expected):
 def test_a_session_without_any_id_is_refused():
     with pytest.raises(ValueError, match="neither a UID nor an Href"):
         facts(attributes='Name="Plan"')
+
+
+def test_a_session_without_a_state_is_not_finished():
+    fact = facts("<Result>Success</Result>")
+    assert (fact["state"], fact["finished"], fact["succeeded"]) == (None, False, None)
 
 
 def test_name_falls_back_to_the_plan_name_of_old_schemas():
@@ -481,6 +489,15 @@ def test_a_backup_server_is_compared_by_name():
     )
     assert criteria(backup_server=["s"]).hold_for(fact)
     assert not criteria(backup_server=["S"]).hold_for(fact)
+
+
+@pytest.mark.parametrize(
+    ("after", "before"), [("1d", "7d"), ("7d", "7d"), ("2026-03-02T00:00:00Z", "2026-03-01T00:00:00Z")]
+)
+@pytest.mark.parametrize("event", ["created", "ended"])
+def test_a_window_in_which_nothing_can_be_is_refused(event, after, before):
+    with pytest.raises(OptionError, match=f"^{event}_after: .*{event}_before"):
+        criteria(**{f"{event}_after": after, f"{event}_before": before})
 
 
 def test_one_now_for_all_ages_of_a_run():

@@ -149,6 +149,70 @@ def test_no_sessions_is_an_answer(em, find, pages, containers):
     assert (answer.sessions, answer.requests, answer.warnings) == ([], 3, [])
 
 
+def test_sessions_that_end_while_what_runs_is_read_hide_no_other(em, find, monkeypatch):
+    """Two drop out of the filter between pages 1 and 2, so the others move up by two."""
+    running = [
+        em.world.add_session(state="Working", creation_time=f"2026-03-01T00:{number // 60:02}:{number % 60:02}Z")
+        for number in range(150)
+    ]
+    ending = iter(running[:2])
+    get = _client.EnterpriseManager.get
+
+    def then_one_ends(self, path, *rest, **more):
+        document = get(self, path, *rest, **more)
+        if "page=1&" in path:
+            for session in ending:
+                em.world.change_session(session, state="Stopped", result="Success")
+        return document
+
+    monkeypatch.setattr(_client.EnterpriseManager, "get", then_one_ends)
+    answer = find(state=["Working"])
+    assert set(answer.ids) == {session.id for session in running}
+
+
+def test_what_keeps_ending_is_an_error(em, find, monkeypatch):
+    left = [
+        em.world.add_session(state="Working", creation_time=f"2026-03-01T00:00:00.{number:03}Z")
+        for number in range(1000)
+    ]
+    get = _client.EnterpriseManager.get
+
+    def then_many_end(self, path, *rest, **more):
+        document = get(self, path, *rest, **more)
+        for session in left[:30]:
+            em.world.remove_session(session)
+        del left[:30]
+        return document
+
+    monkeypatch.setattr(_client.EnterpriseManager, "get", then_many_end)
+    with pytest.raises(_client.EmProtocolError, match="moved from page to page"):
+        find(state=["Working"])
+
+
+def test_pages_without_a_single_item_are_an_error(em, find):
+    em.faults.add("reply", path="/query", body='<QueryResult><PagingInfo PagesCount="3"/></QueryResult>')
+    with pytest.raises(_client.EmProtocolError, match="3 pages without a single item"):
+        find()
+
+
+@pytest.mark.parametrize(("stale", "fails"), [(1, False), (2, False), (3, True)])
+def test_so_many_stale_pages_are_taken(em, find, stale, fails):
+    guids = [str(uuid.UUID(int=number + 1)) for number in range(2)]
+    session = (
+        '<CloudFailoverSession Type="CloudFailoverSession" UID="urn:x:{}"><State>Stopped</State></CloudFailoverSession>'
+    )
+    for page in range(1, stale + 3):
+        guid = guids[1] if page == stale + 2 else guids[0]
+        body = f'<QueryResult><Entities><X>{session.format(guid)}</X></Entities><PagingInfo PagesCount="{stale + 2}"/></QueryResult>'
+        em.faults.add("reply", path="/query", query=f"page={page}&?$", body=body)
+    if fails:
+        with pytest.raises(_client.EmProtocolError, match="without anything new"):
+            find(page_size=1)
+    else:  # an item came twice, so all is read again, and again; in the end it is said that the pages do not hold still
+        with pytest.raises(_client.EmProtocolError, match="moved from page to page"):
+            find(page_size=1)
+
+
 def test_pages_that_repeat_for_ever_are_an_error(em, find):
     em.reset(sessions=253, tasks=0)
     em.faults.add("repeat_page", path="/query")
@@ -209,7 +273,7 @@ def test_a_collection_with_pages_is_read_whole(em, find):
     wanted = [em.world.add_session().id for _number in range(3)]
     em.behaviour.refuse_query_type = 404
     for number, guid in enumerate(wanted, 1):
-        session = f'<CloudFailoverSession Type="T" UID="urn:x:{guid}"><State>Stopped</State></CloudFailoverSession>'
+        session = f'<CloudFailoverSession Type="CloudFailoverSession" UID="urn:x:{guid}"><State>Stopped</State></CloudFailoverSession>'
         body = f'<CloudFailoverSessions>{session}<PagingInfo PagesCount="3"/></CloudFailoverSessions>'
         em.faults.add(
             "reply", path="failoverSessions$", query="^format=Entity$" if number == 1 else f"page={number}", body=body
@@ -383,7 +447,7 @@ def test_latest_per_plan_of_ids_without_a_name(em, find):
 
 
 @pytest.mark.parametrize("order", fs.SORT_ORDERS)
-@pytest.mark.parametrize(("limit", "pages"), [(1, 1), (10, 1), (11, 1), (100, 1), (101, 2), (500, 3)])
+@pytest.mark.parametrize(("limit", "pages"), [(1, 1), (9, 1), (10, 1), (99, 1), (100, 2), (101, 2), (500, 3)])
 def test_limit_reads_no_more_pages_than_it_takes(em, find, order, limit, pages):
     em.reset(sessions=253, tasks=0)
     everything = find(sort_order=order).ids
@@ -435,7 +499,8 @@ def test_unknown_ids_are_missing_and_no_error(em, find, unknown):
     stranger = str(uuid.uuid4())
     answer = find({"retries": 3}, id=[stranger, known])
     assert (answer.ids, answer.missing) == ([known], [stranger])
-    assert answer.requests == 4  # an answer that says "unknown" is not tried again, whatever its status
+    # An answer that says "unknown" is not tried again, whatever its status; one more read shows that EM is well.
+    assert answer.requests == 5
 
 
 def test_an_id_that_fails_otherwise_is_an_error(em, find):
@@ -460,6 +525,59 @@ def test_120_ids_in_at_most_12_requests(em, find, known, unknown_status):
     assert answer.requests <= 12
     assert max(len(f"{em.url}{record.path}?{record.query}") for record in em.requests) <= 8000
     assert times(answer.sessions) == sorted(times(answer.sessions), reverse=True)
+
+
+def test_ids_that_em_knows_are_found_behind_many_that_it_does_not(em, find):
+    """The query finds none of them, and the first direct reads find none either."""
+    em.reset(sessions=12, tasks=0)
+    wanted = [session.id for session in em.world.sessions]
+    strangers = [str(uuid.UUID(int=number + 1)) for number in range(7)]
+    for switch in (
+        {"uid_filter": "guid"},
+        {"uid_filter": "urn"},
+        {"refuse_uid_filter": True},
+        {"refuse_query_type": 404, "collection_days": 0},
+    ):
+        em.reset()
+        for name, value in switch.items():
+            setattr(em.behaviour, name, value)
+        answer = find(id=[*strangers, *wanted])
+        assert set(answer.ids) == set(wanted), switch
+        assert answer.missing == strangers
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "A network-related error occurred while connecting to SQL Server. The server was not found or was not accessible.",
+        "The backup server not found",
+        "Object reference not set to an instance of an object",
+    ],
+)
+@pytest.mark.parametrize("count", [1, 7])
+def test_a_database_that_is_down_is_no_unknown_id(em, find, message, count):
+    em.faults.add("status", status=500, message=message, path="failoverSessions|query")
+    with pytest.raises(_client.EmServerError):
+        find(id=[str(uuid.uuid4()) for dummy in range(count)])
+
+
+def test_an_unknown_id_needs_a_server_that_can_list(em, find):
+    em.faults.add("status", status=404, error_body="html", path="failoverSessions")
+    with pytest.raises(_client.EmNotFoundError):
+        find(id=[str(uuid.uuid4())])
+
+
+def test_an_id_that_is_listed_but_not_known_is_an_error(em, find):
+    known = em.world.add_session().id
+    em.faults.add("status", status=404, path=known)
+    with pytest.raises(_client.EmProtocolError, match=f"lists the session {known} and does not know it"):
+        find(id=[known])
+
+
+def test_an_unknown_id_is_told_by_a_text_that_names_it(em, find):
+    stranger = str(uuid.uuid4())
+    em.faults.add("status", status=500, message=f"Unknown: {stranger}", path=stranger)
+    assert find(id=[stranger]).missing == [stranger]
 
 
 def test_the_filter_of_many_ids_is_reported_whole(em, find):
@@ -497,6 +615,69 @@ def test_other_criteria_hold_for_ids_too(em, find):
 
 
 # When the query service refuses
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (500, "Timeout expired"),
+        (500, "Exception of type 'System.OutOfMemoryException' was thrown"),
+        (500, ""),
+        (502, ""),
+        (503, ""),
+        (504, ""),
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"name": ["A"]}])
+def test_a_server_that_is_ill_is_not_read_another_way(em, find, status, message, options):
+    em.world.add_session(name="A")
+    em.faults.add("status", status=status, message=message, path="/query")
+    with pytest.raises(_client.EmServerError):
+        find(**options)
+    assert em.counters.routes.get("GET /api/cloud/failoverSessions", 0) == 0
+
+
+def test_all_that_was_refused_is_told_when_the_last_way_fails(em, connect):
+    warnings = []
+    em.behaviour.refuse_query_type = 404
+    em.faults.add("status", status=500, message="Down", path="failoverSessions")
+    with pytest.raises(_client.EmServerError, match="Down"), connect(warn=warnings.append) as client:
+        fs.find(client, fs.Criteria.from_options({}.get))
+    assert "refused to query" in warnings[-1]
+
+
+def test_an_object_of_another_type_is_an_error(em, find):
+    other = '<BackupJobSession Type="BackupJobSession" UID="urn:x:1"><State>Stopped</State></BackupJobSession>'
+    body = f"<QueryResult><Entities><X>{other}</X></Entities></QueryResult>"
+    em.faults.add("reply", path="/query", body=body)
+    with pytest.raises(_client.EmProtocolError, match="is a BackupJobSession and no CloudFailoverSession"):
+        find()
+
+
+def test_a_session_without_a_state_does_not_harm_the_others(em, find):
+    em.world.add_session(name="a", raw={"State": None})
+    em.world.add_session(name="b", state="Stopped")
+    assert {fact["name"]: (fact["state"], fact["succeeded"]) for fact in find().sessions} == {
+        "a": (None, None),
+        "b": ("Stopped", True),
+    }
+
+
+def test_limit_among_sessions_of_one_moment(em, find):
+    for dummy in range(30):
+        em.world.add_session(state="Stopped", creation_time="2026-03-01T00:00:00Z")
+    everything = find().ids
+    for limit in (1, 10, 15):
+        assert find(limit=limit).ids == everything[:limit]
+
+
+def test_plans_of_one_name_on_two_servers_and_runs_of_one_moment(em, find):
+    made = [
+        em.world.add_session("A", state="Stopped", creation_time="2026-03-01T00:00:00Z", backup_server=server).id
+        for server in ("one", "two", "two")
+    ]
+    answer = find(latest_per_plan=True)
+    assert set(answer.ids) == {made[0], max(made[1:])}
 
 
 @pytest.mark.parametrize("status", [400, 404, 500, 501])
@@ -541,14 +722,26 @@ def test_a_query_that_gives_references_is_completed(em, find):
     assert (answer.ids, answer.sessions[0]["state"]) == ([wanted], "Starting")
 
 
-def test_a_listed_session_that_is_gone_is_left_out_with_a_warning(em, find):
-    gone = str(uuid.uuid4())
-    em.faults.add(
-        "reply", path="/query", body=f'<QueryResult><Refs><Ref UID="urn:x:{gone}" Name="Lost"/></Refs></QueryResult>'
+def listed(*guids):
+    return (
+        "<QueryResult><Refs>"
+        + "".join(f'<Ref UID="urn:x:{guid}" Name="Lost"/>' for guid in guids)
+        + "</Refs></QueryResult>"
     )
+
+
+def test_a_listed_session_that_is_gone_is_left_out_with_a_warning(em, find):
+    gone, known = str(uuid.uuid4()), em.world.add_session().id
+    em.faults.add("reply", path="/query", body=listed(gone, known))
     answer = find()
-    assert answer.sessions == []
-    assert gone in answer.warnings[0]
+    assert answer.ids == [known]
+    assert [gone in warning for warning in answer.warnings] == [True]
+
+
+def test_listed_sessions_that_are_all_gone_are_an_error(em, find):
+    em.faults.add("reply", path="/query", body=listed(str(uuid.uuid4()), str(uuid.uuid4())))
+    with pytest.raises(_client.EmProtocolError, match="lists 2 sessions and knows none"):
+        find()
 
 
 def test_references_only_are_an_error_not_a_session(em, find):
@@ -607,7 +800,8 @@ def test_an_entity_of_another_session_is_an_error(em, find):
 
 
 def test_a_session_without_an_id_is_an_error(em, find):
-    body = "<QueryResult><Entities><X><CloudFailoverSession Type='T'><State>Stopped</State></CloudFailoverSession></X></Entities></QueryResult>"
+    session = "<CloudFailoverSession Type='CloudFailoverSession'><State>Stopped</State></CloudFailoverSession>"
+    body = f"<QueryResult><Entities><X>{session}</X></Entities></QueryResult>"
     em.faults.add("reply", path="/query", body=body)
     with pytest.raises(_client.EmProtocolError, match="neither a UID"):
         find()
@@ -660,9 +854,3 @@ def test_pieces_keep_each_term_once_and_within_the_limit(em, connect):
     assert all(_query.fits(client, _query.any_of(piece)) for piece in pieces)
     assert 4 < len(pieces) < 9
     assert list(_query.pieces(client, [])) == []
-
-
-def test_identity():
-    assert _query.identity({"UID": "urn:veeam:X:ABC"}) == "abc"
-    assert _query.identity({"Href": "https://h/api/x/ABC?format=Entity"}) == "abc"
-    assert _query.identity({}) == ""

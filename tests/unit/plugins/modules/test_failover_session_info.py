@@ -11,7 +11,7 @@ import pytest
 import yaml
 from ansible.module_utils import basic
 from ansible_collections.dr_runbook.veeam_em.plugins.doc_fragments import _connection, _session_criteria
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _module, _xml
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _module, _signals, _xml
 from ansible_collections.dr_runbook.veeam_em.plugins.modules import failover_session_info
 
 PASSWORD = "Passw0rd!"
@@ -108,7 +108,7 @@ def test_missing_ids(em, run):
         ({"state": ["Running"]}, ["state", "Working"]),
         ({"result": ["Lost"]}, ["result", "Success"]),
         ({"sort_order": "up"}, ["sort_order", "ascending"]),
-        ({"timeout": 0}, ["timeout", "1 or more"]),
+        ({"timeout": 0}, ["timeout", "1 to 3600"]),
         ({"retries": -1}, ["retries", "0 or more"]),
         ({"ca_path": "/no/such/file"}, ["ca_path", "no such file"]),
         ({"api_version": "seven"}, ["api_version", "latest"]),
@@ -191,7 +191,7 @@ def test_a_missing_library_is_named(em, run, monkeypatch, library, file):
 @pytest.mark.parametrize(
     ("signal", "said"),
     [
-        (_client.Interrupted("Interrupted by SIGTERM; ended."), "Interrupted by SIGTERM; ended."),
+        (_signals.Interrupted("Interrupted by SIGTERM; ended."), "Interrupted by SIGTERM; ended."),
         (KeyboardInterrupt(), "Interrupted."),
     ],
 )

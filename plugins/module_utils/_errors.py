@@ -1,0 +1,109 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: it can change in any release.
+
+"""What can go wrong, as one tree of exceptions. Each text is a whole sentence for the user; none holds a secret."""
+
+from __future__ import annotations
+
+LONGEST_URL = 300
+"""So many characters of a URL are shown in a sentence."""
+
+CHECK_EM = "Check that url is Enterprise Manager itself and that its version is supported (10 to 13)."
+WRONG_SERVICE = (
+    "It seems that another service answers there. Check host and port of url: the REST API of Enterprise Manager is on "
+    "port 9398 unless it was changed; 9443 is its web page, 9419 the API of a backup server, and a proxy may stand between."
+)
+
+
+class OptionError(ValueError):
+    """An option has a value that cannot be used; raised before the first request.
+
+    :ivar option: name of the option.
+    """
+
+    def __init__(self, option: str, value: object, accepted: str) -> None:
+        super().__init__(f"{option}: {value!r} cannot be used. {accepted}")
+        self.option = option
+
+
+class EmError(Exception):
+    """What went wrong with EM: ``str()`` is the sentence for the user.
+
+    :ivar kind: one word for playbooks to branch on: ``auth``, ``permission``, ``not_found``, ``connection``, ``tls``,
+        ``timeout``, ``protocol`` or ``server``.
+    :ivar status: HTTP status, or None where there was no reply.
+    :ivar server_message: the server's own words, cut to one line, or None.
+    :ivar url: the URL that was asked.
+    """
+
+    kind = ""
+
+    def __init__(
+        self,
+        tried: str,
+        url: str,
+        happened: str,
+        check: str,
+        status: int | None = None,
+        server_message: str | None = None,
+    ) -> None:
+        self.status = status
+        self.server_message = server_message
+        self.url = url
+        super().__init__(f"{tried} failed: {cut(url, LONGEST_URL)} {happened}. {check}")
+
+
+class EmAuthError(EmError):
+    """EM does not accept the user name and password, or dropped the logon again and again (401)."""
+
+    kind = "auth"
+
+
+class EmPermissionError(EmError):
+    """The user's role does not allow it (403)."""
+
+    kind = "permission"
+
+
+class EmNotFoundError(EmError):
+    """EM has no such object (404, or 400 or 500 with a text that says so)."""
+
+    kind = "not_found"
+
+
+class EmConnectionError(EmError):
+    """No connection, or it broke."""
+
+    kind = "connection"
+
+
+class EmTlsError(EmError):
+    """The server's certificate was refused, or TLS could not be agreed."""
+
+    kind = "tls"
+
+
+class EmTimeoutError(EmError):
+    """No complete answer within ``timeout`` seconds."""
+
+    kind = "timeout"
+
+
+class EmProtocolError(EmError):
+    """An answer that EM would not give: another service, a broken document, a redirect, pages that do not end."""
+
+    kind = "protocol"
+
+
+class EmServerError(EmError):
+    """EM answered with an error status that none of the others describe."""
+
+    kind = "server"
+
+
+def cut(text: str, length: int) -> str:
+    """The text, or its beginning and three dots where it is longer."""
+    return text if len(text) <= length else text[: length - 3] + "..."
