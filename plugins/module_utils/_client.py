@@ -588,7 +588,7 @@ def _chain(exc: BaseException | None) -> Iterator[BaseException]:
 
 def _reason(exc: BaseException) -> str:
     """The innermost cause in a few words, without the URL and object addresses that the outer ones carry."""
-    kinds = (OSError, urllib3.exceptions.HTTPError, HTTPException)
+    kinds = (OSError, ValueError, urllib3.exceptions.HTTPError, HTTPException)
     innermost = [exc, *(item for item in _chain(exc) if isinstance(item, kinds))][-1]
     if isinstance(innermost, (urllib3.exceptions.LocationValueError, requests.exceptions.InvalidURL)):
         return "the address of the server or of its proxy cannot be used"  # its own text quotes the address
