@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 
-CORE = ("_client.py", "_xml.py", "_query.py", "_failover_session.py")
+CORE = ("_client.py", "_xml.py", "_query.py", "_criteria.py", "_failover_session.py")
 NEEDED = 95.0
 
 

@@ -82,7 +82,6 @@ _ABSENT = re.compile(
     rf"|\b(?:cannot|can't|could not|unable to) find\b[^.]*{_OBJECT}",
     re.IGNORECASE,
 )
-_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 @dataclass
@@ -536,7 +535,7 @@ def _log_off_path_by_token(token: str) -> str | None:
         guid = base64.b64decode(token, validate=True).decode("ascii")
     except ValueError:
         return None
-    return f"/api/logonSessions/{guid}" if _GUID.fullmatch(guid) else None
+    return f"/api/logonSessions/{guid}" if _xml.GUID.fullmatch(guid) else None
 
 
 def _says_absent(body: bytes, about: str | None) -> bool:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _errors, _failover_session, _xml
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _criteria, _errors, _xml
 
 CONNECTION_SPEC: dict[str, Any] = {
     "url": {"type": "str", "required": True, "fallback": (env_fallback, ["VEEAM_EM_URL"])},
@@ -32,15 +32,15 @@ CONNECTION_SPEC: dict[str, Any] = {
 SESSION_CRITERIA_SPEC: dict[str, Any] = {
     "id": {"type": "list", "elements": "str"},
     "name": {"type": "raw"},  # a list would be split at commas, which names may contain
-    "state": {"type": "list", "elements": "str", "choices": list(_failover_session.STATES)},
-    "result": {"type": "list", "elements": "str", "choices": list(_failover_session.RESULTS)},
+    "state": {"type": "list", "elements": "str", "choices": list(_criteria.STATES)},
+    "result": {"type": "list", "elements": "str", "choices": list(_criteria.RESULTS)},
     "backup_server": {"type": "list", "elements": "str"},
     "created_after": {"type": "str"},
     "created_before": {"type": "str"},
     "ended_after": {"type": "str"},
     "ended_before": {"type": "str"},
     "latest_per_plan": {"type": "bool", "default": False},
-    "sort_order": {"type": "str", "choices": list(_failover_session.SORT_ORDERS), "default": "descending"},
+    "sort_order": {"type": "str", "choices": list(_criteria.SORT_ORDERS), "default": "descending"},
     "limit": {"type": "int"},
     "page_size": {"type": "int", "default": 100},
 }

@@ -117,7 +117,7 @@ class Reading:
         self._tried = tried
         self._sort = f"{'sortDesc' if descending else 'sortAsc'}={sort}"
         self._page_size = page_size
-        self._shrinking = shrinking
+        self.shrinking = shrinking
         self._seen: set[str] = set()
         self.expression = expression
         self.from_collection = False
@@ -129,7 +129,7 @@ class Reading:
             several, moved = yield from self._pass(first)
             # An item that came twice shows that something was inserted before it, perhaps on a page read already.
             # Where items can drop out of the filter, the rest moves up unseen: then a reading must bring nothing new.
-            if not (moved or (several and self._shrinking and len(self._seen) > known)):
+            if not (moved or (several and self.shrinking and len(self._seen) > known)):
                 return
             first = self._page(1)
         happened = f"gave pages whose items moved from page to page in each of {MAX_PASSES} readings"

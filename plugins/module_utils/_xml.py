@@ -32,6 +32,9 @@ except ImportError as exc:  # reported by the caller: the import itself must wor
 
 Entity = dict[str, Any]
 
+GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+"""The unique part of EM's URNs and Hrefs."""
+
 LONGEST_ERROR = 64 * 1024
 """Bytes. An error body is looked at so far; EM's own are far shorter."""
 

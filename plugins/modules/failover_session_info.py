@@ -421,7 +421,8 @@ msg:
     server) and password.
 """
 
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_session import Criteria, find, timestamp
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._criteria import Criteria, timestamp
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_session import find
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
     SESSION_CRITERIA_SPEC,
     client_from,
