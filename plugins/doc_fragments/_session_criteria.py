@@ -16,7 +16,7 @@ options:
     description:
       - Sessions with these ids, each as GUID, as URN or as Href.
       - A long list costs few requests. Ids that EM does not know are no error.
-      - V(null) is the same as leaving the option out, and selects all sessions. Guard a variable that may be null with C(default) and V(true).
+      - V(null) is the same as leaving the option out, and selects all sessions. So check a variable that may be null before you give it here.
     type: list
     elements: str
   name:

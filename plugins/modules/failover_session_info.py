@@ -96,29 +96,21 @@ EXAMPLES = r"""
       - Stopping
   register: running
 
-- name: Wait until a session has finished, for 30 minutes at most
+# failover_session_id is the id of a session that an earlier job or task has handed over.
+- name: Wait until that session has finished, for 30 minutes at most
   dr_runbook.veeam_em.failover_session_info:
-    id: "{{ failover_session_id | default('475420ee-d045-4493-9869-0a970e08f6f9', true) }}"
-  register: waited
-  until: waited is success and waited.failover_sessions | map(attribute='finished') | list == [true]
+    id: "{{ failover_session_id }}"
+  register: session
+  until: session is success and session.failover_sessions | map(attribute='finished') | list == [true]
   retries: 120
   delay: 15
 
-- name: Read one session again, by the id that an earlier job handed over
-  dr_runbook.veeam_em.failover_session_info:
-    id: "{{ wanted }}"
-  register: session
-  vars:
-    wanted: "{{ failover_session_id | default('475420ee-d045-4493-9869-0a970e08f6f9', true) }}"
-
-- name: Stop the runbook unless it is that session, finished and succeeded
+- name: Stop the runbook unless it is that session and has succeeded
   ansible.builtin.assert:
     that:
-      - session.failover_sessions | map(attribute='id') | list == [wanted]
+      - session.failover_sessions | map(attribute='id') | list == [failover_session_id]
       - session.failover_sessions[0].succeeded is true
     quiet: true
-  vars:
-    wanted: "{{ failover_session_id | default('475420ee-d045-4493-9869-0a970e08f6f9', true) }}"
 
 # A failure has error.kind, unless an option could not be used or the run was interrupted; msg is the sentence for people in both cases.
 - name: Read the newest session and tell a missing right from other failures
