@@ -378,7 +378,7 @@ class EnterpriseManager:
                 try:
                     body = self._read_body(response, deadline, tried, url)
                 except (urllib3.exceptions.HTTPError, OSError):
-                    if TOKEN_HEADER not in response.headers:
+                    if method != "POST" or TOKEN_HEADER not in response.headers:
                         raise
                     body = b""  # the logon is made, so it must be kept to be ended; its token has come
                 return _Reply(tried, url, response.status_code, response.headers, body)
@@ -597,8 +597,5 @@ def _reason(exc: BaseException) -> str:
 
 
 def _never_sent(exc: BaseException | None) -> bool:
-    """Whether the connection was never made, so that the server cannot have acted."""
-    return any(
-        isinstance(item, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError))
-        for item in _chain(exc)
-    )
+    """Whether the connection was refused or had no way, so that the server cannot have acted."""
+    return any(isinstance(item, urllib3.exceptions.NewConnectionError) for item in _chain(exc))

@@ -357,7 +357,11 @@ def _check_missing(client: EnterpriseManager, missing: list[str]) -> None:
 
     :raises EmError: it cannot, so it is in no state to say what it does not know; or it lists one of them.
     """
-    listed = {_xml.identity(item) for item in client.get(COLLECTION, TRIED).items}
+    document = client.get(COLLECTION, TRIED)
+    if document.shape not in (_xml.REFERENCES, _xml.ENTITIES):
+        happened = f"was answered with a document {document.root}, which is no list of sessions"
+        raise EmProtocolError(TRIED, client.on_base_url(COLLECTION), happened, CHECK_EM, 200)
+    listed = {_xml.identity(item) for item in document.items}
     contradicted = [guid for guid in missing if guid in listed]
     if contradicted:
         raise _not_whole(client, f"lists the session {contradicted[0]} and does not know it when asked for it")

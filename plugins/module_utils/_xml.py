@@ -149,7 +149,7 @@ def _document(root: str, content: Entity) -> Document:
     if root == "EntityRef":
         return Document(root, REFERENCE, [content], None)
     if root == "Error":
-        raise XmlError(f"it is an Error: {_error_in_xml(root, content) or 'without a message'}")
+        raise XmlError(f"it is an Error: {_error_in_xml(content) or 'without a message'}")
     if root.lower() == "html":
         raise XmlError("it is a web page")
     if _is_object(content) or not root.endswith("s"):
@@ -265,39 +265,37 @@ def error_text(body: bytes) -> str | None:
     """What the server said in the body of an error reply, in full, or None where it said nothing.
 
     The format is found by looking, since it may differ from what was asked for (docs/evidence.md, "Errors"):
-    EM's Error as XML or JSON, an HTML page (its title or first words), plain text.
+    EM's Error as XML or JSON, an HTML page (its title or first words), plain text. EM's stack trace is left out.
     """
     plain = body[:LONGEST_ERROR].decode("utf-8-sig", errors="replace").strip()
-    if not plain:
-        return None
-    said: str | None = None
-    if plain.startswith(("{", "[")):
-        said = _error_in_json(plain)
-    elif plain.startswith("<"):
-        said = _error_in_markup(body, plain)
-    return said or plain
+    if plain.startswith("{"):
+        return _error_in_json(plain)
+    if plain.startswith("<"):
+        return _error_in_markup(body, plain)
+    return plain or None
 
 
 def _error_in_json(plain: str) -> str | None:
     try:
         content = json.loads(plain)
     except (ValueError, RecursionError):
-        return None
-    if not isinstance(content, dict):
-        return None
+        return plain
     folded = {key.lower(): value for key, value in content.items()}  # EM 13 writes "message", EM 12 "Message"
-    return _join(folded.get("message"), folded.get("firstchanceexceptionmessage"))
+    said = _join(folded.get("message"), folded.get("firstchanceexceptionmessage"))
+    return said if said or "statuscode" in folded else plain
 
 
 def _error_in_markup(body: bytes, plain: str) -> str | None:
+    options: dict[str, Any] = {
+        "attr_prefix": "",
+        "expat": _StrictExpat,
+        "process_namespaces": True,
+        "namespaces": _AnyNamespace(),
+    }
     try:
-        tree = xmltodict.parse(
-            body, attr_prefix="", expat=_StrictExpat, process_namespaces=True, namespaces=_AnyNamespace()
-        )
-        root, content = next(iter(tree.items()))
-        said = _error_in_xml(root, content if isinstance(content, dict) else {})
-        if said:
-            return said
+        root, content = next(iter(xmltodict.parse(body, **options).items()))
+        if root == "Error":
+            return _error_in_xml(content if isinstance(content, dict) else {})
     except (XmlError, expat.ExpatError, ValueError, LookupError):
         pass
     title = re.search(r"<title[^>]*>(.*?)</title", plain, re.IGNORECASE | re.DOTALL)
@@ -306,9 +304,7 @@ def _error_in_markup(body: bytes, plain: str) -> str | None:
     return f'a web page: "{" ".join(said.split())}"'
 
 
-def _error_in_xml(root: str, content: Entity) -> str | None:
-    if root != "Error":
-        return None
+def _error_in_xml(content: Entity) -> str | None:
     return _join(text(content, "Message"), text(content, "FirstChanceExceptionMessage"))
 
 

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _criteria, _query
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _failover_session as fs
+from emulator import Emulator
 
 REPLIES = Path(__file__).resolve().parents[3] / "emulator" / "replies"
 ODD_NAMES = [
@@ -138,6 +139,47 @@ def test_other_ways_to_answer_give_the_same(em, find, switches):
     for name, value in switches.items():
         setattr(em.behaviour, name, value)
     assert find().sessions == plain
+
+
+@pytest.mark.parametrize("finished_tasks", ["keep", "drop"])
+def test_finished_sessions_with_and_without_their_tasks(em, find, finished_tasks):
+    em.world.add_session(
+        "ended", state="Stopped", result=None, tasks=[{"vm_name": "a", "result": "Failed"}, {"vm_name": "b"}]
+    )
+    em.world.add_session("runs", state="Working", tasks=[{"vm_name": "c"}])
+    em.behaviour.finished_tasks = finished_tasks
+    totals = {fact["name"]: fact["task_summary"]["total"] for fact in find().sessions}
+    assert totals["ended"] == (2 if finished_tasks == "keep" else 0)
+    assert all(fact["succeeded"] is False for fact in find(name=["ended"]).sessions)
+
+
+@pytest.mark.parametrize("and_binds_tighter", [True, False])
+def test_brackets_make_precedence_plain(em, find, and_binds_tighter):
+    em.reset(sessions=100, tasks=1)
+    options = {"name": ["Acme full site", "Contoso databases"], "result": ["Failed", "Warning"], "created_after": "30d"}
+    everything = find().sessions
+    em.behaviour.and_binds_tighter = and_binds_tighter
+    chosen = _criteria.Criteria.from_options(options.get)
+    assert find(**options).sessions == [fact for fact in everything if chosen.hold_for(fact)] != []
+
+
+def test_a_server_that_wants_a_length_for_each_post(em, find):
+    em.behaviour.length_required = True
+    assert find().sessions == []
+
+
+@pytest.mark.parametrize("em_version", [12, 13])
+def test_each_version_gives_the_same_facts(em_version):
+    """Fraction digits, the order of attributes and headers differ."""
+    with Emulator(documented=False, running=0, sessions=130, tasks=2, em_version=em_version) as other:
+        with _client.EnterpriseManager(other.url, "reader", "Passw0rd!") as client:
+            facts = fs.find(client, _criteria.Criteria.from_options({}.get)).sessions
+        made = {session.id: session for session in other.world.sessions}
+    assert len(facts) == 130
+    for fact in facts:
+        session = made[fact["id"]]
+        assert fact["creation_time"] == session.creation_time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        assert (fact["name"], fact["finished"], len(fact["tasks"])) == (session.name, True, 2)
 
 
 @pytest.mark.parametrize("pages", [0, 1])
@@ -565,6 +607,12 @@ def test_a_database_that_is_down_is_no_unknown_id(em, find, message, count):
 def test_an_unknown_id_needs_a_server_that_can_list(em, find):
     em.faults.add("status", status=404, error_body="html", path="failoverSessions")
     with pytest.raises(_client.EmNotFoundError):
+        find(id=[str(uuid.uuid4())])
+
+
+def test_an_unknown_id_needs_a_list_to_be_missing_from(em, find):
+    em.faults.add("reply", path="failoverSessions$", body="<LogonSession/>")
+    with pytest.raises(_client.EmProtocolError, match="no list of sessions"):
         find(id=[str(uuid.uuid4())])
 
 
