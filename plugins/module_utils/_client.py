@@ -65,7 +65,7 @@ LONGEST_WAIT = 60.0
 """Seconds. Where ``Retry-After`` asks for more, the read fails and says so; a runbook should not stand still unseen."""
 LONGEST_TIMEOUT = 3600
 LOG_OFF_TIMEOUT = 10.0
-"""Seconds for the log off, however long ``timeout`` is: an interrupted run must end soon."""
+"""Seconds for all of the log off, however long ``timeout`` is: an interrupted run must end soon."""
 CHUNK = 64 * 1024
 LONGEST_MESSAGE = 300
 """So many characters of a server's own words are shown in an error; the rest is cut."""
@@ -136,7 +136,9 @@ class EnterpriseManager:
         ca_path = ca_path or None  # an empty variable means that there is none
         if not username or ":" in username:
             raise OptionError(
-                "username", username, "Give a user name without a colon, such as DOMAIN\\user or user@domain."
+                "username",
+                username.partition(":")[0],
+                "Give a user name without a colon, such as DOMAIN\\user or user@domain.",
             )
         if not password:
             raise OptionError(
@@ -221,8 +223,9 @@ class EnterpriseManager:
         if not token:
             raise self._error(EmProtocolError, reply, WRONG_SERVICE, f"but without the header {TOKEN_HEADER}")
         self._token = token
-        self._secrets.add(token)
-        path = _xml.log_off_path(reply.body) or _log_off_path_by_token(token)
+        guid = _guid_in(token)
+        self._secrets.update({token, guid or token})
+        path = _xml.log_off_path(reply.body) or (f"/api/logonSessions/{guid}" if guid else None)
         if path:
             self._log_off_paths.append(path)
         else:
@@ -254,21 +257,27 @@ class EnterpriseManager:
             self._signals.restore()
 
     def _log_off(self) -> None:
+        until = time.monotonic() + LOG_OFF_TIMEOUT
         newest_first = self._log_off_paths[::-1]
         # An earlier logon that EM said it had dropped is ended too, in case it had not; first, while the token is good.
         for path in newest_first[1:] + newest_first[:1]:
-            problem = self._end_logon(path) and self._end_logon(path)
+            problem = self._end_logon(path, until) and self._end_logon(path, until)
             if problem and path == newest_first[0]:
                 self.warn(f"The log off from {self.base_url} failed ({problem}); {_ENDS_BY_ITSELF}")
 
-    def _end_logon(self, path: str) -> str:
-        """End one logon; returns what went wrong, in a few words, or nothing."""
-        headers = {TOKEN_HEADER: self._token or ""}
+    def _end_logon(self, path: str, until: float) -> str:
+        """End one logon; returns what went wrong, in a few words, or nothing.
+
+        The words do not hold the path: its id, in base64, commonly is the token, and the logon may still live.
+        """
+        timeout = min(self.timeout, until - time.monotonic())
+        if timeout <= 0:
+            return "timeout"
         try:
-            reply = self._send("DELETE", self.on_base_url(path), "Log off", headers, min(self.timeout, LOG_OFF_TIMEOUT))
+            reply = self._send("DELETE", self.on_base_url(path), "Log off", {TOKEN_HEADER: self._token or ""}, timeout)
         except EmError as exc:
-            return str(exc)
-        return "" if reply.status < 300 or reply.status in (401, 404) else f"answered with HTTP {reply.status}"
+            return exc.kind
+        return "" if reply.status < 300 or reply.status in (401, 404) else f"HTTP {reply.status}"
 
     # Reading
 
@@ -314,7 +323,7 @@ class EnterpriseManager:
         try:
             return _xml.parse(reply.body)
         except _xml.XmlError as exc:
-            happened = f"but the reply cannot be used: {self._shown(str(exc))}"
+            happened = f"but the reply cannot be used: {self.shown(str(exc))}"
             raise self._error(EmProtocolError, reply, WRONG_SERVICE, happened) from None
 
     def _read_refused(self, reply: _Reply, about: str | None) -> EmError:
@@ -337,7 +346,7 @@ class EnterpriseManager:
         target = _split(reply.headers.get("Location", ""))
         where = f"{target.scheme}://{target.hostname}{target.path}" if target.hostname else target.path or "nowhere"
         happened = (
-            f"which points to {self._shown(where)}; redirects are not followed, so that the logon goes nowhere else"
+            f"which points to {self.shown(where)}; redirects are not followed, so that the logon goes nowhere else"
         )
         return self._error(
             EmProtocolError, reply, "Give the address of Enterprise Manager itself as url.", happened, said=False
@@ -413,7 +422,7 @@ class EnterpriseManager:
     def _transport_error(self, tried: str, url: str, exc: Exception, timeout: float) -> EmError:
         """The error for a request that got no complete reply."""
         cause = _reason(exc)
-        reason = self._shown(cause)
+        reason = self.shown(cause)
         if "TLS CA certificate bundle" in cause:
             check = "Check ca_path, and the variables REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE of this machine."
             return EmTlsError(tried, url, f"was not asked ({reason})", check)
@@ -444,7 +453,7 @@ class EnterpriseManager:
 
     def _error(self, kind: type[EmError], reply: _Reply, check: str, happened: str = "", said: bool = True) -> EmError:
         """The error for a reply: its status, the server's words (unless ``said`` is false), what happened, what to check."""
-        message = self._shown(_xml.error_text(reply.body) or "") if reply.status >= 300 else ""
+        message = self.shown(_xml.error_text(reply.body) or "") if reply.status >= 300 else ""
         words = [f"was answered with HTTP {reply.status}"]
         if said and message:
             words.append(f"and the message '{message}'")
@@ -452,12 +461,13 @@ class EnterpriseManager:
             words.append(happened)
         return kind(reply.tried, reply.url, " ".join(words), check, reply.status, message or None)
 
-    def _shown(self, said: str) -> str:
+    def shown(self, said: str) -> str:
         """A text from outside as one short line without control characters, and without password, Basic value and token.
 
         Secrets go first: a line that has been cut or whose spaces have been folded may hold one that is not recognized.
         """
-        for decoded in (html.unescape(said), unquote(said)):
+        for decode in (html.unescape, unquote):
+            decoded = decode(said)
             if any(secret in decoded for secret in self._secrets):
                 said = decoded
         for secret in sorted(self._secrets, key=len, reverse=True):
@@ -529,13 +539,13 @@ def _proxy(url: str) -> tuple[str | None, set[str]]:
     return host if port is None else f"{host}:{port}", secrets
 
 
-def _log_off_path_by_token(token: str) -> str | None:
-    """The path to log off where the logon's reply did not give it: tokens commonly are the GUID in base64 (seen)."""
+def _guid_in(token: str) -> str | None:
+    """The GUID that tokens commonly are in base64 (seen). It is the id to log off with, if the reply did not give it."""
     try:
         guid = base64.b64decode(token, validate=True).decode("ascii")
     except ValueError:
         return None
-    return f"/api/logonSessions/{guid}" if _xml.GUID.fullmatch(guid) else None
+    return guid if _xml.GUID.fullmatch(guid) else None
 
 
 def _says_absent(body: bytes, about: str | None) -> bool:

@@ -157,7 +157,7 @@ def find(client: EnterpriseManager, criteria: Criteria) -> Answer:
     if criteria.ids is not None:
         found = [fact for fact in _by_ids(client, criteria, answer) if criteria.hold_for(fact)]
         if criteria.latest_per_plan and found:
-            found = _newest_of_their_plan(client, criteria, found)
+            found = _newest_of_their_plan(client, criteria, found, answer)
     elif criteria.latest_per_plan:
         # Newest of its plan is a property of a session, so other sessions of the plan count even if they fail a criterion.
         found = [
@@ -188,12 +188,15 @@ def _newest_per_plan(facts: Iterable[Fact]) -> list[Fact]:
     return list(newest.values())
 
 
-def _newest_of_their_plan(client: EnterpriseManager, criteria: Criteria, found: list[Fact]) -> list[Fact]:
+def _newest_of_their_plan(
+    client: EnterpriseManager, criteria: Criteria, found: list[Fact], answer: Answer
+) -> list[Fact]:
     """Of sessions found by id, those that no other session of their plan is newer than."""
     names = frozenset(fact["name"] for fact in found)
     plans = Criteria(now=criteria.now, names=None if None in names else names, page_size=criteria.page_size)
-    others = _facts_of(client, _reading(client, plans, _expression(client, plans)))
-    newest = {fact["id"] for fact in _newest_per_plan([*others, *found])}
+    reading = _reading(client, plans, _expression(client, plans))
+    newest = {fact["id"] for fact in _newest_per_plan([*_facts_of(client, reading), *found])}
+    answer.from_collection = answer.from_collection or reading.from_collection
     return [fact for fact in found if fact["id"] in newest]
 
 
@@ -277,7 +280,7 @@ def _facts_of(client: EnterpriseManager, pages: Iterable[list[_xml.Entity]]) -> 
             if entity is not None:
                 fact = session_facts(entity)
         if fact is None:
-            name = _xml.text(item, "Name")
+            name = client.shown(_xml.text(item, "Name") or "without a name")
             client.warn(f"EM lists a session {guid} ({name}) but does not know it when asked for it; it is left out.")
             gone += 1
         else:
@@ -289,7 +292,7 @@ def _facts_of(client: EnterpriseManager, pages: Iterable[list[_xml.Entity]]) -> 
 
 def _not_whole(client: EnterpriseManager, happened: str) -> EmProtocolError:
     check = "No part of the answer is returned, since it may not be whole. Try again, and check the state of EM."
-    return EmProtocolError(TRIED, client.on_base_url(COLLECTION), happened, check, 200)
+    return EmProtocolError(TRIED, client.on_base_url(COLLECTION), client.shown(happened), check, 200)
 
 
 def _is_session(item: _xml.Entity) -> bool:
@@ -319,7 +322,7 @@ def _entity(client: EnterpriseManager, guid: str) -> _xml.Entity | None:
             return entity
     except ValueError:
         pass
-    happened = f"was answered with a document {document.root} that is not the entity of this session"
+    happened = f"was answered with a document {client.shown(document.root)} that is not the entity of this session"
     raise EmProtocolError(TRIED, client.on_base_url(path), happened, CHECK_EM, 200)
 
 
@@ -359,7 +362,7 @@ def _check_missing(client: EnterpriseManager, missing: list[str]) -> None:
     """
     document = client.get(COLLECTION, TRIED)
     if document.shape not in (_xml.REFERENCES, _xml.ENTITIES):
-        happened = f"was answered with a document {document.root}, which is no list of sessions"
+        happened = f"was answered with a document {client.shown(document.root)}, which is no list of sessions"
         raise EmProtocolError(TRIED, client.on_base_url(COLLECTION), happened, CHECK_EM, 200)
     listed = {_xml.identity(item) for item in document.items}
     contradicted = [guid for guid in missing if guid in listed]

@@ -177,11 +177,9 @@ class Reading:
             keys = {_xml.identity(item) for item in document.items}
             news = not keys <= met
             pages, has_next = document.paging or (0, False)
+            # Nothing says how many pages there are, and this one is empty or the same again.
             if not (news or pages or has_next):
-                return (
-                    number > 1,
-                    moved,
-                )  # nothing says how many pages there are, and this one is empty or the same again
+                return number > 1, moved
             moved = moved or not met.isdisjoint(keys)
             met |= keys
             yield self._unseen(document.items)
@@ -203,7 +201,9 @@ class Reading:
         self._client.counters.pages += 1
         shapes = (_xml.ENTITIES, _xml.REFERENCES) if self.from_collection else (_xml.QUERY,)
         if document.shape not in shapes:
-            happened = f"was answered with a document {document.root}, which is no list of {self._type}"
+            happened = (
+                f"was answered with a document {self._client.shown(document.root)}, which is no list of {self._type}"
+            )
             raise self._error(number, happened, CHECK_EM)
         if self.from_collection and document.paging is None:
             # Collections are not documented as paged: without a word on paging, this is all.

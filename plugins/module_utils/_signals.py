@@ -26,8 +26,8 @@ class Signals:
     """Turns SIGINT, SIGTERM and SIGHUP into :class:`Interrupted`, and SIGALRM into :class:`TimeoutError`.
 
     Only signals that still have Python's default handling are taken, and only in the main thread: a program that
-    handles them itself keeps doing so. Without the alarm (in another thread, or if something else uses it) a request
-    is bounded by the time-outs of its single steps only.
+    handles them itself keeps doing so. Where the alarm cannot be had (in another thread, if something else uses it, or
+    after an outer client of the same process has left first) a request is bounded by the time-outs of its steps only.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Signals:
         self._pending: int | None = None
 
     def watch(self) -> None:
-        if threading.current_thread() is not threading.main_thread():
+        if not _in_main_thread():
             return
         handlers = {signal.SIGINT: self._arrived, signal.SIGTERM: self._arrived, signal.SIGHUP: self._arrived}
         if not any(signal.getitimer(signal.ITIMER_REAL)):
@@ -48,13 +48,18 @@ class Signals:
                 signal.signal(number, handler)
 
     def restore(self) -> None:
+        if not _in_main_thread():
+            return
+        if signal.SIGALRM in self._before:
+            # It may be armed still, if it rang in the moment it was to be switched off; by default it kills the process.
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, before in self._before.items():
             signal.signal(number, before)
         self._before.clear()
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep an interruption back until the block is left, but not much longer; a second one is not kept."""
+        """Keep an interruption back until the block is left, but not much longer; a second one tears the block."""
         self._hold = True
         try:
             yield
@@ -62,12 +67,12 @@ class Signals:
             self._hold = False
             pending, self._pending = self._pending, None
             if pending is not None:
-                raise Interrupted(_sentence(pending)) from None
+                raise Interrupted(_sentence(pending, "no logon is left open unless a warning says so")) from None
 
     @contextmanager
     def deadline(self, seconds: float) -> Iterator[None]:
-        """Raise TimeoutError in the block after so many seconds, whatever it waits for."""
-        if signal.SIGALRM not in self._before:
+        """Raise TimeoutError in the block after so many seconds, whatever system call it waits in."""
+        if not _alarm_is_ours():
             yield
             return
         # It repeats, since the first one can be lost where Python ignores exceptions (in a destructor).
@@ -78,19 +83,28 @@ class Signals:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _arrived(self, number: int, frame: object) -> None:
-        if self._hold and self._pending is None:
+        if not self._hold:
+            raise Interrupted(_sentence(number, "no logon is left open unless a warning says so"))
+        if self._pending is None:
             self._pending = number
-            if signal.getitimer(signal.ITIMER_REAL)[0] > GRACE:
+            if _alarm_is_ours() and signal.getitimer(signal.ITIMER_REAL)[0] > GRACE:
                 signal.setitimer(signal.ITIMER_REAL, GRACE, 1.0)
             return
         self._pending = None
-        raise Interrupted(_sentence(number))
+        raise Interrupted(_sentence(number, "a logon may be left open, and then ends by itself when idle"))
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _alarm_is_ours() -> bool:
+    return _in_main_thread() and signal.getsignal(signal.SIGALRM) is _too_late
 
 
 def _too_late(number: int, frame: object) -> None:
     raise TimeoutError("timed out")
 
 
-def _sentence(number: int) -> str:
-    name = signal.Signals(number).name
-    return f"Interrupted by {name}; no logon is left open on Enterprise Manager unless a warning says so."
+def _sentence(number: int, state: str) -> str:
+    return f"Interrupted by {signal.Signals(number).name}; on Enterprise Manager {state}."

@@ -230,11 +230,10 @@ def children(entity: Entity, container: str) -> list[Entity]:
 
 
 def identity(item: Entity) -> str:
-    """What tells an entity from all others: the last part of its UID (the GUID), else the one of its Href."""
-    uid = text(item, "UID")
-    if uid:
-        return uid.rpartition(":")[2].lower()
-    return (text(item, "Href") or "").partition("?")[0].rpartition("/")[2].lower()
+    """What tells an entity from all others: the GUID in its UID, else in its Href, in lower case."""
+    name = text(item, "UID") or text(item, "Href") or ""
+    guids: list[str] = GUID.findall(name)
+    return (guids[-1] if guids else name).lower()
 
 
 def log_off_path(body: bytes) -> str | None:

@@ -480,6 +480,14 @@ def test_the_other_criteria_must_hold_for_the_newest_too(em, find):
     assert find(latest_per_plan=True, id=[old, new, lone]).ids == [new, lone]
 
 
+def test_that_newness_was_judged_by_the_collection_is_told(em, connect):
+    old = em.world.add_session("A", state="Stopped").id
+    em.behaviour.refuse_query_type = 404
+    with connect() as client:
+        answer = fs.find(client, _criteria.Criteria.from_options({"id": [old], "latest_per_plan": True}.get))
+    assert answer.from_collection is True
+
+
 def test_latest_per_plan_of_ids_without_a_name(em, find):
     em.world.add_session("A")
     nameless = em.world.add_session("A", raw={"Name": None})

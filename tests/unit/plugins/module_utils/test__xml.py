@@ -387,8 +387,9 @@ def test_an_item_without_content_is_not_one_item_less(body):
 
 
 def test_identity():
-    assert _xml.identity({"UID": "urn:veeam:X:ABC"}) == "abc"
-    assert _xml.identity({"Href": "https://h/api/x/ABC?format=Entity"}) == "abc"
+    assert _xml.identity({"UID": f"urn:veeam:X:{GUID.upper()}"}) == GUID
+    assert _xml.identity({"Href": f"https://h/api/x/{GUID}/?format=Entity"}) == GUID
+    assert _xml.identity({"UID": "urn:veeam:X:ABC"}) == "urn:veeam:x:abc"
     assert _xml.identity({}) == ""
 
 
