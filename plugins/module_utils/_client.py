@@ -110,7 +110,7 @@ _ENDS_BY_ITSELF = "the logon ends by itself when idle (15 minutes by default)."
 class EnterpriseManager:
     """A logon to an EM as a context manager: entering logs on, leaving logs off, whatever happened between.
 
-    Options are those of DESIGN "Connection options"; all are checked here, before the first request.
+    Options are those of the documentation fragment ``_connection``; all are checked here, before the first request.
 
     :arg url: scheme, host and port; a trailing ``/`` or ``/api`` is accepted.
     :arg timeout: seconds for one request, from sending it to the last byte of the reply.

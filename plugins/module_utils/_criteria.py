@@ -4,7 +4,7 @@
 
 # This file is private to the collection: it can change in any release.
 
-"""Which sessions are wanted: the options of DESIGN "Criteria", checked and made ready to compare with facts."""
+"""Which sessions are wanted: the options of fragment ``_session_criteria``, checked and ready to compare with facts."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Criteria:
 
     @classmethod
     def from_options(cls, option: Callable[[str], Any], now: datetime | None = None) -> Criteria:
-        """Check the options of DESIGN "Criteria" and make them a :class:`Criteria`.
+        """Check the options of the documentation fragment ``_session_criteria`` and make them a :class:`Criteria`.
 
         :arg option: gives the value of the option with that name, None where it is not set.
         :arg now: the moment ages count from, naive UTC; read once per run.

@@ -35,7 +35,7 @@ FIRST_FEW = 10
 
 
 def session_facts(entity: _xml.Entity) -> Fact:
-    """The facts of one session as in DESIGN "Facts of a session", from an entity (not from a reference).
+    """The facts of one session, as RETURN of failover_session_info describes them, from an entity (not a reference).
 
     :raises ValueError: the entity has no id.
     """

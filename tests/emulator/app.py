@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The API's routes and what every request passes through on its way to them (protocol notes sections 1.3, 1.5, 2)."""
+"""The API's routes and what every request passes through on its way to them (docs/evidence.md, "Requests in general", "Logon")."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Switches: how the emulated server behaves where the protocol notes leave a question open.
+"""Switches: how the emulated server behaves where docs/evidence.md leaves a question open.
 
-Marks as in the protocol notes: [doc] in the vendor's reference, [seen] in replies of real servers, [assumed] neither.
+Marks as there: [doc] in the vendor's reference, [seen] in replies of real servers, [assumed] neither.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _switch(default: Any, *choices: Any, types: tuple[type, ...] = (str,)) -> An
 class Behaviour:
     """All switches with their defaults. Assigning an unknown name or value raises: a typo cannot pass a test."""
 
-    # Query service (notes section 5)
+    # Query service (docs/evidence.md, "Query service")
     refuse_result_none: bool = _switch(False, False, True)  # [assumed] 400 for a filter Result==None
     refuse_quoted_quote: bool = _switch(False, False, True)  # [assumed] 400 for a doubled quote inside a quoted value
     refuse_query_type: int | None = _switch(None, None, 400, 404, 500, 501)  # [assumed] no CloudFailoverSession here
@@ -38,14 +38,14 @@ class Behaviour:
     omit_paging_info: bool = _switch(False, False, True)  # [assumed] no PagingInfo in a QueryResult
     pages_count_of_empty: int = _switch(1, 1, 0)  # [seen] 1, [assumed] 0
 
-    # What is listed and found (notes sections 1.4, 4.4, 8)
+    # What is listed and found (docs/evidence.md, "Requests in general", "The cloud failover session", "Errors")
     collection_days: int | None = _switch(30, types=(int, type(None)))  # [doc] 30; None: everything
     ignore_format: bool = _switch(False, False, True)  # [assumed] references whatever format= says
     finished_tasks: str = _switch("keep", "keep", "drop")  # [assumed] keep; [doc] samples of ended ones: none
     unknown_id: int = _switch(404, 404, 500, 400)  # [doc] 404, [assumed] 500 or 400 with "There is no ... with id [..]"
     malformed_id: int = _switch(400, 400, 404, 500)  # [assumed] an id that is no GUID
 
-    # Representation (notes sections 3, 8)
+    # Representation (docs/evidence.md, "Representations", "Errors")
     error_body: str = _switch("follow accept", "follow accept", "xml", "json", "html", "text", "empty")  # [seen] varies
     href_base: str = _switch("https://em-internal:9398")  # [doc] Hrefs carry the server's own idea of its address
     bom: bool = _switch(False, False, True)  # [seen] UTF-8 byte order mark before the body

@@ -35,7 +35,7 @@ class Clock:
 def parse_time(value: str) -> datetime:
     """Read ISO 8601 text as an aware UTC datetime: date only or date and time, any number of fraction digits.
 
-    Text without a zone is UTC (protocol notes 5.3). ``datetime.fromisoformat`` of Python 3.10 wants exactly 3 or 6
+    Text without a zone is UTC (docs/evidence.md, "Query service"). ``datetime.fromisoformat`` of Python 3.10 wants exactly 3 or 6
     fraction digits, hence the padding. Raises ValueError.
     """
     text = value.strip().upper()
@@ -52,7 +52,7 @@ def parse_time(value: str) -> datetime:
 
 
 def format_time(moment: datetime, digits: int = 6, extra: str = "") -> str:
-    """Write a UTC time as EM does: with ``Z``, fraction only when there is one, trailing zeros cut (notes 3.3).
+    """Write a UTC time as EM does: with ``Z``, fraction only when there is one, trailing zeros cut (docs/evidence.md, "Date and time").
 
     :param digits: how many fraction digits to show, at most 6.
     :param extra: further digits, put after a fraction: version 13 shows more of them than Python keeps.

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Errors of the API and their bodies (protocol notes section 8)."""
+"""Errors of the API and their bodies (docs/evidence.md, "Errors")."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The query service's filter expressions (protocol notes 5.3): grammar, meaning, and the server's own spelling."""
+"""The query service's filter expressions (docs/evidence.md, "Query service"): grammar, meaning, and the server's own spelling."""
 
 from __future__ import annotations
 

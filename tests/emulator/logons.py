@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Users, logons and their tokens (protocol notes section 2)."""
+"""Users, logons and their tokens (docs/evidence.md, "Logon")."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The query service: which types and fields exist, selection, order and pages (protocol notes section 5)."""
+"""The query service: which types and fields exist, selection, order and pages (docs/evidence.md, "Query service")."""
 
 from __future__ import annotations
 

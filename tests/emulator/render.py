@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""From a neutral tree of elements to XML or JSON bytes (protocol notes section 3).
+"""From a neutral tree of elements to XML or JSON bytes (docs/evidence.md, "Representations").
 
 One tree serves both formats. In JSON attributes and child elements become plain properties, a repeated child becomes a
 list under the plural of its name inside its container's object, links are flattened, absent values are null.

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Entities as trees: elements, attributes and links of each reply (protocol notes sections 1.3, 2, 3.1, 4 and 5.4)."""
+"""Entities as trees: elements, attributes and links of each reply (docs/evidence.md, "Requests in general", "Logon", "Representations", "The cloud failover session", "Query service")."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def query_result(views: list[SessionView], entities: bool, paging: Element, styl
 
 
 def paging_info(style: Style, number: int, size: int, count: int, pages: dict[str, str]) -> Element:
-    """``PagingInfo`` with the links by Rel (notes 5.4)."""
+    """``PagingInfo`` with the links by Rel (docs/evidence.md, "Query service")."""
     found = [link(style, rel, None, path) for rel, path in pages.items()]
     numbers = {"PageNum": number, "PageSize": size, "PagesCount": count}
     if not style.query_order:

@@ -66,7 +66,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One run of a cloud failover plan, as planned (protocol notes section 4).
+    """One run of a cloud failover plan, as planned (docs/evidence.md, "The cloud failover session").
 
     :param end_time: when it will have stopped, None never.
     :param result: the result it will end with.
@@ -128,7 +128,7 @@ class SessionView:
 
 
 def view(session: Session, now: datetime) -> SessionView:
-    """How the session looks at ``now``: Starting, Working, Stopping, Stopped (notes 4.1 and 4.4)."""
+    """How the session looks at ``now``: Starting, Working, Stopping, Stopped (docs/evidence.md, "The cloud failover session")."""
     over = session.end_time is not None and now >= session.end_time
     if session.state == "Stopped" or (over and session.state is None):
         settled = session.memo.get("settled")
