@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Entities as trees: elements, attributes and links of each reply (docs/evidence.md, "Requests in general", "Logon", "Representations", "The cloud failover session", "Query service")."""
+"""Entities as trees: elements, attributes and links of each reply (docs/evidence.md, "Representations")."""
 
 from __future__ import annotations
 
