@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -102,6 +103,11 @@ class _Reply:
     status: int
     headers: Any
     body: bytes
+
+    @cached_property
+    def said(self) -> str:
+        """The server's words in an error's body, in full and as they came."""
+        return _xml.error_text(self.body) or ""
 
 
 _ENDS_BY_ITSELF = "the logon ends by itself when idle (15 minutes by default)."
@@ -336,7 +342,7 @@ class EnterpriseManager:
         if status == 403:
             check = f"Check the role of {self.username} in Enterprise Manager; tenants of a service provider have no sessions."
             return self._error(EmPermissionError, reply, check)
-        if status == 404 or (status in (400, 500) and _says_absent(reply.body, about)):
+        if status == 404 or (status in (400, 500) and _says_absent(reply.said, about)):
             check = "Check that this version of Enterprise Manager offers this resource."
             return self._error(EmNotFoundError, reply, check)
         check = "Check that the services of Enterprise Manager are started and healthy, then try again."
@@ -453,7 +459,7 @@ class EnterpriseManager:
 
     def _error(self, kind: type[EmError], reply: _Reply, check: str, happened: str = "", said: bool = True) -> EmError:
         """The error for a reply: its status, the server's words (unless ``said`` is false), what happened, what to check."""
-        message = self.shown(_xml.error_text(reply.body) or "") if reply.status >= 300 else ""
+        message = self.shown(reply.said) if reply.status >= 300 else ""
         words = [f"was answered with HTTP {reply.status}"]
         if said and message:
             words.append(f"and the message '{message}'")
@@ -548,9 +554,8 @@ def _guid_in(token: str) -> str | None:
     return guid if _xml.GUID.fullmatch(guid) else None
 
 
-def _says_absent(body: bytes, about: str | None) -> bool:
+def _says_absent(said: str, about: str | None) -> bool:
     """Whether an error's text says that what was asked for is not known."""
-    said = _xml.error_text(body) or ""
     if about and about in said.lower():
         return bool(re.search(r"\b(?:not|no|unknown)\b", said, re.IGNORECASE))
     return bool(_ABSENT.search(said))

@@ -55,7 +55,7 @@ def session_facts(entity: _xml.Entity) -> Fact:
 
 
 def _id(item: _xml.Entity) -> str:
-    guid = _guid(_xml.text(item, "UID")) or _guid(_xml.text(item, "Href"))
+    guid = _xml.guid(_xml.text(item, "UID")) or _xml.guid(_xml.text(item, "Href"))
     if guid is None:
         raise ValueError("a session has neither a UID nor an Href with a GUID")
     return guid
@@ -63,7 +63,7 @@ def _id(item: _xml.Entity) -> str:
 
 def _task_facts(task: _xml.Entity) -> Fact:
     link = next(iter(_xml.objects(task, "VmReplicaPointLink")), None)
-    point = None if link is None else {"id": _guid(_xml.text(link, "Href")), "name": _xml.text(link, "Name")}
+    point = None if link is None else {"id": _xml.guid(_xml.text(link, "Href")), "name": _xml.text(link, "Name")}
     return {"vm_name": _xml.text(task, "VmName"), **_run_facts(task), "replica_point": point}
 
 
@@ -107,14 +107,8 @@ def _backup_server(entity: _xml.Entity) -> dict[str, str | None] | None:
         if link.get("Rel") == "Up" and (
             (_xml.text(link, "Type") or "").startswith("BackupServer") or "/backupServers/" in href
         ):
-            return {"id": _guid(href), "name": _xml.text(link, "Name")}
+            return {"id": _xml.guid(href), "name": _xml.text(link, "Name")}
     return None
-
-
-def _guid(value: str | None) -> str | None:
-    """The last GUID in a URN or Href, in lower case."""
-    found = _xml.GUID.findall(value) if value else None
-    return found[-1].lower() if found else None
 
 
 def _path(href: str | None) -> str | None:
@@ -267,25 +261,18 @@ def _facts_of(client: EnterpriseManager, pages: Iterable[list[_xml.Entity]]) -> 
     gone = 0
     known = 0
     for item in (item for page in pages for item in page):
-        fact = None
         try:
-            if _is_session(item):
-                fact = session_facts(item)
-            else:
-                guid = _id(item)
+            is_session, guid = _is_session(item), _id(item)
         except ValueError as exc:
             raise _not_whole(client, f"gave an answer in which {exc}") from None
-        if fact is None:
-            entity = _entity(client, guid)
-            if entity is not None:
-                fact = session_facts(entity)
-        if fact is None:
+        entity = item if is_session else _entity(client, guid)
+        if entity is None:
             name = client.shown(_xml.text(item, "Name") or "without a name")
             client.warn(f"EM lists a session {guid} ({name}) but does not know it when asked for it; it is left out.")
             gone += 1
         else:
             known += 1
-            yield fact
+            yield session_facts(entity)
     if gone and not known:
         raise _not_whole(client, f"lists {gone} sessions and knows none of them when asked for it")
 
@@ -318,7 +305,7 @@ def _entity(client: EnterpriseManager, guid: str) -> _xml.Entity | None:
         return None
     entity = document.items[0] if document.shape == _xml.ENTITY else {}
     try:
-        if _is_session(entity) and guid in (_guid(_xml.text(entity, "UID")), _guid(_xml.text(entity, "Href"))):
+        if _is_session(entity) and guid in (_xml.guid(_xml.text(entity, "UID")), _xml.guid(_xml.text(entity, "Href"))):
             return entity
     except ValueError:
         pass
@@ -361,9 +348,7 @@ def _check_missing(client: EnterpriseManager, missing: list[str]) -> None:
     :raises EmError: it cannot, so it is in no state to say what it does not know; or it lists one of them.
     """
     document = client.get(COLLECTION, TRIED)
-    if document.shape not in (_xml.REFERENCES, _xml.ENTITIES):
-        happened = f"was answered with a document {client.shown(document.root)}, which is no list of sessions"
-        raise EmProtocolError(TRIED, client.on_base_url(COLLECTION), happened, CHECK_EM, 200)
+    _query.expect_list(client, document, _query.COLLECTION_SHAPES, TRIED, COLLECTION, "sessions")
     listed = {_xml.identity(item) for item in document.items}
     contradicted = [guid for guid in missing if guid in listed]
     if contradicted:

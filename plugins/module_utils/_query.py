@@ -28,6 +28,8 @@ OTHER_PARAMETERS = 200
 """Characters kept for path, type, format, sort and paging; they take less than 120."""
 MAX_STALE_PAGES = 2
 """So many pages in a row may bring nothing new (sessions that shift by a page); then the paging is called endless."""
+COLLECTION_SHAPES = (_xml.ENTITIES, _xml.REFERENCES)
+"""What a collection answers: with ``format=Entity`` the entities, without it (or where EM ignores it) references."""
 MAX_PASSES = 3
 """So often everything is read from the start when items were seen to move between pages."""
 
@@ -174,15 +176,16 @@ class Reading:
         stale = 0
         number = 1
         while True:
-            keys = {_xml.identity(item) for item in document.items}
-            news = not keys <= met
+            items = {_xml.identity(item): item for item in document.items}
+            news = not items.keys() <= met
             pages, has_next = document.paging or (0, False)
             # Nothing says how many pages there are, and this one is empty or the same again.
             if not (news or pages or has_next):
                 return number > 1, moved
-            moved = moved or not met.isdisjoint(keys)
-            met |= keys
-            yield self._unseen(document.items)
+            moved = moved or not met.isdisjoint(items)
+            met.update(items)
+            yield [item for key, item in items.items() if key not in self._seen]
+            self._seen.update(items)
             if 0 < pages <= number and not has_next:
                 if pages > 1 and not met:
                     raise self._error(number, f"gave {pages} pages without a single item", _NOT_WHOLE)
@@ -199,12 +202,8 @@ class Reading:
     def _page(self, number: int) -> _xml.Document:
         document = self._client.get(self._path(number), self._tried)
         self._client.counters.pages += 1
-        shapes = (_xml.ENTITIES, _xml.REFERENCES) if self.from_collection else (_xml.QUERY,)
-        if document.shape not in shapes:
-            happened = (
-                f"was answered with a document {self._client.shown(document.root)}, which is no list of {self._type}"
-            )
-            raise self._error(number, happened, CHECK_EM)
+        shapes = COLLECTION_SHAPES if self.from_collection else (_xml.QUERY,)
+        expect_list(self._client, document, shapes, self._tried, self._path(number), self._type)
         if self.from_collection and document.paging is None:
             # Collections are not documented as paged: without a word on paging, this is all.
             return document._replace(paging=_xml.Paging(1, False))
@@ -218,14 +217,19 @@ class Reading:
     def _error(self, number: int, happened: str, check: str) -> EmProtocolError:
         return EmProtocolError(self._tried, self._client.on_base_url(self._path(number)), happened, check, 200)
 
-    def _unseen(self, items: list[_xml.Entity]) -> list[_xml.Entity]:
-        fresh = []
-        for item in items:
-            key = _xml.identity(item)
-            if key not in self._seen:
-                self._seen.add(key)
-                fresh.append(item)
-        return fresh
+
+def expect_list(
+    client: EnterpriseManager, document: _xml.Document, shapes: Sequence[str], tried: str, path: str, of: str
+) -> None:
+    """Make sure that a reply is a list.
+
+    :arg shapes: the shapes of :mod:`_xml` that are lists here.
+    :arg of: what it should be a list of, for the error's sentence.
+    :raises EmProtocolError: it is something else.
+    """
+    if document.shape not in shapes:
+        happened = f"was answered with a document {client.shown(document.root)}, which is no list of {of}"
+        raise EmProtocolError(tried, client.on_base_url(path), happened, CHECK_EM, 200)
 
 
 def query_path(entity_type: str, expression: str | None, sort: str, page_size: int, page: int) -> str:

@@ -107,20 +107,21 @@ def parse(body: bytes) -> Document:
     """
     if not body.strip():
         raise XmlError("it is empty")
-    options: dict[str, Any] = {"attr_prefix": "", "expat": _StrictExpat}
-    if b"\0" in body[:4] or _PREFIXED_TAG.search(body):
-        # Taking names apart costs a third more time, so it is done only where a prefix (or UTF-16) is in use.
-        options.update(process_namespaces=True, namespaces=_AnyNamespace())
     try:
-        tree = xmltodict.parse(body, **options)
+        # Taking names apart costs a third more time, so it is done only where a prefix (or UTF-16) is in use.
+        root, content = _root_of(body, local_names=b"\0" in body[:4] or _PREFIXED_TAG.search(body) is not None)
     except XmlError as exc:
         raise XmlError(_what_else(body) or str(exc)) from None
     except (expat.ExpatError, ValueError, LookupError) as exc:  # LookupError: an encoding that Python does not know
         raise XmlError(_what_else(body) or f"it is not well-formed XML ({exc})") from exc
-    root, content = next(iter(tree.items()))
-    if not isinstance(content, dict):
-        content = {}
     return _document(root, content)
+
+
+def _root_of(body: bytes, local_names: bool) -> tuple[str, Entity]:
+    """Name and content of the root element; ``local_names`` takes prefixes off all names."""
+    options: dict[str, Any] = {"process_namespaces": True, "namespaces": _AnyNamespace()} if local_names else {}
+    root, content = next(iter(xmltodict.parse(body, attr_prefix="", expat=_StrictExpat, **options).items()))
+    return root, content if isinstance(content, dict) else {}
 
 
 def _what_else(body: bytes) -> str | None:
@@ -229,11 +230,16 @@ def children(entity: Entity, container: str) -> list[Entity]:
     return _elements(entity.get(container))
 
 
+def guid(value: str | None) -> str | None:
+    """The last GUID in a URN or Href, in lower case."""
+    found: list[str] = GUID.findall(value) if value else []
+    return found[-1].lower() if found else None
+
+
 def identity(item: Entity) -> str:
     """What tells an entity from all others: the GUID in its UID, else in its Href, in lower case."""
     name = text(item, "UID") or text(item, "Href") or ""
-    guids: list[str] = GUID.findall(name)
-    return (guids[-1] if guids else name).lower()
+    return guid(name) or name.lower()
 
 
 def log_off_path(body: bytes) -> str | None:
@@ -285,16 +291,10 @@ def _error_in_json(plain: str) -> str | None:
 
 
 def _error_in_markup(body: bytes, plain: str) -> str | None:
-    options: dict[str, Any] = {
-        "attr_prefix": "",
-        "expat": _StrictExpat,
-        "process_namespaces": True,
-        "namespaces": _AnyNamespace(),
-    }
     try:
-        root, content = next(iter(xmltodict.parse(body, **options).items()))
+        root, content = _root_of(body, local_names=True)
         if root == "Error":
-            return _error_in_xml(content if isinstance(content, dict) else {})
+            return _error_in_xml(content)
     except (XmlError, expat.ExpatError, ValueError, LookupError):
         pass
     title = re.search(r"<title[^>]*>(.*?)</title", plain, re.IGNORECASE | re.DOTALL)
