@@ -14,6 +14,7 @@ LINK := .ansible/collections/$(COLLECTION_PATH)
 COPY_ROOT := $(CURDIR)/.cache/ansible-test
 COPY := $(COPY_ROOT)/$(COLLECTION_PATH)
 COPY_HOME := $(CURDIR)/.cache/home
+ANSIBLE_TEST = cd $(COPY) && HOME=$(COPY_HOME) ansible-test $(1) --local --python $(PYVER) --color no
 INSTALLED := $(CURDIR)/.cache/installed
 
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
@@ -60,10 +61,10 @@ unit: setup  ## unit tests, with the coverage that the core files must have
 	$(BIN)/python tools/check_coverage.py build/coverage.json
 
 integration: copy  ## integration targets: real playbooks against the emulator
-	cd $(COPY) && HOME=$(COPY_HOME) ansible-test integration --local --python $(PYVER) --color no
+	$(call ANSIBLE_TEST,integration)
 
 sanity: copy  ## ansible-test sanity, all tests
-	cd $(COPY) && HOME=$(COPY_HOME) ansible-test sanity --local --python $(PYVER) --color no
+	$(call ANSIBLE_TEST,sanity)
 
 lint: dev  ## ruff, yamllint, mypy, ansible-lint (production profile), changelog fragments
 	$(DEV)/ruff check .
@@ -103,7 +104,7 @@ newest:
 core: copy
 	$(BIN)/ansible --version | head -1
 	$(BIN)/python -m pytest -n 2 tests/unit/plugins
-	cd $(COPY) && HOME=$(COPY_HOME) ansible-test integration --local --python $(PYVER) --color no
+	$(call ANSIBLE_TEST,integration)
 
 setup: $(VENV)/.ready $(LINK)
 dev: .venv/.dev setup

@@ -28,12 +28,12 @@ if "ansible_collections" not in REPO.parts:  # under ansible-test the tree is al
         link.symlink_to(os.path.relpath(REPO, link.parent), target_is_directory=True)
     init_plugin_loader([str(ROOT)])
 
-from emulator import Emulator  # noqa: E402 (needs the path above)
-
 
 @pytest.fixture(scope="session")
 def plain_emulator():
     """One emulator on plain HTTP for all tests of a worker; it starts once. Its generated sessions have all ended."""
+    from emulator import Emulator
+
     with Emulator(documented=False, running=0) as running:
         yield running
 

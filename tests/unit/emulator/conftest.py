@@ -10,18 +10,11 @@ import base64
 import http.client
 import json
 import ssl
-import sys
-from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 from xml.etree import ElementTree
 
 import pytest
-
-TESTS = str(Path(__file__).resolve().parents[2])
-if TESTS not in sys.path:
-    sys.path.insert(0, TESTS)
-
-from emulator import Emulator  # noqa: E402 (needs the path above)
+from emulator import Emulator
 
 NAMESPACE = "{http://www.veeam.com/ent/v1.0}"
 
