@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--tasks", type=int, default=3, metavar="K", help="tasks of each generated session (default %(default)s)")
     add("--running", type=int, metavar="R", help="how many sessions are still running (default 3)")
     add("--seed", type=int, default=1, metavar="S", help="same seed, same sessions (default %(default)s)")
-    add("--no-documented", action="store_true", help="leave the five sessions of the reference pages out")
+    add("--no-documented", action="store_true", help="leave the sessions and plans of the reference pages out")
     add("--em-version", type=int, choices=(12, 13), default=12, help="server release (default %(default)s)")
     add("--latency-ms", type=float, default=0, metavar="MS", help="wait before each reply")
     add("--idle-seconds", type=float, default=900, metavar="S", help="idle time-out of logons (default %(default)s)")

@@ -10,7 +10,7 @@ import asyncio
 import re
 import traceback
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from typing import Any
 
@@ -28,12 +28,22 @@ from .faults import PAGE_FAULTS, FaultMiddleware
 from .logons import TOKEN_HEADER, Logon
 from .render import Element, to_bytes
 from .service import RequestRecord, Service
-from .world import SessionView, view
+from .world import Plan, Session, SessionView, view
 
 LOGON = "emulator.logon"  # key of the request's logon in the ASGI scope
 _OPEN_PATHS = ("/api", "/api/sessionMngr")  # [doc] readable without a token
 _WORDS = {  # path segments in their documented spelling; the server does not mind their case [assumed]
-    word.casefold(): word for word in ("api", "sessionMngr", "logonSessions", "cloud", "failoverSessions", "query")
+    word.casefold(): word
+    for word in (
+        "api",
+        "sessionMngr",
+        "logonSessions",
+        "cloud",
+        "failoverSessions",
+        "cloudFailoverPlans",
+        "includes",
+        "query",
+    )
 }
 _VERSIONS = ("latest", *shapes.API_VERSIONS)
 
@@ -45,7 +55,7 @@ def canonical_path(path: str) -> str:
 
 def route_name(path: str) -> str:
     """The path with ids as ``{id}``, for counting."""
-    return re.sub(r"(/logonSessions|/failoverSessions)/[^/]+", r"\1/{id}", path)
+    return re.sub(r"(/logonSessions|/failoverSessions|/cloudFailoverPlans)/[^/]+", r"\1/{id}", path)
 
 
 class Recorder:
@@ -177,8 +187,7 @@ class Handlers:
         """GET /api/cloud/failoverSessions"""
         self._check_role(request)
         views = self._service.collection()
-        shape = shapes.entity_list if self._wants_entity(request) else shapes.reference_list
-        return self._reply(request, lambda style: shape(views, style))
+        return self._list(request, "CloudFailoverSession", views)
 
     async def session(self, request: Request) -> Response:
         """GET /api/cloud/failoverSessions/{id}"""
@@ -187,6 +196,25 @@ class Handlers:
         if self._wants_entity(request):
             return self._reply(request, lambda style: shapes.session_entity(found, style))
         return self._reply(request, lambda style: shapes.session_reference(found, style, tag="EntityRef"))
+
+    async def plans(self, request: Request) -> Response:
+        """GET /api/cloud/cloudFailoverPlans"""
+        self._check_role(request)
+        return self._list(request, "CloudFailoverPlan", self._service.world.plans)
+
+    async def plan(self, request: Request) -> Response:
+        """GET /api/cloud/cloudFailoverPlans/{id}"""
+        self._check_role(request)
+        found = self._plan(request.path_params["id"])
+        if self._wants_entity(request):
+            return self._reply(request, lambda style: shapes.plan_entity(found, style))
+        return self._reply(request, lambda style: shapes.plan_reference(found, style, tag="EntityRef"))
+
+    async def plan_includes(self, request: Request) -> Response:
+        """GET /api/cloud/cloudFailoverPlans/{id}/includes; there is one format only"""
+        self._check_role(request)
+        found = self._plan(request.path_params["id"])
+        return self._reply(request, lambda style: shapes.plan_includes(found, style))
 
     async def query(self, request: Request) -> Response:
         """GET /api/query"""
@@ -204,21 +232,34 @@ class Handlers:
             paging = shapes.paging_info(style, page.number, page.size, count, page.links)
             if service.behaviour.omit_paging_info:
                 paging = Element("PagingInfo", absent=True)
-            return shapes.query_result(found.items, page.entities, paging, style)
+            return shapes.query_result(page.type, found.items, page.entities, paging, style)
 
         return self._reply(request, build, query_order=True)
 
+    def _list(self, request: Request, type_name: str, found: Sequence[Any]) -> Response:
+        shape = shapes.entity_list if self._wants_entity(request) else shapes.reference_list
+        return self._reply(request, lambda style: shape(type_name, found, style))
+
     def _session_view(self, text: str) -> SessionView:
+        session: Session = self._found("CloudFailoverSession", text, self._service.world.session)
+        return view(session, self._service.clock.now())
+
+    def _plan(self, text: str) -> Plan:
+        plan: Plan = self._found("CloudFailoverPlan", text, self._service.world.plan)
+        return plan
+
+    def _found(self, type_name: str, text: str, find: Callable[[str], Any]) -> Any:
+        """What ``find`` gives for the GUID ``text``. Raises ApiError, as the switches say, if that is none or nothing."""
         behaviour = self._service.behaviour
-        unknown = f"There is no CloudFailoverSession with id [{text}]"
+        unknown = f"There is no {type_name} with id [{text}]"
         try:
-            session_id = str(uuid.UUID(text))
+            guid = str(uuid.UUID(text))
         except ValueError:
             raise ApiError(behaviour.malformed_id, unknown) from None
-        session = self._service.world.session(session_id)
-        if session is None:
+        found = find(guid)
+        if found is None:
             raise ApiError(behaviour.unknown_id, unknown)
-        return view(session, self._service.clock.now())
+        return found
 
     def _check_role(self, request: Request) -> None:
         if not request.scope[LOGON].user.reads_sessions:
@@ -271,6 +312,9 @@ def make_app(service: Service) -> ASGIApp:
             _route("/api/cloud", handlers.cloud, "GET"),
             _route("/api/cloud/failoverSessions", handlers.sessions, "GET"),
             _route("/api/cloud/failoverSessions/{id}", handlers.session, "GET"),
+            _route("/api/cloud/cloudFailoverPlans", handlers.plans, "GET"),
+            _route("/api/cloud/cloudFailoverPlans/{id}", handlers.plan, "GET"),
+            _route("/api/cloud/cloudFailoverPlans/{id}/includes", handlers.plan_includes, "GET"),
             _route("/api/query", handlers.query, "GET"),
         ],
         exception_handlers={ApiError: on_api_error, HTTPException: on_http_error},

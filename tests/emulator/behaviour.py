@@ -26,7 +26,7 @@ class Behaviour:
     # Query service (docs/evidence.md, "Query service")
     refuse_result_none: bool = _switch(False, False, True)  # [assumed] 400 for a filter Result==None
     refuse_quoted_quote: bool = _switch(False, False, True)  # [assumed] 400 for a doubled quote inside a quoted value
-    refuse_query_type: int | None = _switch(None, None, 400, 404, 500, 501)  # [assumed] no CloudFailoverSession here
+    refuse_query_type: int | None = _switch(None, None, 400, 404, 500, 501)  # [assumed] no query here
     refuse_uid_filter: bool = _switch(False, False, True)  # [assumed] 400 for any filter on UID
     uid_filter: str = _switch("both", "both", "urn", "guid")  # [seen] both; the form not named matches nothing
     sort: str = _switch("honour", "honour", "ignore")  # [doc] honoured
@@ -38,10 +38,12 @@ class Behaviour:
     omit_paging_info: bool = _switch(False, False, True)  # [assumed] no PagingInfo in a QueryResult
     pages_count_of_empty: int = _switch(1, 1, 0)  # [seen] 1, [assumed] 0
 
-    # What is listed and found (docs/evidence.md, "Requests in general", "The cloud failover session", "Errors")
+    # What is listed and found (docs/evidence.md, "Requests in general", "The cloud failover session", "Cloud failover
+    # plans", "Errors")
     collection_days: int | None = _switch(30, types=(int, type(None)))  # [doc] 30; None: everything
     ignore_format: bool = _switch(False, False, True)  # [assumed] references whatever format= says
     finished_tasks: str = _switch("keep", "keep", "drop")  # [assumed] keep; [doc] samples of ended ones: none
+    plan_vms: str = _switch("served", "served", "left out")  # [doc] and [seen] served in lists, [assumed] left out
     unknown_id: int = _switch(404, 404, 500, 400)  # [doc] 404, [assumed] 500 or 400 with "There is no ... with id [..]"
     malformed_id: int = _switch(400, 400, 404, 500)  # [assumed] an id that is no GUID
 
@@ -49,6 +51,7 @@ class Behaviour:
     error_body: str = _switch("follow accept", "follow accept", "xml", "json", "html", "text", "empty")  # [seen] varies
     href_base: str = _switch("https://em-internal:9398")  # [doc] Hrefs carry the server's own idea of its address
     bom: bool = _switch(False, False, True)  # [seen] UTF-8 byte order mark before the body
+    plan_references: str = _switch("cloud", "cloud", "as printed")  # [doc] as printed, with another type and Href
     xml_prefix: str = _switch("")  # [assumed] elements as <v:Name> instead of a default namespace
     indent: bool = _switch(False, False, True)  # [doc] and [seen]: both occur
     empty_containers: str = _switch("element", "element", "omit")  # [doc] both occur

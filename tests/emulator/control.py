@@ -39,6 +39,9 @@ def control_routes(service: Service) -> list[Route]:
     async def add_session(request: Request) -> Any:
         return {"id": service.world.add_session(**(await _body(request))).id}
 
+    async def add_plan(request: Request) -> Any:
+        return {"id": service.world.add_plan(**(await _body(request))).id}
+
     async def behaviour(request: Request) -> Any:
         for name, value in (await _body(request)).items():
             setattr(service.behaviour, name, value)
@@ -66,6 +69,7 @@ def control_routes(service: Service) -> list[Route]:
         route("/emulator/faults", "POST", add_faults),
         route("/emulator/faults", "DELETE", clear_faults),
         route("/emulator/sessions", "POST", add_session),
+        route("/emulator/plans", "POST", add_plan),
         route("/emulator/behaviour", "POST", behaviour),
         route("/emulator/clock", "POST", advance),
         route("/emulator/logons", "DELETE", expire),

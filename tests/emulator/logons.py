@@ -31,7 +31,7 @@ class User:
 
     @property
     def reads_sessions(self) -> bool:
-        """Whether the role may read cloud failover sessions."""
+        """Whether the role may read cloud failover sessions and plans."""
         return self.role.casefold() in (role.casefold() for role in _MAY_READ_SESSIONS)
 
     @classmethod

@@ -15,7 +15,7 @@ from .behaviour import Behaviour
 from .clock import parse_time
 from .errors import ApiError
 from .filters import Field, FilterError, parse_filter
-from .world import SessionView, World
+from .world import Plan, SessionView, World
 
 DEFAULT_PAGE_SIZE = 100
 _KEPT_ANSWERS = 16
@@ -36,8 +36,9 @@ class QueryType:
 
 @dataclass(frozen=True)
 class Page:
-    """One page of an answer; ``links`` are paths with query by Rel."""
+    """One page of an answer; ``links`` are paths with query by Rel, ``type`` is the name of the queried type."""
 
+    type: str
     items: list[Any]
     entities: bool
     number: int
@@ -78,11 +79,28 @@ _SESSION_FIELDS = (
     Field("BackupServerName", "text", lambda view: view.session.backup_server.name),
 )
 
+
+def _of_plan(name: str, read: Callable[[Plan], Any]) -> Callable[[Plan], Any]:
+    """Reads a property, or its raw override."""
+    return lambda plan: plan.served(name, read(plan))
+
+
+_PLAN_FIELDS = (
+    Field("UID", "uid", lambda plan: plan.id),
+    Field("Name", "text", _of_plan("Name", lambda plan: plan.name)),
+    Field("Description", "text", _of_plan("Description", lambda plan: plan.description)),
+    Field("CloudTenantUid", "uid", lambda plan: plan.tenant.id),
+    Field("CloudTenantName", "text", _of_plan("TenantName", lambda plan: plan.tenant.name)),
+    Field("BackupServerUid", "uid", lambda plan: plan.backup_server.id),
+    Field("BackupServerName", "text", lambda plan: plan.backup_server.name),
+)
+
 TYPES = {
     query_type.name.casefold(): query_type
     for query_type in (
         QueryType("CloudFailoverSession", {f.name.casefold(): f for f in _SESSION_FIELDS}, World.views),
-        # Further types (plans, replica points, tenants) go here.
+        QueryType("CloudFailoverPlan", {f.name.casefold(): f for f in _PLAN_FIELDS}, lambda world: list(world.plans)),
+        # Further types (replica points, tenants) go here.
     )
 }
 
@@ -106,6 +124,7 @@ class QueryService:
         selected, spelling = self._select(query_type, parameters)
         count = -(-len(selected) // size) or self._behaviour.pages_count_of_empty
         return Page(
+            type=query_type.name,
             items=selected[(number - 1) * size : number * size],
             entities=wanted.casefold() == "entities" and not self._behaviour.ignore_format,
             number=number,
@@ -134,7 +153,7 @@ class QueryService:
     def _select(self, query_type: QueryType, parameters: Mapping[str, str]) -> tuple[list[Any], dict[str, str]]:
         """All items that match, in order, and filter and sort as the server spells them.
 
-        The last answers are kept while no session looks different, so that reading page after page of a large world
+        The last answers are kept while no item looks different, so that reading page after page of a large world
         does not filter and sort it each time.
         """
         field, descending = _order(query_type, parameters)

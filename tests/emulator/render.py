@@ -30,6 +30,8 @@ class Style:
     version: int = 12
     href_base: str = ""
     finished_tasks: str = "keep"
+    plan_vms: str = "served"
+    plan_references: str = "cloud"
     empty_containers: str = "element"
     xml_prefix: str = ""
     indent: bool = False

@@ -2,16 +2,16 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Sessions to begin with: the documented ones, and as many generated ones as wanted."""
+"""Sessions and plans to begin with: the documented ones, and as many generated ones as wanted."""
 
 from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 
-from .world import BackupServer, ReplicaPoint, Session, Task, planned_seconds
+from .world import BackupServer, Plan, ReplicaPoint, Session, Task, Tenant, plan_vms, planned_seconds, tenant_of
 
 DOCUMENTED_SERVER = BackupServer("8fff3b8e-c3f1-4ef5-aecc-561f07bf9982", "172.17.53.48")
 SERVERS = (
@@ -29,6 +29,17 @@ PLAN_NAMES = (
     "Plan with  two spaces",
     "plan-\u00fcn\u00efcode-\u65e5\u672c",
 )
+_TENANTS = {  # who owns the plans; invented, as their names are
+    "Acme full site": "Acme",
+    "Acme web tier": "Acme",
+    "Borealis DR plan": "Borealis",
+    "Contoso databases": "Contoso",
+    "Harbour Logistics full site": "Harbour Logistics",
+    'R&D "\u03a9" <Plan> 50%': "Contoso",
+    "O'Brien; Sons, (Ltd)": "O'Brien & Sons",
+    "Plan with  two spaces": "Borealis",
+    "plan-\u00fcn\u00efcode-\u65e5\u672c": "\u00dcn\u00efcode \u65e5\u672c",
+}
 _VM_ROLES = ("db", "web", "app", "files", "mail", "dc", "erp", "proxy", "print", "backup", "queue", "cache")
 _FAILURES = (
     "Failed to power on replica VM: insufficient memory on host esx{n:02d}",
@@ -66,6 +77,71 @@ def documented_sessions() -> Iterator[Session]:
             end_time=created + timedelta(seconds=seconds),
             result=result,
             documented=True,
+        )
+
+
+def documented_plans() -> Iterator[Plan]:
+    """A plan for each plan name of the documented sessions.
+
+    Ids, names, server and tenants of the first two, and the VMs of the first, are documented (pages
+    get_cloudfailoverplans and cloudfailoverplans_id).
+    """
+    abc = Tenant("b25f5f1d-a3c3-45ed-af23-9ef31a94dac7", "ABC Company")
+    ucm = Tenant("4e507777-8349-4683-9336-5fd1ecc27ea6", "UCM Company")
+    documented_vms = (
+        {"id": "231a6e3e-09e6-4641-9322-40898fcb966a", "name": "srv38"},
+        {"id": "096a7d0a-c92a-4da4-9302-4416b2fe929f", "name": "srv40"},
+    )
+    rows = (
+        ("e7ca6822-a87f-443d-8aae-8005970543bf", "ABC Company Failover Plan", abc, documented_vms),
+        # Invented: the VMs of this one, and id, tenant and VMs of the last.
+        (
+            "08d5bbf5-619b-4bb9-ba51-95f4678544f4",
+            "UCM Company Full SIte Failover",
+            ucm,
+            ("ucm-dc01", "ucm-sql01", "ucm-web01"),
+        ),
+        (
+            "c1d0f9a4-6a0f-4c7e-9b0e-2f6d2f3f7f10",
+            "ABC Company Cloud Failover Plan",
+            abc,
+            ("filesrv03", "dbsrv01"),
+        ),
+    )
+    for plan_id, name, tenant, vms in rows:
+        yield Plan(
+            id=plan_id,
+            name=name,
+            backup_server=DOCUMENTED_SERVER,
+            tenant=tenant,
+            vms=plan_vms(plan_id, vms),
+            description=f"Plan of {tenant.name}",
+        )
+
+
+def generated_plans(sessions: Iterable[Session]) -> Iterator[Plan]:
+    """A plan for each plan name and backup server among the sessions, with the VMs of its newest session.
+
+    Nothing is drawn by lot: a plan has the same id in every world.
+    """
+    newest: dict[tuple[str, BackupServer], Session] = {}
+    for session in sessions:
+        key = session.name, session.backup_server
+        if key not in newest or newest[key].creation_time < session.creation_time:
+            newest[key] = session
+    for (name, server), session in newest.items():
+        tenant = tenant_of(_TENANTS[name], server)
+        plan_id = str(uuid.uuid5(uuid.UUID(server.id), name))
+        scripts = name == "Acme full site"
+        yield Plan(
+            id=plan_id,
+            name=name,
+            backup_server=server,
+            tenant=tenant,
+            vms=plan_vms(plan_id, dict.fromkeys(task.vm_name for task in session.tasks)),
+            description=None if tenant.name == "Borealis" else f"Plan of {tenant.name}",
+            pre_command=r"C:\scripts\pre-failover.bat" if scripts else None,
+            post_command=r"C:\scripts\post-failover.bat" if scripts else None,
         )
 
 

@@ -74,7 +74,7 @@ class _Server(uvicorn.Server):
 class Emulator(Service):
     """A running Enterprise Manager stand-in, as a context manager; everything of ``Service`` plus its address.
 
-    :param sessions: how many sessions are generated, beside the documented ones.
+    :param sessions: how many sessions are generated, with their plans, beside the documented ones.
     :param tasks: how many tasks each of them has.
     :param seed: same seed, same sessions (relative to the time of start, or to ``now``).
     :param running: how many of them are still running; default 3, in small worlds a quarter.
@@ -84,7 +84,7 @@ class Emulator(Service):
     :param idle_seconds: idle time-out of logons.
     :param behaviour: the switches to start with.
     :param users: list of ``User``; default admin, reader and restricted with ``Passw0rd!``.
-    :param documented: whether the five sessions of the reference pages are there too.
+    :param documented: whether the five sessions of the reference pages and their plans are there too.
     :param now: what the clock shows at the start (aware datetime); default real time.
     :param faults: fault rules in force from the start and again after ``reset()``, as dicts.
     :param port: TCP port on 127.0.0.1, 0 for any free one.

@@ -20,7 +20,7 @@ from .faults import Faults
 from .logons import DEFAULT_USERS, IDLE_SECONDS, Logons, User
 from .query import QueryService
 from .render import Style
-from .sample_data import documented_sessions, generated_sessions
+from .sample_data import documented_plans, documented_sessions, generated_plans, generated_sessions
 from .world import SessionView, World
 
 
@@ -162,6 +162,8 @@ class Service:
             version=self.em_version,
             href_base=behaviour.href_base,
             finished_tasks=behaviour.finished_tasks,
+            plan_vms=behaviour.plan_vms,
+            plan_references=behaviour.plan_references,
             empty_containers=behaviour.empty_containers,
             xml_prefix=behaviour.xml_prefix,
             indent=behaviour.indent,
@@ -195,8 +197,11 @@ class Service:
         settings = self._settings
         if settings.documented:
             self.world.add(documented_sessions())
-        self.world.add(
+            self.world.add_plans(documented_plans())
+        generated = list(
             generated_sessions(
                 sessions, tasks, settings.seed, self.clock.now(), self.world.rounded, running=settings.running
             )
         )
+        self.world.add(generated)
+        self.world.add_plans(generated_plans(generated))

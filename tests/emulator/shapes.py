@@ -6,15 +6,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .clock import format_time
 from .logons import Logon
 from .render import Element, Kept, Style, items, text
-from .world import SessionView, TaskView
+from .world import BackupServer, Plan, PlanVm, SessionView, TaskView
 
 SESSIONS_PATH = "/api/cloud/failoverSessions"
+PLANS_PATH = "/api/cloud/cloudFailoverPlans"
 API_VERSIONS = ("v1_5", "v1_6", "v1_7")  # [doc] what versions 12 and 13 offer
 
 _ORDERS = {  # [doc] attribute order has no meaning and varies between the printed replies
@@ -49,7 +50,7 @@ def session_reference(view: SessionView, style: Style, tag: str = "Ref") -> Elem
     path = f"{SESSIONS_PATH}/{session.id}"
     uid = f"urn:veeam:CloudFailoverSession:{session.id}"
     attributes = _identity(style, "CloudFailoverSessionReference", path, session.name, uid)
-    up = _server_link(view, style)
+    up = _server_link(session.backup_server, style)
     attributes.update((key, session.raw[key]) for key in ("Name", "UID") if key in session.raw)
     alternate = link(style, "Alternate", "CloudFailoverSession", path + "?format=Entity", session.name)
     return Element(tag, attributes, [links(up, alternate)])
@@ -63,7 +64,10 @@ def session_entity(view: SessionView, style: Style) -> Element:
     attributes = _identity(style, "CloudFailoverSession", path + "?format=Entity", session.name, uid)
     dropped = view.state == "Stopped" and style.finished_tasks == "drop"
     children = [
-        links(_server_link(view, style), link(style, "Alternate", "CloudFailoverSessionReference", path, session.name)),
+        links(
+            _server_link(session.backup_server, style),
+            link(style, "Alternate", "CloudFailoverSessionReference", path, session.name),
+        ),
         text("JobType", session.job_type),
         text("CreationTimeUTC", _time(session.creation_time, style, session.id)),
         text("EndTimeUTC", None if view.end_time is None else _time(view.end_time, style, session.id)),
@@ -80,8 +84,7 @@ def session_entity(view: SessionView, style: Style) -> Element:
     return _overridden("CloudFailoverSession", attributes, children, session.raw)
 
 
-def _server_link(view: SessionView, style: Style) -> Element:
-    server = view.session.backup_server
+def _server_link(server: BackupServer, style: Style) -> Element:
     return link(style, "Up", "BackupServerReference", f"/api/backupServers/{server.id}", server.name)
 
 
@@ -105,6 +108,79 @@ def _task(view: TaskView, style: Style, seed: str) -> Element:
     return _overridden("CloudFailoverTasks", {"VmName": task.vm_name}, children, task.raw)
 
 
+def plan_reference(plan: Plan, style: Style, tag: str = "Ref") -> Element:
+    """A cloud failover plan as reference (pages get_cloudfailoverplans, get_cloudfailoverplans_id)."""
+    path, tenant = f"{PLANS_PATH}/{plan.id}", plan.tenant
+    identity = ("CloudFailoverPlanReference", path, plan.name, f"urn:veeam:CloudFailoverPlan:{plan.id}")
+    if style.plan_references == "as printed":  # [doc] the samples were copied from other pages
+        href = f"/api/managedServers/{plan.id}"
+        identity = ("FailoverPlanReference", href, plan.name, f"urn:veeam:FailoverPlan:{plan.id}")
+    attributes = _identity(style, *identity)
+    attributes.update((key, plan.raw[key]) for key in ("Name", "UID") if key in plan.raw)
+    found = links(
+        _server_link(plan.backup_server, style),
+        link(style, "Alternate", "CloudFailoverPlan", path + "?format=Entity", plan.name),
+        link(style, "Related", "CloudTenant", f"/api/cloud/tenants/{tenant.id}?format=Entity", tenant.name),
+    )
+    return Element(tag, attributes, [found])
+
+
+def plan_entity(plan: Plan, style: Style) -> Element:
+    """A cloud failover plan as entity on its own page (page cloudfailoverplans_id)."""
+    return _plan(plan, style, "CloudFailoverPlanVm")
+
+
+def listed_plan_entity(plan: Plan, style: Style) -> Element:
+    """A cloud failover plan as entity in a list: the VMs have another name (page get_query_cloudfailoverplan)."""
+    return _plan(plan, style, None if style.plan_vms == "left out" else "CloudFailoveredVm")
+
+
+def _plan(plan: Plan, style: Style, vm_tag: str | None) -> Element:
+    path = f"{PLANS_PATH}/{plan.id}"
+    uid = f"urn:veeam:CloudFailoverPlan:{plan.id}"
+    reference = "CloudFailoverPlanReference"
+    includes = Element("CloudFailoverPlanInfo", absent=True)
+    if vm_tag is not None:
+        vms = items("Includes", f"{vm_tag}s", [_plan_vm(plan, vm, style, vm_tag) for vm in plan.vms])
+        includes = Element("CloudFailoverPlanInfo", children=[vms])
+    children = [
+        links(
+            _server_link(plan.backup_server, style),
+            link(style, "Alternate", reference, path, plan.name),
+            link(style, "Edit", reference, path, plan.name),
+            *(link(style, rel, None, f"{path}?action={rel.lower()}") for rel in ("Start", "Test", "Undo")),
+            link(style, "Delete", reference, path, plan.name),
+        ),
+        text("TenantUid", f"urn:veeam:CloudTenant:{plan.tenant.id}"),
+        text("TenantName", plan.tenant.name),
+        text("Description", plan.description),
+        Element(
+            "CloudFailoverPlanOptions",
+            children=[
+                text("PostFailoverPlanCommandEnabled", plan.post_command is not None),
+                text("PostFailoverPlanCommand", plan.post_command or ""),
+                text("PreFailoverPlanCommandEnabled", plan.pre_command is not None),
+                text("PreFailoverPlanCommand", plan.pre_command or ""),
+            ],
+        ),
+        includes,
+    ]
+    attributes = _identity(style, "CloudFailoverPlan", path + "?format=Entity", plan.name, uid)
+    return _overridden("CloudFailoverPlan", attributes, children, plan.raw)
+
+
+def _plan_vm(plan: Plan, vm: PlanVm, style: Style, tag: str) -> Element:
+    href = f"{style.href_base}{PLANS_PATH}/{plan.id}/includes/{vm.id}"
+    children = [text("FailoverPlanVMId", vm.id), text("Name", vm.name), text("Order", vm.order)]
+    return Element(tag, {"Type": "CloudFailoveredVm", "Href": href}, children)
+
+
+def plan_includes(plan: Plan, style: Style) -> Element:
+    """The VMs of a plan (page cloudfailoverplans_id_includes)."""
+    name = "CloudFailoveredVms"
+    return items(name, name, [_plan_vm(plan, vm, style, "CloudFailoveredVm") for vm in plan.vms])
+
+
 def _overridden(name: str, attributes: dict[str, Any], children: list[Element], raw: Mapping[str, Any]) -> Element:
     """The element with raw values in the place of its own; unknown ones become elements at the end."""
     if raw:
@@ -120,34 +196,41 @@ def _time(moment: Any, style: Style, seed: str) -> str:
     return format_time(moment, extra=str(int(seed[-1], 16) % 10))
 
 
-def kept(shape: Callable[[SessionView, Style], Element], view: SessionView, style: Style) -> Element | Kept:
-    """``shape(view, style)`` as a list item; what can no longer change is rendered once only."""
-    if not view.settled:
-        return shape(view, style)
-    memo = view.session.memo.setdefault(shape.__name__, {})
-    return Kept(memo, lambda: shape(view, style))
+# How the items of a list look, by type: as reference and as entity.
+_LISTED: dict[str, tuple[Callable[[Any, Style], Element], Callable[[Any, Style], Element]]] = {
+    "CloudFailoverSession": (session_reference, session_entity),
+    "CloudFailoverPlan": (plan_reference, listed_plan_entity),
+}
 
 
-def reference_list(views: list[SessionView], style: Style) -> Element:
+def kept(shape: Callable[[Any, Style], Element], item: SessionView | Plan, style: Style) -> Element | Kept:
+    """``shape(item, style)`` as a list item; what can no longer change is rendered once only."""
+    if item.memo is None:
+        return shape(item, style)
+    memo = item.memo.setdefault(shape.__name__, {})
+    return Kept(memo, lambda: shape(item, style))
+
+
+def reference_list(type_name: str, found: Sequence[Any], style: Style) -> Element:
     """A collection without format (page get_cloudfailoversessions)."""
-    return items("EntityReferences", "Refs", [kept(session_reference, view, style) for view in views])
+    shape = _LISTED[type_name][0]
+    return items("EntityReferences", "Refs", [kept(shape, item, style) for item in found])
 
 
-def entity_list(views: list[SessionView], style: Style) -> Element:
+def entity_list(type_name: str, found: Sequence[Any], style: Style) -> Element:
     """A collection with ``format=Entity``."""
-    name = "CloudFailoverSessions"
-    return items(name, name, [kept(session_entity, view, style) for view in views])
+    name, shape = f"{type_name}s", _LISTED[type_name][1]
+    return items(name, name, [kept(shape, item, style) for item in found])
 
 
-def query_result(views: list[SessionView], entities: bool, paging: Element, style: Style) -> Element:
+def query_result(type_name: str, found: Sequence[Any], entities: bool, paging: Element, style: Style) -> Element:
     """A page of a query; the members not asked for are null in JSON [seen]."""
     if entities:
-        name = "CloudFailoverSessions"
-        found = items(name, name, [kept(session_entity, view, style) for view in views])
-        members = [found if c == name else Element(c, absent=True) for c in _QUERY_ENTITY_CONTAINERS]
+        listed = entity_list(type_name, found, style)
+        members = [listed if c == listed.name else Element(c, absent=True) for c in _QUERY_ENTITY_CONTAINERS]
         content = [Element("Refs", absent=True), Element("Entities", children=members)]
     else:
-        references = [kept(session_reference, view, style) for view in views]
+        references = [kept(_LISTED[type_name][0], item, style) for item in found]
         content = [items("Refs", "Refs", references), Element("Entities", absent=True)]
     return Element("QueryResult", children=[*content, Element("Resources", absent=True), paging])
 
@@ -205,7 +288,9 @@ def cloud_service(style: Style) -> Element:
         {"Type": "CloudConnectService", "Href": style.href_base + "/api/cloud"},
         [
             links(
+                link(style, "Down", "CloudFailoverPlanReferenceList", PLANS_PATH),
                 link(style, "Down", "CloudFailoverSessionReferenceList", SESSIONS_PATH),
+                link(style, "Down", "CloudFailoverPlanList", PLANS_PATH + "?format=Entity"),
                 link(style, "Down", "CloudFailoverSessionList", SESSIONS_PATH + "?format=Entity"),
             )
         ],

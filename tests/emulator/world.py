@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the emulated server knows: backup servers, cloud failover sessions and their tasks.
+"""What the emulated server knows: backup servers, cloud failover sessions with their tasks, cloud failover plans.
 
-Entities are immutable plans ("this task starts 4 s after its session and fails 20 s later"). How a session looks at a
-moment is worked out from plan and clock by :func:`view`; nothing has to run in the background. Further entity kinds
-(plans, tenants, replicas) belong here as further dictionaries of ``World``.
+Sessions are immutable and tell beforehand what will happen ("this task starts 4 s after its session and fails 20 s
+later"). How one looks at a moment is worked out from that and the clock by :func:`view`; nothing has to run in the
+background. Further entity kinds (tenants, replicas) belong here as further dictionaries of ``World``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ TASK_STARTING_SECONDS = 1.0
 STOPPING_SECONDS = 2.0
 DEFAULT_TASK_SECONDS = 20.0
 EMPTY_SESSION_SECONDS = 80.0  # the duration in the documented sample
+DEFAULT_TENANT = "Acme"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,49 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class Tenant:
+    """A customer of the service provider, known by one backup server."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanVm:
+    """A VM of a plan. ``order`` counts from 0; a name or order of None is left out."""
+
+    id: str
+    name: str | None
+    order: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A cloud failover plan (docs/evidence.md, "Cloud failover plans"). It has no state.
+
+    :param vms: in the order in which they are served, whatever their ``order``.
+    :param pre_command: path of a script, None if there is none; so is ``post_command``.
+    :param raw: properties served and queried verbatim, None leaves one out.
+    :param memo: text rendered once; see ``shapes``.
+    """
+
+    id: str
+    name: str
+    backup_server: BackupServer
+    tenant: Tenant
+    vms: tuple[PlanVm, ...] = ()
+    description: str | None = None
+    pre_command: str | None = None
+    post_command: str | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict)
+    memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def served(self, name: str, value: Any) -> Any:
+        """The property as clients get it: the raw override, or else ``value``."""
+        return self.raw.get(name, value)
+
+
+@dataclass(frozen=True, slots=True)
 class TaskView:
     """A task at one moment."""
 
@@ -120,6 +164,11 @@ class SessionView:
     def served(self, name: str, value: Any) -> Any:
         """The property as clients get it: the session's raw override, or else ``value``."""
         return self.session.raw.get(name, value)
+
+    @property
+    def memo(self) -> dict[Any, Any] | None:
+        """Keeps what was worked out for good; None while the session can change."""
+        return self.session.memo if self.settled else None
 
     @property
     def tasks(self) -> list[TaskView]:
@@ -205,6 +254,7 @@ class World:
         self.default_server = BackupServer("55555555-1111-4222-8333-444444444444", "sp-vbr1.example.net")
         self._lock = threading.RLock()
         self._sessions: dict[str, Session] = {}
+        self._plans: dict[str, Plan] = {}
         self._version = 0
         self._listed: tuple[int, tuple[Session, ...]] = (-1, ())
         self._open: tuple[int, list[Session]] = (-1, [])
@@ -226,8 +276,18 @@ class World:
         now = self.clock.now()
         return [view(session, now) for session in self.sessions]
 
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """All plans in the order in which they were added."""
+        with self._lock:
+            return tuple(self._plans.values())
+
+    def plan(self, plan_id: str) -> Plan | None:
+        """The plan with this GUID (any case), or None."""
+        return self._plans.get(plan_id.lower())
+
     def signature(self) -> Any:
-        """A value that stays the same as long as no session looks different to a query."""
+        """A value that stays the same as long as no session and no plan looks different to a query."""
         now = self.clock.now()
         with self._lock:
             if self._open[0] != self._version:
@@ -323,10 +383,80 @@ class World:
             del self._sessions[session if isinstance(session, str) else session.id]
             self._version += 1
 
+    def add_plans(self, plans: Iterable[Plan]) -> None:
+        """Take over ready made plans."""
+        with self._lock:
+            self._plans.update((plan.id, plan) for plan in plans)
+            self._version += 1
+
+    def add_plan(
+        self,
+        name: str = "Acme full site",
+        vms: Iterable[str | Mapping[str, Any] | PlanVm] = (),
+        tenant: Tenant | Mapping[str, str] | str | None = None,
+        backup_server: BackupServer | Mapping[str, str] | str | None = None,
+        id: str | None = None,
+        description: str | None = None,
+        pre_command: str | None = None,
+        post_command: str | None = None,
+        raw: Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Add one plan and return it.
+
+        :param vms: names, or mappings with ``name`` and optionally ``id`` and ``order`` (default: their place from 0).
+        :param tenant: a Tenant, a mapping with id and name, or a name: then the tenant of that name on the backup
+            server. Tenants of one name on two servers are two.
+        :param backup_server: a BackupServer, a mapping with id and name, or a name.
+        :param raw: properties by their wire names, served verbatim; None leaves one out.
+        :raises ValueError: for an id that is no GUID or exists, and for unknown VM keys.
+        """
+        plan_id = str(uuid.UUID(id)) if id else str(uuid.uuid4())
+        with self._lock:
+            if plan_id in self._plans:
+                raise ValueError(f"a plan {plan_id} exists already")
+        server = self._server(backup_server)
+        plan = Plan(
+            id=plan_id,
+            name=name,
+            backup_server=server,
+            tenant=self._tenant(tenant, server),
+            vms=plan_vms(plan_id, vms),
+            description=description,
+            pre_command=pre_command,
+            post_command=post_command,
+            raw=MappingProxyType(dict(raw or {})),
+        )
+        self.add_plans([plan])
+        return plan
+
+    def change_plan(self, plan: Plan | str, **changes: Any) -> Plan:
+        """Replace fields of a plan (by object or id) and return the new one. Raises KeyError when unknown.
+
+        ``vms``, ``tenant`` and ``backup_server`` are taken as in :meth:`add_plan`.
+        """
+        with self._lock:
+            old = self._plans[plan if isinstance(plan, str) else plan.id]
+            if "vms" in changes:
+                changes["vms"] = plan_vms(old.id, changes["vms"])
+            if "backup_server" in changes:
+                changes["backup_server"] = self._server(changes["backup_server"])
+            if "tenant" in changes:
+                changes["tenant"] = self._tenant(changes["tenant"], changes.get("backup_server", old.backup_server))
+            new = replace(old, **changes, memo={})
+            self.add_plans([new])
+            return new
+
+    def remove_plan(self, plan: Plan | str) -> None:
+        """Forget a plan (by object or id). Raises KeyError when unknown."""
+        with self._lock:
+            del self._plans[plan if isinstance(plan, str) else plan.id]
+            self._version += 1
+
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
             self._sessions.clear()
+            self._plans.clear()
             self._version += 1
 
     def touch(self) -> None:
@@ -345,10 +475,42 @@ class World:
         if isinstance(given, BackupServer):
             return given
         if isinstance(given, str):
-            known = {session.backup_server.name: session.backup_server for session in self.sessions}
+            known = {plan.backup_server.name: plan.backup_server for plan in self.plans}
+            known.update((session.backup_server.name, session.backup_server) for session in self.sessions)
             known[self.default_server.name] = self.default_server
             return known.get(given) or BackupServer(str(uuid.uuid5(uuid.NAMESPACE_DNS, given)), given)
         return BackupServer(**given)
+
+    def _tenant(self, given: Tenant | Mapping[str, str] | str | None, server: BackupServer) -> Tenant:
+        if isinstance(given, Tenant):
+            return given
+        if given is None or isinstance(given, str):
+            name = given or DEFAULT_TENANT
+            known = {plan.tenant.name: plan.tenant for plan in self.plans if plan.backup_server == server}
+            return known.get(name) or tenant_of(name, server)
+        return Tenant(**given)
+
+
+def tenant_of(name: str, server: BackupServer) -> Tenant:
+    """The tenant of this name on this server; the same id each time."""
+    return Tenant(str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}@{server.id}")), name)
+
+
+_VM_KEYS = {f.name for f in fields(PlanVm)}
+
+
+def plan_vms(plan_id: str, vms: Iterable[str | Mapping[str, Any] | PlanVm]) -> tuple[PlanVm, ...]:
+    """VMs from what :meth:`World.add_plan` takes; without ids of their own they get the same ids each time."""
+    made = []
+    for n, vm in enumerate(vms):
+        if not isinstance(vm, PlanVm):
+            given = {"name": vm} if isinstance(vm, str) else vm
+            unknown = set(given) - _VM_KEYS
+            if unknown or "name" not in given:
+                raise ValueError(f"a VM needs name and takes {sorted(_VM_KEYS)}, not {sorted(unknown)}")
+            vm = PlanVm(**{"id": str(uuid.uuid5(uuid.UUID(plan_id), str(n))), "order": n, **given})
+        made.append(vm)
+    return tuple(made)
 
 
 _TASK_KEYS = {f.name for f in fields(Task)}

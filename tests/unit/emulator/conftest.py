@@ -37,8 +37,8 @@ class Reply:
 
     @property
     def names(self):
-        """Names of the sessions or references in the body, in order."""
-        found = ("Ref", "CloudFailoverSession")
+        """Names of the sessions, plans or references in the body, in order."""
+        found = ("Ref", "CloudFailoverSession", "CloudFailoverPlan")
         return [node.get("Name") for node in self.xml.iter() if node.tag.rpartition("}")[2] in found]
 
     @property
@@ -81,7 +81,7 @@ class Client:
         return reply
 
     def query(self, filter=None, **parameters):
-        """GET /api/query for sessions, everything percent-encoded."""
+        """GET /api/query, for sessions unless ``type`` is given, everything percent-encoded."""
         wanted = {"type": "CloudFailoverSession", **parameters}
         if filter is not None:
             wanted["filter"] = filter
@@ -104,7 +104,7 @@ def emulators():
 
 @pytest.fixture
 def em(emulators):
-    """A version 12 emulator without sessions, everything else as at its start."""
+    """A version 12 emulator without sessions and plans, everything else as at its start."""
     emulators[12].reset(sessions=0)
     return emulators[12]
 

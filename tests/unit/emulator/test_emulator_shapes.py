@@ -207,8 +207,11 @@ def test_root_resource_lists_versions(em, em13, connect):
         assert [entry.get("Name", entry.get("name")) for entry in listed] == versions
 
 
-def test_cloud_links_lead_to_the_sessions(client):
-    links = client.get("/api/cloud").xml.iter(f"{NAMESPACE}Link")
+def test_cloud_links_lead_to_sessions_and_plans(client):
+    links = list(client.get("/api/cloud").xml.iter(f"{NAMESPACE}Link"))
+    assert {link.get("Type") for link in links} == {
+        f"CloudFailover{kind}{shape}" for kind in ("Plan", "Session") for shape in ("List", "ReferenceList")
+    }
     for link in links:
         parts = urlsplit(link.get("Href"))
         assert client.get(f"{parts.path}?{parts.query}").status == 200
