@@ -70,7 +70,7 @@ lint: dev  ## ruff, yamllint, mypy, ansible-lint (production profile), changelog
 	$(DEV)/ruff check .
 	$(DEV)/ruff format --check .
 	$(DEV)/yamllint -s .
-	$(DEV)/mypy -p ansible_collections.dr_runbook.veeam_em.plugins.module_utils
+	$(DEV)/mypy -p ansible_collections.dr_runbook.veeam_em.plugins.module_utils -p ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils
 	$(DEV)/ansible-lint --offline
 	$(DEV)/antsibull-changelog lint
 
@@ -103,7 +103,7 @@ newest:
 .PHONY: core
 core: copy
 	$(BIN)/ansible --version | head -1
-	$(BIN)/python -m pytest -n 2 tests/unit/plugins
+	$(BIN)/python -m pytest -n 2 tests/unit/plugins tests/unit/extensions
 	$(call ANSIBLE_TEST,integration)
 
 setup: $(VENV)/.ready $(LINK)

@@ -48,7 +48,7 @@ options:
       - The host in O(url) must stand in the certificate under subjectAltName. A common name (CN) alone does not count.
       - If neither this nor the environment variable E(VEEAM_EM_CA_PATH) is set, E(REQUESTS_CA_BUNDLE) and then the CAs of Python's C(certifi)
         are used.
-    type: path
+    type: str
   timeout:
     description:
       - Seconds that one request may take, from sending it to the last byte of the answer, from 1 to 3600.
@@ -74,4 +74,48 @@ requirements:
   - xmltodict
 notes:
   - A proxy is taken from the environment (E(HTTPS_PROXY), E(HTTP_PROXY), E(NO_PROXY)). Redirects are not followed.
+"""
+
+    PLUGIN = r"""
+options:
+  url:
+    env:
+      - name: VEEAM_EM_URL
+    vars:
+      - name: veeam_em_url
+  username:
+    env:
+      - name: VEEAM_EM_USERNAME
+    vars:
+      - name: veeam_em_username
+  password:
+    env:
+      - name: VEEAM_EM_PASSWORD
+    vars:
+      - name: veeam_em_password
+  validate_certs:
+    env:
+      - name: VEEAM_EM_VALIDATE_CERTS
+    vars:
+      - name: veeam_em_validate_certs
+  ca_path:
+    env:
+      - name: VEEAM_EM_CA_PATH
+    vars:
+      - name: veeam_em_ca_path
+  timeout:
+    env:
+      - name: VEEAM_EM_TIMEOUT
+    vars:
+      - name: veeam_em_timeout
+  retries:
+    env:
+      - name: VEEAM_EM_RETRIES
+    vars:
+      - name: veeam_em_retries
+  api_version:
+    env:
+      - name: VEEAM_EM_API_VERSION
+    vars:
+      - name: veeam_em_api_version
 """

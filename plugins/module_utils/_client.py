@@ -139,7 +139,8 @@ class EnterpriseManager:
         warn: Callable[[str], None] = _log.warning,
     ) -> None:
         self.base_url = _base_url(url)
-        ca_path = ca_path or None  # an empty variable means that there is none
+        # As Ansible's type path does it, but an empty variable means that there is none.
+        ca_path = os.path.expanduser(os.path.expandvars(ca_path)) if ca_path else None
         if not username or ":" in username:
             raise OptionError(
                 "username",
@@ -186,7 +187,7 @@ class EnterpriseManager:
                 "Accept": "application/xml",
             }
         )
-        self._signals = Signals()
+        self._signals = Signals(self._leave)
 
     # The logon
 
@@ -200,6 +201,20 @@ class EnterpriseManager:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self._close()
+
+    @property
+    def idle(self) -> bool:
+        """Set it while the logon is kept for later, so that a signal ends it before it has its usual effect."""
+        return self._signals.idle
+
+    @idle.setter
+    def idle(self, value: bool) -> None:
+        self._signals.idle = value
+
+    def _leave(self) -> None:
+        # Called from a signal handler: what warn would wait for may be held by the code that the signal has stopped.
+        self.warn = _say_nothing
         self._close()
 
     def _log_on(self) -> None:
@@ -487,6 +502,10 @@ def _no_auth(request: Any) -> Any:
 
 
 def _nowhere(response: Any) -> None:
+    return None
+
+
+def _say_nothing(sentence: str) -> None:
     return None
 
 

@@ -148,14 +148,20 @@ def session_id(value: str) -> str:
 
     :raises OptionError: it is none of these.
     """
-    match = _ID.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
+    guid = guid_of_session(value)
+    if guid is None:
         accepted = (
             "Give the id of a session as GUID (475420ee-d045-4493-9869-0a970e08f6f9), as URN (urn:veeam:CloudFailoverSession:<GUID>) "
             "or as Href (https://em.example.com:9398/api/cloud/failoverSessions/<GUID>)."
         )
         raise OptionError("id", value, accepted)
-    return match.group(1).lower()
+    return guid
+
+
+def guid_of_session(value: object) -> str | None:
+    """The GUID, in lower case, of a session given as GUID, URN or Href, or None if it is none of these."""
+    match = _ID.fullmatch(value.strip()) if isinstance(value, str) else None
+    return match.group(1).lower() if match else None
 
 
 def _values(option: Callable[[str], Any], name: str) -> list[str] | None:

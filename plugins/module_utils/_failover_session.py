@@ -47,7 +47,7 @@ def session_facts(entity: _xml.Entity) -> Fact:
         "name": _xml.text(entity, "Name") or _xml.text(entity, "CloudFailoverPlanName"),
         "job_type": _xml.text(entity, "JobType"),
         **_run_facts(entity),
-        "backup_server": _backup_server(entity),
+        "backup_server": backup_server(entity),
         "href": _path(_xml.text(entity, "Href")) or f"{COLLECTION}/{guid}",
         "tasks": tasks,
         "task_summary": _task_summary(tasks),
@@ -100,7 +100,7 @@ def _task_summary(tasks: list[Fact]) -> dict[str, int]:
     return summary
 
 
-def _backup_server(entity: _xml.Entity) -> dict[str, str | None] | None:
+def backup_server(entity: _xml.Entity) -> dict[str, str | None] | None:
     """The server behind the link Up. A type decides, or the path: other objects have a second link Up to their parent."""
     for link in _xml.links(entity):
         href = _xml.text(link, "Href") or ""
@@ -163,12 +163,13 @@ def find(client: EnterpriseManager, criteria: Criteria) -> Answer:
         found = _first_few(client, criteria, criteria.limit, answer)
     else:
         found = [fact for fact in _by_query(client, criteria, answer) if criteria.hold_for(fact)]
-    found.sort(key=_age_key, reverse=criteria.descending)
+    found.sort(key=age_key, reverse=criteria.descending)
     answer.sessions = found[: criteria.limit]
     return answer
 
 
-def _age_key(fact: Fact) -> tuple[str, str]:
+def age_key(fact: Fact) -> tuple[str, str]:
+    """What sessions are sorted by: the creation time, and the id where two have the same."""
     return (fact["creation_time"] or "", fact["id"])
 
 
@@ -177,7 +178,7 @@ def _newest_per_plan(facts: Iterable[Fact]) -> list[Fact]:
     for fact in facts:
         server = fact["backup_server"] or {}
         plan = (fact["name"], server.get("id") or server.get("name"))
-        if plan not in newest or _age_key(fact) > _age_key(newest[plan]):
+        if plan not in newest or age_key(fact) > age_key(newest[plan]):
             newest[plan] = fact
     return list(newest.values())
 
@@ -250,6 +251,7 @@ def _reading(
         descending=descending,
         page_size=page_size or criteria.page_size,
         shrinking=bool(shrinking and running),
+        collection_limit=", which Veeam documents to cover the last 30 days only",
     )
 
 
@@ -383,8 +385,8 @@ def _expression(client: EnterpriseManager, criteria: Criteria, plans_only: bool 
     :arg plans_only: leave out what would hide the newest session of a plan.
     """
     terms = [
-        *_texts("Name", criteria.names),
-        *_texts("BackupServerName", criteria.backup_servers),
+        *_query.one_of("Name", criteria.names or ()),
+        *_query.one_of("BackupServerName", criteria.backup_servers or ()),
         *_not_before("CreationTime", criteria.created_after),
     ]
     if not plans_only:
@@ -400,13 +402,6 @@ def _expression(client: EnterpriseManager, criteria: Criteria, plans_only: bool 
     while terms and not _query.fits(client, _query.all_of(terms)):
         terms.pop()
     return _query.all_of(terms) if terms else None
-
-
-def _texts(name: str, values: frozenset[str] | None) -> list[str]:
-    # Alternatives of which one cannot be sent must all be left out, or sessions of that one would be lost.
-    if values is None or not all(_query.can_be_quoted(value) for value in values):
-        return []
-    return [_query.any_of([_query.quoted(name, "==", value) for value in sorted(values)])]
 
 
 # Bounds go out in whole seconds and a second wider than asked for: EM's database may round. The exact check follows.

@@ -22,7 +22,8 @@ CONNECTION_SPEC: dict[str, Any] = {
     "username": {"type": "str", "required": True, "fallback": (env_fallback, ["VEEAM_EM_USERNAME"])},
     "password": {"type": "str", "required": True, "no_log": True, "fallback": (env_fallback, ["VEEAM_EM_PASSWORD"])},
     "validate_certs": {"type": "bool", "default": True, "fallback": (env_fallback, ["VEEAM_EM_VALIDATE_CERTS"])},
-    "ca_path": {"type": "path", "fallback": (env_fallback, ["VEEAM_EM_CA_PATH"])},
+    # Not of type path: in plugins, ansible-core makes the current folder of an empty one, which stands for none.
+    "ca_path": {"type": "str", "fallback": (env_fallback, ["VEEAM_EM_CA_PATH"])},
     "timeout": {"type": "int", "default": 30, "fallback": (env_fallback, ["VEEAM_EM_TIMEOUT"])},
     "retries": {"type": "int", "default": 3, "fallback": (env_fallback, ["VEEAM_EM_RETRIES"])},
     "api_version": {"type": "str", "default": "latest", "fallback": (env_fallback, ["VEEAM_EM_API_VERSION"])},
@@ -47,18 +48,24 @@ SESSION_CRITERIA_SPEC: dict[str, Any] = {
 """Fragment ``_session_criteria`` as an argument spec."""
 
 
+def missing_libraries() -> tuple[str, str] | None:
+    """A sentence about the Python libraries that are missing, and the traceback of their import; None if all are there."""
+    problems = {"requests": _client.REQUESTS_IMPORT_ERROR, "xmltodict": _xml.XMLTODICT_IMPORT_ERROR}
+    missing = {library: problem for library, problem in problems.items() if problem}
+    if not missing:
+        return None
+    sentence = f"{missing_required_lib(' and '.join(missing))} ({sys.executable} -m pip install {' '.join(missing)})"
+    return sentence, "".join(
+        line for problem in missing.values() for line in traceback.format_exception(None, problem, None)
+    )
+
+
 def create_module(argument_spec: dict[str, Any], **options: Any) -> AnsibleModule:
     """The module with the connection options added; it fails with a sentence where a Python library is missing."""
     module = AnsibleModule(argument_spec={**CONNECTION_SPEC, **argument_spec}, **options)
-    problems = {"requests": _client.REQUESTS_IMPORT_ERROR, "xmltodict": _xml.XMLTODICT_IMPORT_ERROR}
-    missing = {library: problem for library, problem in problems.items() if problem}
+    missing = missing_libraries()
     if missing:
-        module.fail_json(
-            msg=f"{missing_required_lib(' and '.join(missing))} ({sys.executable} -m pip install {' '.join(missing)})",
-            exception="".join(
-                line for problem in missing.values() for line in traceback.format_exception(None, problem, None)
-            ),
-        )
+        module.fail_json(msg=missing[0], exception=missing[1])
     return module
 
 

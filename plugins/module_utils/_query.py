@@ -13,7 +13,7 @@ are sent as documented, every criterion is checked again by the caller, and a re
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from urllib.parse import quote
 
 from . import _xml
@@ -81,6 +81,16 @@ def all_of(terms: Sequence[str]) -> str:
     return terms[0] if len(terms) == 1 else f"({';'.join(terms)})"
 
 
+def one_of(field: str, values: Collection[str]) -> list[str]:
+    """The term for a field that has one of these values, or no term.
+
+    Alternatives of which one cannot be sent must all be left out, or what it names would be lost.
+    """
+    if not values or not all(can_be_quoted(value) for value in values):
+        return []
+    return [any_of([quoted(field, "==", value) for value in sorted(values)])]
+
+
 # Reading
 
 
@@ -96,6 +106,7 @@ class Reading:
     :arg sort: the field to sort by. Ascending keeps pages still while new objects appear at the end.
     :arg shrinking: whether an object can drop out of the filter while pages are read, as one that ends and is no longer
         running. What takes several pages is then read until nothing new comes.
+    :arg collection_limit: what the collection lacks, for the warning that it had to be read (", which ...").
     :ivar expression: the filter that EM accepted; None after a refusal, and then nothing is filtered.
     :ivar from_collection: whether EM refused to query the type, so that its collection was read, which is not sorted.
     :raises EmError: as :meth:`EnterpriseManager.get`; a partial answer is never passed off as whole.
@@ -112,6 +123,7 @@ class Reading:
         descending: bool = False,
         page_size: int = DEFAULT_PAGE_SIZE,
         shrinking: bool = False,
+        collection_limit: str = "",
     ) -> None:
         self._client = client
         self._type = entity_type
@@ -120,6 +132,7 @@ class Reading:
         self._sort = f"{'sortDesc' if descending else 'sortAsc'}={sort}"
         self._page_size = page_size
         self.shrinking = shrinking
+        self._collection_limit = collection_limit
         self._seen: set[str] = set()
         self.expression = expression
         self.from_collection = False
@@ -164,8 +177,8 @@ class Reading:
                 self.expression = None
             else:
                 done_without = (
-                    f"EM refused to query {self._type} ({refusal}), so its collection {self._collection} is read instead, "
-                    "which Veeam documents to cover the last 30 days only."
+                    f"EM refused to query {self._type} ({refusal}), so its collection {self._collection} is read instead"
+                    f"{self._collection_limit}."
                 )
                 self.from_collection = True
 

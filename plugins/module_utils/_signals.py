@@ -8,9 +8,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,37 +26,43 @@ class Interrupted(KeyboardInterrupt):
 class Signals:
     """Turns SIGINT, SIGTERM and SIGHUP into :class:`Interrupted`, and SIGALRM into :class:`TimeoutError`.
 
-    Only signals that still have Python's default handling are taken, and only in the main thread: a program that
-    handles them itself keeps doing so. Where the alarm cannot be had (in another thread, if something else uses it, or
-    after an outer client of the same process has left first) a request is bounded by the time-outs of its steps only.
+    Only in the main thread, and only signals that are not ignored. A handler that somebody else has set (as
+    ansible-core does in its workers, where it ends the process at once) gets its signal after the log off. Where the
+    alarm cannot be had (in another thread, or if something else uses it) a request is bounded by the time-outs of its
+    steps only.
+
+    :arg leave: ends the logon and calls :meth:`restore`; for a signal that arrives while :attr:`idle`.
+    :ivar idle: whether nobody is inside the ``with`` block, so that there is nothing to interrupt: the logon is ended,
+        and then the signal has the effect that it would have had without it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, leave: Callable[[], None]) -> None:
+        self._leave = leave
         self._before: dict[int, Any] = {}
         self._hold = False
         self._pending: int | None = None
+        self._to_pass_on: int | None = None
+        self._armed = False
+        self.idle = False
 
     def watch(self) -> None:
         if not _in_main_thread():
             return
-        handlers = {signal.SIGINT: self._arrived, signal.SIGTERM: self._arrived, signal.SIGHUP: self._arrived}
-        if not any(signal.getitimer(signal.ITIMER_REAL)):
-            handlers[signal.SIGALRM] = _too_late
-        for number, handler in handlers.items():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             before = signal.getsignal(number)
-            if before in (signal.SIG_DFL, signal.default_int_handler):
+            if before == signal.SIG_DFL or callable(before):
                 self._before[number] = before
-                signal.signal(number, handler)
+                signal.signal(number, self._arrived)
 
     def restore(self) -> None:
         if not _in_main_thread():
             return
-        if signal.SIGALRM in self._before:
-            # It may be armed still, if it rang in the moment it was to be switched off; by default it kills the process.
-            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, before in self._before.items():
             signal.signal(number, before)
         self._before.clear()
+        to_pass_on, self._to_pass_on = self._to_pass_on, None
+        if to_pass_on is not None:
+            os.kill(os.getpid(), to_pass_on)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -72,22 +79,40 @@ class Signals:
     @contextmanager
     def deadline(self, seconds: float) -> Iterator[None]:
         """Raise TimeoutError in the block after so many seconds, whatever system call it waits in."""
-        if not _alarm_is_ours():
+        alarm_is_used = signal.getsignal(signal.SIGALRM) != signal.SIG_DFL or any(signal.getitimer(signal.ITIMER_REAL))
+        if not _in_main_thread() or alarm_is_used:
             yield
             return
-        # It repeats, since the first one can be lost where Python ignores exceptions (in a destructor).
-        signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+        signal.signal(signal.SIGALRM, self._too_late)
+        self._armed = True
         try:
-            yield
-        finally:
+            # It repeats, since the first one can be lost where Python ignores exceptions (in a destructor).
+            signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+            try:
+                yield
+            finally:
+                self._armed = False
+        finally:  # reached with the alarm off, even if it rang in the moment it was switched off
             signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+    def _too_late(self, number: int, frame: object) -> None:
+        if self._armed:
+            raise TimeoutError("timed out")
 
     def _arrived(self, number: int, frame: object) -> None:
+        before = self._before.get(number)
+        if self.idle or (callable(before) and before is not signal.default_int_handler):
+            self._to_pass_on = number
+        if self.idle:
+            self.idle = False
+            self._leave()
+            return
         if not self._hold:
             raise Interrupted(_sentence(number, "no logon is left open unless a warning says so"))
         if self._pending is None:
             self._pending = number
-            if _alarm_is_ours() and signal.getitimer(signal.ITIMER_REAL)[0] > GRACE:
+            if self._armed and signal.getitimer(signal.ITIMER_REAL)[0] > GRACE:
                 signal.setitimer(signal.ITIMER_REAL, GRACE, 1.0)
             return
         self._pending = None
@@ -96,14 +121,6 @@ class Signals:
 
 def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
-
-
-def _alarm_is_ours() -> bool:
-    return _in_main_thread() and signal.getsignal(signal.SIGALRM) is _too_late
-
-
-def _too_late(number: int, frame: object) -> None:
-    raise TimeoutError("timed out")
 
 
 def _sentence(number: int, state: str) -> str:

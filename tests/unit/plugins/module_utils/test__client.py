@@ -1048,18 +1048,51 @@ def test_a_second_signal_does_not_wait():
         assert time.monotonic() - start < 2
 
 
-def test_handlers_of_others_are_left_alone(em, connect):
+def test_handlers_of_others_get_their_signal_after_the_log_off(em, connect):
+    live = []
+
     def mine(number, frame):
-        """A handler that the embedding program has set."""
+        live.append(em.counters.live_logons)
 
     before = signal.signal(signal.SIGTERM, mine)
     try:
+        with pytest.raises(_signals.Interrupted), connect():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+        assert live == [0]
         with connect():
-            assert signal.getsignal(signal.SIGTERM) is mine
-            assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+            pass
         assert signal.getsignal(signal.SIGTERM) is mine
+        assert live == [0]
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_signal_that_is_ignored_stays_ignored(em, connect):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with connect() as client:
+            os.kill(os.getpid(), signal.SIGHUP)
+            read(client)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_signal_ends_a_logon_that_is_kept_and_then_has_its_usual_effect(em, connect):
+    said = []
+    client = connect(warn=said.append)
+    client.__enter__()
+    client.idle = True
+    said.clear()
+    em.faults.add("status", status=500, method="DELETE", times=1)
+    with pytest.raises(KeyboardInterrupt) as caught:  # and no Interrupted: nothing of ours was interrupted
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+    assert caught.type is KeyboardInterrupt
+    assert em.counters.live_logons == 0
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert said == []  # what prints it may be what the signal has stopped
+    client.__exit__()  # ended already
 
 
 def test_a_client_that_moves_to_another_thread_leaves_signals_alone(em, connect):
@@ -1087,6 +1120,13 @@ def test_a_client_that_moves_to_another_thread_leaves_signals_alone(em, connect)
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
+def test_between_requests_the_alarm_is_free_for_others(em, connect):
+    with connect() as client:
+        assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
+        read(client)
+        assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
+
+
 def test_a_client_within_another_has_its_deadline_too(em, connect):
     with connect(), dripping(4) as url:
         start = time.monotonic()
@@ -1096,15 +1136,13 @@ def test_a_client_within_another_has_its_deadline_too(em, connect):
     assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
 
 
-def test_an_alarm_that_is_still_armed_does_not_outlive_the_client(em, connect):
-    with connect():
-        signal.setitimer(signal.ITIMER_REAL, 60, 1)
-        em.faults.clear()
-        # As if it had rang while it was being switched off.
-        signals = _signals.Signals()
-        signals._before[signal.SIGALRM] = signal.getsignal(signal.SIGALRM)
-        signals.restore()
-        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+def test_an_alarm_that_rings_while_it_is_switched_off_does_no_harm():
+    signals = _signals.Signals(lambda: None)
+    with signals.deadline(0.05):
+        signals._armed = False  # as at the end of the block
+        time.sleep(0.1)
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
 
 
 def test_an_interruption_does_not_touch_the_timer_of_others(em, connect):

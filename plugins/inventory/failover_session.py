@@ -1,0 +1,370 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: failover_session
+short_description: VMs of cloud failover sessions of Veeam Backup Enterprise Manager as hosts
+version_added: 0.1.0
+description:
+  - Makes each VM of the selected cloud failover sessions a host, with what the session says about it as host variables. So the next job
+    can run exactly on the VMs of the last failover, or only on those that failed.
+  - The name of the inventory file must be V(veeam_em.yml) or end with V(.veeam_em.yml), or the same with V(.yaml).
+  - It changes nothing. It logs on once, reads as few pages as the criteria allow, and logs off whatever happens. With a cache, it
+    asks Enterprise Manager (EM) only when the cache has no answer, or when C(--flush-cache) or C(meta=refresh_inventory) asks for a
+    new one.
+extends_documentation_fragment:
+  - dr_runbook.veeam_em._connection
+  - dr_runbook.veeam_em._connection.plugin
+  - dr_runbook.veeam_em._session_criteria
+  - ansible.builtin.constructed
+  - ansible.builtin.inventory_cache
+options:
+  plugin:
+    description: Marks the file as one for this plugin.
+    type: str
+    required: true
+    choices:
+      - dr_runbook.veeam_em.failover_session
+  id:
+    description:
+      - Sessions with these ids, each as GUID, as URN or as Href. An id that EM does not know is an error here, since a play
+        that finds no hosts would pass for a success.
+      - Set O(latest_per_plan=false) with it, unless you want the sessions only if they are the newest of their plans. A warning tells
+        what is left out.
+  latest_per_plan:
+    description:
+      - Only sessions that are the newest of their plan (plans are told apart by name and backup server), so that a host shows the newest
+        run of its plan.
+      - As with all criteria, the others must hold too. So with O(result=Failed) it selects the plans whose newest run failed, not the newest
+        failed run of each plan.
+    default: true
+  sort_order:
+    description: Order of the sessions by creation time, which tells with O(limit) which ones are taken.
+  vm_source:
+    description:
+      - Where the VMs of a session come from.
+      - V(tasks) takes the VMs that the session lists, with the state and the result of each.
+      - V(plan) takes the VMs that the plan of the same name on the same backup server has now. What became of each VM is then not known,
+        so C(state), C(result) and so on of the host are null. Those of the session are in C(session).
+      - V(tasks_or_plan) takes them from the plan where a session lists no VMs. All samples of finished sessions in Veeam's documentation
+        list none, and it is not known whether that is the rule. The plans are read with one query for all.
+      - If there is no plan of that name on that backup server, or more than one, a warning says so and the session gives no hosts.
+    type: str
+    choices:
+      - tasks
+      - plan
+      - tasks_or_plan
+    default: tasks_or_plan
+  hostname:
+    description:
+      - A Jinja expression over the host variables listed in the examples, for the name of the host. If it is not set, it is the name of the VM.
+      - VMs of the same host name are one host. The VM of the newer session wins, with a warning, or with an error if O(strict=true). So
+        where two tenants have VMs of the same name, use an expression that tells them apart.
+    type: str
+  hostvars_prefix:
+    description: What the names of all host variables begin with.
+    type: str
+    default: veeam_
+notes:
+  - Connection options and criteria can be templates over extra variables (C(ansible-playbook -e), C(ansible-inventory -e)). An undefined
+    variable is an error.
+  - Where an inventory cannot be read, Ansible warns and goes on with no hosts from it. Set
+    E(ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED=true), so that a wrong password does not look like a failover without VMs.
+  - The cache holds the answer of EM before groups and variables are made, so that changes to O(groups), O(compose) or O(hostname) apply at once.
+    It is kept for each URL, user and criteria, and holds no password and no token.
+  - Without O(groups) and O(keyed_groups) the hosts are in no group.
+  - Sessions of the last 30 days are documented to be listed. See the notes of P(dr_runbook.veeam_em.failover_session_info#module) on
+    what EM's sessions say and what they do not say.
+seealso:
+  - plugin: dr_runbook.veeam_em.failover_session_info
+    plugin_type: module
+  - plugin: dr_runbook.veeam_em.failover_session
+    plugin_type: lookup
+  - name: Guide to the inventory
+    description: Caching, groups for runbooks, and what happens on errors.
+    link: https://github.com/dr-runbook/veeam_em/blob/main/docs/inventory.md
+  - name: Guide to AWX
+    description: The inventory as an inventory source, with a credential type that ships with this collection.
+    link: https://github.com/dr-runbook/veeam_em/blob/main/docs/awx.md
+author:
+  - dr_runbook contributors (@dr-runbook)
+"""
+
+EXAMPLES = r"""
+# Each document below is a file of its own. In all of them the connection options come from the environment: VEEAM_EM_URL,
+# VEEAM_EM_USERNAME, VEEAM_EM_PASSWORD, and where the certificate needs it VEEAM_EM_CA_PATH.
+
+---
+# veeam_em.yml: the VMs of the newest run of each plan. A host has these variables:
+#
+#   veeam_vm_name: filesrv03
+#   veeam_vm_source: tasks          # or plan: then all up to veeam_replica_point are null
+#   veeam_state: Stopped            # of this VM: Starting, Working, Stopping or Stopped
+#   veeam_result: Failed            # of this VM: Success, Warning, Failed, or the text None while it is not finished
+#   veeam_failure_message: No restore point of filesrv03 is available for failover
+#   veeam_creation_time: "2026-03-01T02:11:20.120000Z"
+#   veeam_end_time: "2026-03-01T02:12:02.120000Z"     # null while it runs
+#   veeam_duration: 42.0            # seconds, null while it runs
+#   veeam_replica_point: {id: c1beab6b-2b18-47f1-9e71-354ab8a49fc2, name: "filesrv03@2026-02-28 23:00:46"}
+#   veeam_session:                  # the facts of the session, as failover_session_info returns them, without its tasks
+#     id: 475420ee-d045-4493-9869-0a970e08f6f9
+#     uid: urn:veeam:CloudFailoverSession:475420ee-d045-4493-9869-0a970e08f6f9
+#     name: ABC Company Failover Plan
+#     job_type: FailoverPlan
+#     state: Stopped
+#     result: Warning
+#     progress: 100
+#     failure_message: null
+#     creation_time: "2026-03-01T02:11:16.000000Z"
+#     end_time: "2026-03-01T02:12:36.000000Z"
+#     duration: 80.0
+#     finished: true
+#     succeeded: false
+#     backup_server: {id: 8fff3b8e-c3f1-4ef5-aecc-561f07bf9982, name: 172.17.53.48}
+#     href: /api/cloud/failoverSessions/475420ee-d045-4493-9869-0a970e08f6f9
+#     task_summary: {total: 2, success: 1, warning: 0, failed: 1, running: 0, other: 0}
+plugin: dr_runbook.veeam_em.failover_session
+
+---
+# runbook.veeam_em.yml: groups for a runbook, by what became of each VM, by plan and by backup server
+plugin: dr_runbook.veeam_em.failover_session
+strict: true
+groups:
+  succeeded: veeam_result == 'Success'
+  warned: veeam_result == 'Warning'
+  failed: veeam_result == 'Failed'
+  still_running: veeam_vm_source == 'tasks' and veeam_state != 'Stopped'
+  # Neither failed nor succeeded as far as EM says; treat it as its own case.
+  unknown: veeam_vm_source == 'plan' or (veeam_state == 'Stopped' and veeam_result not in ['Success', 'Warning', 'Failed'])
+keyed_groups:
+  - key: veeam_session.name
+    prefix: plan
+  - key: veeam_session.backup_server.name | default('unknown', true)
+    prefix: backup_server
+# VMs of different tenants can have one name, and plans on different backup servers too. This tells them all apart.
+hostname: >-
+  veeam_vm_name ~ '.' ~ (veeam_session.name ~ '.' ~ veeam_session.backup_server.name | default('unknown', true))
+  | lower | regex_replace('[^a-z0-9.]+', '-')
+compose:
+  ansible_host: veeam_vm_name ~ '.dr.example.com'
+
+---
+# session.veeam_em.yml: the VMs of one session, whose id an earlier job has handed over as extra variable:
+#   ansible-playbook -i session.veeam_em.yml -e failover_session_id=475420ee-d045-4493-9869-0a970e08f6f9 checks.yml
+plugin: dr_runbook.veeam_em.failover_session
+id: "{{ failover_session_id }}"
+latest_per_plan: false
+
+---
+# newest.veeam_em.yml: the VMs of the newest run of one plan, only if that run began in the last 4 hours
+plugin: dr_runbook.veeam_em.failover_session
+name: ABC Company Failover Plan
+created_after: 4h
+
+---
+# cached.veeam_em.yml: EM is asked every 10 minutes at most. The cache outlives the run, and holds no password and no token.
+plugin: dr_runbook.veeam_em.failover_session
+cache: true
+cache_plugin: ansible.builtin.jsonfile
+cache_connection: /tmp/veeam_em_inventory_cache
+cache_timeout: 600
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Collection
+from typing import Any
+
+from ansible.errors import AnsibleError, AnsibleParserError
+from ansible.inventory.data import InventoryData
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+from ansible.utils.unsafe_proxy import wrap_var
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._criteria import Criteria, Fact
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import OptionError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_plan import find_by_name
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_session import age_key, find
+from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
+
+ANSWER_FORMAT = 1
+"""Part of the cache's key. To be raised when the cached answer changes its shape, so that an old one is not read."""
+RUN_FACTS = ("state", "result", "failure_message", "creation_time", "end_time", "duration", "replica_point")
+"""Facts of a task that become variables of its host."""
+SHOWN = 3
+"""So many of a long list are named in a warning."""
+
+
+class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
+    NAME = "dr_runbook.veeam_em.failover_session"
+
+    def verify_file(self, path: str) -> bool:
+        if not super().verify_file(path):
+            return False
+        return path.endswith(("/veeam_em.yml", "/veeam_em.yaml", ".veeam_em.yml", ".veeam_em.yaml"))
+
+    def set_options(self, task_keys: Any = None, var_options: Any = None, direct: Any = None) -> None:
+        """Called while the file is read: templates in it are resolved before the types of its options are checked."""
+        if direct:
+            self.templar.available_variables = self._vars
+            direct = _plugin.resolved(direct, self.templar)
+            var_options = _plugin.connection_variables(self._vars, self.templar)
+            _plugin.check_options(direct, var_options, self.option_definitions)
+        super().set_options(task_keys=task_keys, var_options=var_options, direct=direct)
+
+    def parse(self, inventory: InventoryData, loader: DataLoader, path: str, cache: bool = True) -> None:
+        super().parse(inventory, loader, path, cache)
+        with _plugin.failing_clearly(AnsibleParserError):
+            self._read_config_data(path)
+            criteria = Criteria.from_options(self.get_option)
+            answer = self._cached() if cache else None
+            if answer is None:
+                answer = self._ask(criteria)
+                if self.get_option("cache"):
+                    self._cache[self._key()] = answer
+            self._populate(answer)
+
+    # The answer of EM, and its cache
+
+    def _key(self) -> str:
+        """What the answer depends on. The password is no part of it: who may read a cache is for the file system to say."""
+        names = ("url", "username", "vm_source", *_plugin.CRITERIA_OPTIONS)
+        options = {name: self.get_option(name) for name in names}
+        text = json.dumps([ANSWER_FORMAT, options], sort_keys=True, default=str)
+        return f"{self.NAME}_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+    def _cached(self) -> dict[str, Any] | None:
+        if not self.get_option("cache"):
+            return None
+        try:
+            answer = self._cache[self._key()]
+            if set(answer) != {"sessions", "plans"}:
+                raise AnsibleError("it holds something else than an answer of Enterprise Manager")
+        except KeyError:
+            return None
+        except (AnsibleError, TypeError) as exc:  # a file that is broken must not stop a runbook
+            self.display.warning(f"The inventory cache cannot be read, so Enterprise Manager is asked: {exc}")
+            return None
+        self.display.vv("Inventory from the cache; Enterprise Manager is not asked.")
+        return answer
+
+    def _ask(self, criteria: Criteria) -> dict[str, Any]:
+        """The sessions, and the plans where they are needed, as they go into the cache."""
+        with _plugin.logged_on(_plugin.connection(self.get_option)) as client:
+            answer = find(client, criteria)
+            if answer.missing_ids:
+                raise AnsibleParserError(
+                    f"Read cloud failover sessions failed: {client.base_url} knows none with the id {_list(answer.missing_ids)}. "
+                    "Check the id. Enterprise Manager forgets sessions after some time."
+                )
+            left_out = set(criteria.ids or ()) - {session["id"] for session in answer.sessions}
+            if left_out:
+                self.display.warning(
+                    f"Sessions asked for by id for which another criterion does not hold: {_list(left_out)}. They give no hosts. "
+                    "latest_per_plan is true unless it is set to false."
+                )
+            names = {session["name"] for session in answer.sessions if session["name"] and self._needs_plan(session)}
+            plans = find_by_name(client, names) if names else []
+        return {"sessions": answer.sessions, "plans": plans}
+
+    # Hosts
+
+    def _populate(self, answer: dict[str, Any]) -> None:
+        """Make the hosts. Newer sessions come first, so that of VMs with one host name the newest wins."""
+        prefix = self.get_option("hostvars_prefix")
+        if not re.fullmatch(r"([A-Za-z_]\w*)?", prefix):
+            accepted = "Give letters, digits and underscores, not beginning with a digit."
+            raise OptionError("hostvars_prefix", prefix, accepted)
+        taken: dict[str, str] = {}
+        doubled: list[str] = []
+        nameless: list[str] = []
+        for session in sorted(answer["sessions"], key=age_key, reverse=True):
+            run = f"{session['name']} of {session['creation_time']} ({session['id']})"
+            facts = wrap_var({key: value for key, value in session.items() if key != "tasks"})
+            for vm in self._vms(session, answer["plans"]):
+                variables = {f"{prefix}{key}": value for key, value in wrap_var(vm).items()}
+                variables[f"{prefix}session"] = facts
+                host = self._host_name(variables, vm["vm_name"], run)
+                if not host:
+                    nameless.append(run)
+                elif host in taken:
+                    doubled.append(f"{host} (that of {taken[host]} is taken, not that of {run})")
+                else:
+                    taken[host] = run
+                    self._add_host(host, variables)
+        if nameless:
+            self._left_out(f"VMs without a name in the sessions {_list(nameless)}", "an expression that names them")
+        if doubled:
+            self._left_out(f"Host names that stand for more than one VM: {_list(doubled)}", "one that tells them apart")
+
+    def _left_out(self, what: str, hostname: str) -> None:
+        sentence = f"{what}. Give {hostname} as hostname."
+        if self.get_option("strict"):
+            raise AnsibleParserError(sentence)
+        self.display.warning(sentence)
+
+    def _host_name(self, variables: dict[str, Any], vm_name: str | None, run: str) -> str:
+        expression = self.get_option("hostname")
+        if not expression:
+            return wrap_var(vm_name or "")
+        try:
+            host = self._compose(expression, variables)
+        except Exception as exc:  # whatever an expression of the user may raise
+            sentence = f"hostname: {expression!r} cannot be evaluated for the VM {vm_name} of {run}: {exc}"
+            raise AnsibleParserError(sentence) from None
+        return wrap_var("" if host is None else str(host))
+
+    def _add_host(self, host: str, variables: dict[str, Any]) -> None:
+        strict = self.get_option("strict")
+        self.inventory.add_host(host)
+        for name, value in variables.items():
+            self.inventory.set_variable(host, name, value)
+        # Given no variables, these take those of the host, with what compose has added.
+        self._set_composite_vars(self.get_option("compose"), variables, host, strict)
+        self._add_host_to_composed_groups(self.get_option("groups"), {}, host, strict)
+        self._add_host_to_keyed_groups(self.get_option("keyed_groups"), {}, host, strict)
+
+    # The VMs of a session
+
+    def _needs_plan(self, session: Fact) -> bool:
+        source = self.get_option("vm_source")
+        return source == "plan" or (source == "tasks_or_plan" and not session["tasks"])
+
+    def _vms(self, session: Fact, plans: list[Fact]) -> list[Fact]:
+        """What there is to say about each VM of a session, without prefix."""
+        if not self._needs_plan(session):
+            if not session["tasks"]:
+                self.display.warning(
+                    f"The session {session['id']} of {session['name']!r} lists no VMs, so it gives no hosts. With "
+                    "vm_source=tasks_or_plan they come from its plan."
+                )
+            return [
+                {"vm_source": "tasks", **{key: task[key] for key in ("vm_name", *RUN_FACTS)}}
+                for task in session["tasks"]
+            ]
+        named = [plan for plan in plans if plan["name"] == session["name"] and _same(plan, session)]
+        server = (session["backup_server"] or {}).get("name")
+        if len(named) != 1:
+            found = f"{len(named)} plans" if named else "no plan"
+            self.display.warning(
+                f"The VMs of the session {session['id']} are not known, since it lists none and there is {found} named "
+                f"{session['name']!r} on the backup server {server}. It gives no hosts."
+            )
+            return []
+        unknown = dict.fromkeys(RUN_FACTS)
+        return [{"vm_source": "plan", "vm_name": vm["name"], **unknown} for vm in named[0]["vms"]]
+
+
+def _same(plan: Fact, session: Fact) -> bool:
+    """Whether both are of the same backup server; not if it is not known."""
+    one, other = plan["backup_server"] or {}, session["backup_server"] or {}
+    key = "id" if one.get("id") and other.get("id") else "name"
+    return one.get(key) is not None and one.get(key) == other.get(key)
+
+
+def _list(items: Collection[str]) -> str:
+    shown = ", ".join(sorted(items)[:SHOWN])
+    return shown if len(items) <= SHOWN else f"{shown} and {len(items) - SHOWN} more"

@@ -1,0 +1,232 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: failover_session
+short_description: Look up cloud failover sessions of Veeam Backup Enterprise Manager
+version_added: 0.1.0
+description:
+  - Looks up the cloud failover sessions that Veeam Backup Enterprise Manager (EM) has recorded, by plan name, by id, or by other criteria,
+    and returns the facts of P(dr_runbook.veeam_em.failover_session_info#module).
+  - It changes nothing. It logs on once for all terms, reads as few pages as the criteria allow, and logs off whatever happens.
+  - The answer is complete, as far as EM lists sessions, or the lookup fails. There is no partial answer.
+extends_documentation_fragment:
+  - dr_runbook.veeam_em._connection
+  - dr_runbook.veeam_em._connection.plugin
+  - dr_runbook.veeam_em._session_criteria
+options:
+  _terms:
+    description:
+      - What to look up. Each term is the name of a plan, exactly as EM shows it, or the id of a session as GUID, as URN or as Href.
+      - Sessions are returned in the order of the terms, and for each term as O(sort_order) says. A term for which no session meets all criteria
+        is an error, unless there is a O(default).
+      - Without terms, the criteria alone select.
+    type: list
+    elements: str
+  id:
+    description: Ids of sessions, which can stand here instead of in the terms, but not in both.
+  name:
+    description: Names of plans, which can stand here instead of in the terms, but not in both.
+  limit:
+    description: With terms, it counts for each term.
+  latest:
+    description:
+      - Only the newest session for each term, of those that meet the other criteria. Without terms, only the newest of all.
+      - So with O(latest=true) and O(result=Failed) you get the newest run of a plan that failed. Use O(latest_per_plan) to look at the newest
+        run only, whatever became of it.
+    type: bool
+    default: false
+  default:
+    description:
+      - The value that stands in the place of a term that matches nothing, or of an empty answer if there are no terms.
+      - V(none) is a value too. Errors of EM, such as a wrong password, stay errors.
+    type: raw
+notes:
+  - R(lookup,query) unwraps a list of one session; use C(query) where you want a list in any case.
+  - A variable that holds a lookup runs it each time the variable is used, and each time is a log on. Where you need the answer
+    twice, keep it with M(ansible.builtin.set_fact), or use M(dr_runbook.veeam_em.failover_session_info).
+  - It runs on the controller, so the Python libraries must be there, and the log on comes from there.
+  - In Jinja, C(result=None) is the same as leaving O(result) out. Write C(result='None') for sessions without a result.
+  - Sessions of the last 30 days are documented to be listed. See the notes of P(dr_runbook.veeam_em.failover_session_info#module) on
+    what EM's sessions say and what they do not say.
+seealso:
+  - plugin: dr_runbook.veeam_em.failover_session_info
+    plugin_type: module
+  - plugin: dr_runbook.veeam_em.failover_session
+    plugin_type: inventory
+  - name: Guide to the lookup
+    description: When a lookup runs, what it costs, and how to keep its answer.
+    link: https://github.com/dr-runbook/veeam_em/blob/main/docs/lookup.md
+author:
+  - dr_runbook contributors (@dr-runbook)
+"""
+
+EXAMPLES = r"""
+# The connection options come from VEEAM_EM_URL, VEEAM_EM_USERNAME and VEEAM_EM_PASSWORD of the controller's environment, or
+# from the variables veeam_em_url, veeam_em_username, veeam_em_password and so on.
+
+- name: Show how the newest run of a plan ended
+  ansible.builtin.debug:
+    msg: "{{ lookup('dr_runbook.veeam_em.failover_session', 'ABC Company Failover Plan', latest=true).result }}"
+
+- name: Keep the newest runs of two plans, so that EM is asked once and not at each use
+  ansible.builtin.set_fact:
+    newest_runs: "{{ query('dr_runbook.veeam_em.failover_session', *plans, latest=true) }}"
+  vars:
+    plans:
+      - ABC Company Failover Plan
+      - UCM Company Full SIte Failover
+
+- name: Stop the runbook unless both have succeeded
+  ansible.builtin.assert:
+    that: newest_runs | map(attribute='succeeded') | list == [true, true]
+    fail_msg: "{{ newest_runs | rejectattr('succeeded', 'eq', true) | map(attribute='name') | join(', ') }} did not succeed"
+  ignore_errors: true
+
+# failover_session_id is the id of a session that an earlier job or task has handed over.
+- name: Look one session up by its id
+  ansible.builtin.debug:
+    msg: "{{ lookup('dr_runbook.veeam_em.failover_session', failover_session_id).creation_time }}"
+
+- name: Go through the failed VMs of the last week
+  ansible.builtin.debug:
+    msg: "{{ item.1.vm_name }}: {{ item.1.failure_message }}"
+  loop: "{{ query('dr_runbook.veeam_em.failover_session', result=['Warning', 'Failed'], created_after='7d')
+    | subelements('tasks') | selectattr('1.result', 'eq', 'Failed') }}"
+  loop_control:
+    label: "{{ item.0.name }}"
+
+- name: Tell a plan that has never run from one that has, without an error
+  ansible.builtin.debug:
+    msg: "{{ run.creation_time | default('never run') }}"
+  vars:
+    run: "{{ lookup('dr_runbook.veeam_em.failover_session', 'A plan without runs', latest=true, default={}) }}"
+
+- name: Show what runs at this moment
+  ansible.builtin.debug:
+    msg: "{{ query('dr_runbook.veeam_em.failover_session', state=['Starting', 'Working', 'Stopping']) | map(attribute='name') | list }}"
+"""
+
+RETURN = r"""
+_raw:
+  description:
+    - The sessions found, in the order of the terms. The facts of each are those that
+      RV(dr_runbook.veeam_em.failover_session_info#module:failover_sessions) of the module describes.
+    - The value of O(default) stands in the place of a term that matches nothing.
+  type: list
+  elements: dict
+  sample:
+    - id: 475420ee-d045-4493-9869-0a970e08f6f9
+      uid: urn:veeam:CloudFailoverSession:475420ee-d045-4493-9869-0a970e08f6f9
+      name: ABC Company Failover Plan
+      job_type: FailoverPlan
+      state: Stopped
+      result: Success
+      progress: 100
+      failure_message: null
+      creation_time: "2015-12-07T17:38:16.000000Z"
+      end_time: "2015-12-07T17:39:36.000000Z"
+      duration: 80.0
+      finished: true
+      succeeded: true
+      backup_server:
+        id: 8fff3b8e-c3f1-4ef5-aecc-561f07bf9982
+        name: 172.17.53.48
+      href: /api/cloud/failoverSessions/475420ee-d045-4493-9869-0a970e08f6f9
+      tasks:
+        - vm_name: filesrv03
+          state: Stopped
+          result: Success
+          progress: 100
+          failure_message: null
+          creation_time: "2015-12-07T17:38:20.000000Z"
+          end_time: "2015-12-07T17:39:31.000000Z"
+          duration: 71.0
+          finished: true
+          succeeded: true
+          replica_point:
+            id: c1beab6b-2b18-47f1-9e71-354ab8a49fc2
+            name: filesrv03@2015-12-07 05:00:46
+      task_summary:
+        total: 1
+        success: 1
+        warning: 0
+        failed: 0
+        running: 0
+        other: 0
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+from ansible.utils.unsafe_proxy import wrap_var
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._client import EnterpriseManager
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._criteria import Criteria, Fact, guid_of_session
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import OptionError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_session import find
+from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
+
+
+class LookupModule(LookupBase):
+    def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
+        with _plugin.failing_clearly(AnsibleLookupError):
+            values = _plugin.connection_variables(variables or {}, self._templar)
+            _plugin.check_options(kwargs, values, set(self.option_definitions) - {"_terms"})
+            self.set_options(var_options=values, direct=kwargs)
+            criteria = Criteria.from_options(self.get_option)
+            if self.get_option("latest"):
+                criteria = replace(criteria, limit=1, descending=True)
+            keys = [_key(term) for term in terms]
+            if keys and (criteria.ids or criteria.names):
+                accepted = "Give plan names and ids as terms or as options, not both."
+                raise OptionError(
+                    "id" if criteria.ids else "name", self.get_option("id") or self.get_option("name"), accepted
+                )
+            with _plugin.logged_on(_plugin.connection(self.get_option)) as client:
+                found = _by_term(client, criteria, keys) if keys else [find(client, criteria).sessions]
+            answer: list[Any] = []
+            unknown: list[str] = []
+            for term, sessions in zip(terms or [None], found):
+                if not sessions and "default" in kwargs:
+                    answer.append(kwargs["default"])
+                elif not sessions and keys:
+                    unknown.append(repr(str(term)))
+                answer += wrap_var(sessions)
+            if unknown:
+                raise AnsibleLookupError(
+                    f"No cloud failover session found for {', '.join(unknown)} on {client.base_url}. A plan name must be written "
+                    "as EM shows it, with its case and spaces, and all other criteria must hold too. Give default to go on without a session."
+                )
+            return answer
+
+
+def _key(term: Any) -> tuple[str, str]:
+    """What a term asks for: the criterion, ``id`` or ``name``, and its value."""
+    if isinstance(term, bool) or not isinstance(term, (str, int)) or not str(term).strip():
+        raise OptionError("term", term, "Give the name of a plan, or the id of a session as GUID, URN or Href.")
+    guid = guid_of_session(str(term))
+    return ("id", guid) if guid else ("name", str(term))
+
+
+def _by_term(client: EnterpriseManager, criteria: Criteria, keys: list[tuple[str, str]]) -> list[list[Fact]]:
+    """The sessions for each term, asked for in as few questions as there can be."""
+    names = tuple(dict.fromkeys(value for kind, value in keys if kind == "name"))
+    ids = tuple(dict.fromkeys(value for kind, value in keys if kind == "id"))
+    found: dict[tuple[str, str], list[Fact]] = {}
+    questions = []
+    if ids:
+        questions.append(replace(criteria, ids=ids, limit=None))
+    if criteria.limit is None:
+        questions += [replace(criteria, names=frozenset(names))] if names else []
+    else:  # the limit counts for each term, and spares EM the rest
+        questions += [replace(criteria, names=frozenset([name])) for name in names]
+    for question in questions:
+        kind = "name" if question.ids is None else "id"
+        for fact in find(client, question).sessions:
+            found.setdefault((kind, fact[kind]), []).append(fact)
+    return [found.get(key, []) for key in keys]

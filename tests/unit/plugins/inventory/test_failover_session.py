@@ -1,0 +1,439 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+from ansible.errors import AnsibleError, AnsibleParserError
+from ansible.inventory.data import InventoryData
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import inventory_loader
+from ansible_collections.dr_runbook.veeam_em.plugins.inventory import failover_session
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _module
+from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
+
+NAME = "dr_runbook.veeam_em.failover_session"
+PASSWORD = "Passw0rd!"
+UNKNOWN = "00000000-0000-4000-8000-000000000001"
+TEMPLATE = "{{ lookup('pipe','id') }}"
+
+
+@pytest.fixture
+def parse(em, tmp_path, monkeypatch):
+    """Parse an inventory file with these options; returns the inventory. Warnings are kept in ``parse.warnings``."""
+    for name in _module.CONNECTION_SPEC:
+        monkeypatch.delenv(f"VEEAM_EM_{name.upper()}", raising=False)
+    warnings = []
+    monkeypatch.setattr(_plugin._display, "warning", warnings.append)
+
+    def call(file="veeam_em.yml", cache_allowed=True, **options):
+        warnings.clear()
+        given = {"plugin": NAME, "url": em.url, "username": "reader", "password": PASSWORD, "retries": 0, **options}
+        path = tmp_path / file
+        path.write_text(yaml.safe_dump({name: value for name, value in given.items() if value is not None}))
+        plugin = inventory_loader.get(NAME)
+        assert plugin.verify_file(str(path))
+        data = InventoryData()
+        plugin.parse(data, DataLoader(), str(path), cache=cache_allowed)
+        if plugin.get_option("cache"):
+            plugin.update_cache_if_changed()  # as ansible-core does
+        data.reconcile_inventory()
+        warnings[:] = [warning for warning in warnings if "clear text" not in warning]
+        return data
+
+    call.warnings = warnings
+    return call
+
+
+def hosts(data):
+    return sorted(data.hosts)
+
+
+def members(data, group):
+    return sorted(host.name for host in data.groups[group].get_hosts())
+
+
+def run(em, name="Acme", minute=1, vms=("vm",), **options):
+    tasks = [vm if isinstance(vm, dict) else {"vm_name": vm} for vm in vms]
+    creation_time = f"2026-03-01T02:{minute:02}:00Z"
+    return em.world.add_session(name, state="Stopped", creation_time=creation_time, tasks=tasks, **options)
+
+
+# Hosts and their variables
+
+
+def test_host_variables(em, parse):
+    session = run(
+        em,
+        vms=[{"vm_name": "db", "result": "Failed", "failure_message": "No restore point", "duration": 42}, "web"],
+        result="Warning",
+    )
+    data = parse()
+    assert hosts(data) == ["db", "web"]
+    variables = {name: value for name, value in data.hosts["db"].vars.items() if name.startswith("veeam_")}
+    sample = variables.pop("veeam_session")
+    assert variables == {
+        "veeam_vm_name": "db",
+        "veeam_vm_source": "tasks",
+        "veeam_state": "Stopped",
+        "veeam_result": "Failed",
+        "veeam_failure_message": "No restore point",
+        "veeam_creation_time": "2026-03-01T02:01:04.000000Z",
+        "veeam_end_time": "2026-03-01T02:01:46.000000Z",
+        "veeam_duration": 42.0,
+        "veeam_replica_point": {"id": session.tasks[0].replica_point.id, "name": session.tasks[0].replica_point.name},
+    }
+    assert sample["id"] == session.id
+    assert "tasks" not in sample
+    assert parse.warnings == []
+    assert em.counters.live_logons == 0
+
+
+def test_the_examples_list_every_host_variable_and_no_other(em, parse):
+    run(em)
+    comment = failover_session.EXAMPLES.split("A host has these variables:\n")[1].split("plugin:")[0]
+    listed = yaml.safe_load("\n".join(line.removeprefix("#   ") for line in comment.splitlines()[1:]))
+    variables = {key: value for key, value in parse().hosts["vm"].vars.items() if key.startswith("veeam_")}
+    assert set(listed) == set(variables)
+    assert set(listed["veeam_session"]) == set(variables["veeam_session"])
+
+
+def test_without_groups_there_are_none(em, parse):
+    run(em)
+    assert set(parse().groups) == {"all", "ungrouped"}
+
+
+def test_120_sessions_in_six_requests(em, parse):
+    for number in range(120):
+        run(em, f"Plan {number}", number % 60, [f"vm{number}-{n}" for n in range(3)])
+    data = parse()
+    assert len(data.hosts) == 360
+    assert em.counters.requests == 4
+
+
+def test_the_newest_run_of_each_plan_unless_told_otherwise(em, parse):
+    run(em, minute=1, vms=["old", "both"])
+    run(em, minute=2, vms=["both", "new"])
+    run(em, minute=3, vms=["elsewhere"], backup_server="other")
+    assert hosts(parse()) == ["both", "elsewhere", "new"]
+    assert parse.warnings == []
+    assert hosts(parse(latest_per_plan=False)) == ["both", "elsewhere", "new", "old"]
+    assert "both (that of Acme of 2026-03-01T02:02:00" in parse.warnings[0]
+
+
+def test_prefix(em, parse):
+    run(em)
+    assert "dr_session" in parse(hostvars_prefix="dr_").hosts["vm"].vars
+    assert "vm_name" in parse(hostvars_prefix="").hosts["vm"].vars
+    with pytest.raises(AnsibleParserError, match="hostvars_prefix: '1-' cannot be used"):
+        parse(hostvars_prefix="1-")
+
+
+# Names that stand for several VMs
+
+
+def two_tenants(em):
+    one = run(em, "Acme", 1, ["dc01", "only-acme"])
+    two = run(em, "Borealis", 2, [{"vm_name": "dc01", "result": "Failed"}])
+    return one, two
+
+
+def test_the_newer_session_wins_with_a_warning(em, parse):
+    one, two = two_tenants(em)
+    for order in ("ascending", "descending"):
+        data = parse(sort_order=order)
+        assert hosts(data) == ["dc01", "only-acme"]
+        assert data.hosts["dc01"].vars["veeam_session"]["id"] == two.id
+        (warning,) = parse.warnings
+        assert f"({two.id}) is taken, not that of Acme of 2026-03-01T02:01:00.000000Z ({one.id})" in warning
+        assert "hostname" in warning
+
+
+def test_strict_makes_it_an_error(em, parse):
+    two_tenants(em)
+    with pytest.raises(AnsibleParserError, match="Host names that stand for more than one VM: dc01.*hostname"):
+        parse(strict=True)
+    assert em.counters.live_logons == 0
+
+
+def test_a_hostname_expression_keeps_both(em, parse):
+    two_tenants(em)
+    data = parse(strict=True, hostname="veeam_vm_name ~ '.' ~ veeam_session.name | lower")
+    assert hosts(data) == ["dc01.acme", "dc01.borealis", "only-acme.acme"]
+    assert parse.warnings == []
+
+
+def test_a_hostname_expression_with_an_error_stops(em, parse):
+    two_tenants(em)
+    with pytest.raises(
+        AnsibleParserError, match=r"hostname: 'nix.name' cannot be evaluated for the VM dc01 of Borealis"
+    ):
+        parse(hostname="nix.name")
+
+
+def test_a_vm_without_a_name(em, parse):
+    session = run(em, vms=[{"vm_name": "", "raw": {"VmName": None}}, "web"])
+    assert hosts(parse()) == ["web"]
+    assert f"VMs without a name in the sessions Acme of 2026-03-01T02:01:00.000000Z ({session.id})" in parse.warnings[0]
+    with pytest.raises(AnsibleParserError, match="VMs without a name"):
+        parse(strict=True)
+    assert len(hosts(parse(strict=True, hostname="veeam_replica_point.id"))) == 2
+
+
+@pytest.mark.parametrize("name", [TEMPLATE, "{% raw %}", "a b", "a\nb", "日本", "[1:3]", "x,y", "'\"", "{#"])
+def test_odd_names_stay_as_they_are(em, parse, name):
+    run(em, name, vms=[{"vm_name": name, "result": "Failed", "failure_message": name}])
+    data = parse(strict=True, compose={"copy": "veeam_vm_name"}, groups={"failed": "veeam_result == 'Failed'"})
+    assert hosts(data) == [name]
+    assert data.hosts[name].vars["copy"] == name
+    assert data.hosts[name].vars["veeam_session"]["name"] == name
+    assert members(data, "failed") == [name]
+
+
+# VMs from plans
+
+
+def test_sessions_without_tasks_get_their_vms_from_the_plan_in_one_query(em, parse):
+    em.behaviour.finished_tasks = "drop"
+    for number in range(30):
+        run(em, f"Plan {number}", number)
+        em.world.add_plan(f"Plan {number}", [f"web{number}", f"db{number}"])
+    em.world.add_session("Runs", tasks=[{"vm_name": "running", "start_offset": 0, "duration": None}])
+    data = parse()
+    assert len(data.hosts) == 61
+    variables = data.hosts["db7"].vars
+    assert variables["veeam_vm_source"] == "plan"
+    assert [variables[f"veeam_{fact}"] for fact in failover_session.RUN_FACTS] == [None] * 7
+    assert variables["veeam_session"]["result"] == "Success"
+    assert data.hosts["running"].vars["veeam_vm_source"] == "tasks"
+    assert data.hosts["running"].vars["veeam_result"] == "None"
+    assert em.counters.requests == 4
+    assert parse.warnings == []
+
+
+def test_vm_source(em, parse):
+    run(em, vms=["task"])
+    em.world.add_plan("Acme", ["one", "two"])
+    assert hosts(parse()) == ["task"]
+    assert em.counters.requests == 3
+    assert hosts(parse(vm_source="tasks")) == ["task"]
+    data = parse(vm_source="plan")
+    assert hosts(data) == ["one", "two"]
+    assert data.hosts["one"].vars["veeam_result"] is None
+    em.behaviour.finished_tasks = "drop"
+    assert hosts(parse(vm_source="tasks")) == []
+    assert "lists no VMs" in parse.warnings[0]
+
+
+@pytest.mark.parametrize("plans", [0, 2])
+def test_no_plan_or_two_is_a_warning_that_names_it_and_no_guess(em, parse, plans):
+    session = run(em, vms=[])
+    em.world.add_plan("acme", ["other case"])
+    em.world.add_plan("Acme", ["other server"], backup_server="elsewhere")
+    for tenant in range(plans):
+        em.world.add_plan("Acme", [f"vm of {tenant}"], tenant=f"tenant {tenant}")
+    assert hosts(parse()) == []
+    (warning,) = parse.warnings
+    assert session.id in warning
+    found = "2 plans" if plans else "no plan"
+    assert f"there is {found} named 'Acme' on the backup server sp-vbr1.example.net" in warning
+
+
+def test_a_session_without_a_backup_server_is_no_guess_either(em, parse):
+    run(em, vms=[], raw={"Links": None})
+    em.world.add_plan("Acme", ["vm"])
+    assert hosts(parse()) == []
+    assert "not known" in parse.warnings[0]
+
+
+# Criteria and ids
+
+
+def test_criteria(em, parse):
+    run(em, "Acme", 1, ["a"], result="Failed")
+    run(em, "Borealis", 2, ["b"])
+    assert hosts(parse(name="Acme")) == ["a"]
+    assert hosts(parse(result=["Failed"])) == ["a"]
+    assert hosts(parse(limit=1)) == ["b"]
+    assert hosts(parse(limit=1, sort_order="ascending")) == ["a"]
+    assert hosts(parse(created_after="2026-03-01T02:02:00Z")) == ["b"]
+
+
+def test_one_session_by_its_id(em, parse):
+    one = run(em, minute=1, vms=["a"])
+    two = run(em, minute=2, vms=["b"])
+    assert hosts(parse(id=one.id, latest_per_plan=False)) == ["a"]
+    assert parse.warnings == []
+    assert hosts(parse(id=[one.id, two.id])) == ["b"]
+    assert f"another criterion does not hold: {one.id}" in parse.warnings[0]
+
+
+def test_an_unknown_id_is_an_error(em, parse):
+    run(em)
+    with pytest.raises(AnsibleParserError, match=f"{em.url} knows none with the id {UNKNOWN}"):
+        parse(id=UNKNOWN)
+    assert em.counters.live_logons == 0
+
+
+# The file
+
+
+@pytest.mark.parametrize("name", ["veeam_em.yml", "veeam_em.yaml", "dr.veeam_em.yml", "a.b.veeam_em.yaml"])
+def test_files_that_are_taken(em, parse, name):
+    run(em)
+    assert hosts(parse(name)) == ["vm"]
+
+
+@pytest.mark.parametrize("name", ["xveeam_em.yml", "veeam_em.json", "veeam_em", "hosts.yml", "veeam_em.yml.bak"])
+def test_files_that_are_not(tmp_path, name):
+    (tmp_path / name).write_text(f"plugin: {NAME}\n")
+    assert not inventory_loader.get(NAME).verify_file(str(tmp_path / name))
+    assert not inventory_loader.get(NAME).verify_file(str(tmp_path / "absent" / "veeam_em.yml"))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"password": "wr0ng"}, "as reader failed: http://127.0.0.1:.* HTTP 401 .*Check username"),
+        ({"username": "restricted"}, "HTTP 403.*Check the role of restricted"),
+        ({"url": "http://127.0.0.1:1"}, "http://127.0.0.1:1/api/sessionMngr/.*Connection refused"),
+        ({"url": None}, "Give it as option url, as variable veeam_em_url, or in the environment as VEEAM_EM_URL"),
+        ({"password": ""}, "password: '' cannot be used. Give it as option password"),
+        ({"state_": ["Stopped"]}, "state_: .* There is no such option. Options are: api_version"),
+        ({"page_size": 0}, "page_size: 0 cannot be used"),
+        (
+            {"id": "{{ failover_session_id }}"},
+            "id: '{{ failover_session_id }}' cannot be used. It is a template with an error",
+        ),
+        ({"password": "{{ nobody_knows }}"}, r"password: '\.\.\.' cannot be used. It is a template with an error"),
+        ({"name": []}, "name: .* An empty list selects nothing"),
+    ],
+)
+def test_failures(em, parse, options, said):
+    with pytest.raises(AnsibleParserError, match=said) as caught:
+        parse(**options)
+    assert PASSWORD not in str(caught.value)
+    assert "wr0ng" not in str(caught.value)
+    assert em.counters.live_logons == 0
+
+
+@pytest.mark.parametrize("options", [{"vm_source": "guess"}, {"state": ["Ended"]}, {"limit": "many"}, {"plugin": "x"}])
+def test_values_that_ansible_refuses(em, parse, options):
+    with pytest.raises(AnsibleError):
+        parse(**options)
+    assert em.counters.requests == 0
+
+
+def test_an_answer_that_is_not_whole_gives_no_hosts(em, parse):
+    for number in range(120):
+        run(em, f"Plan {number}", number % 60)
+    em.faults.add("status", status=500, path="/api/query", query="page=2")
+    with pytest.raises(AnsibleParserError, match="Read cloud failover sessions failed"):
+        parse(cache=True, cache_plugin="memory")
+    assert em.counters.live_logons == 0
+
+
+# The cache
+
+
+@pytest.fixture
+def cached(tmp_path):
+    folder = tmp_path / "cache"
+    return {"cache": True, "cache_plugin": "jsonfile", "cache_connection": str(folder)}, folder
+
+
+def test_a_second_run_asks_nothing_and_gives_the_same(em, parse, cached):
+    options, folder = cached
+    run(em, vms=[{"vm_name": TEMPLATE, "result": "Failed"}, "web"])
+    run(em, "Plan", vms=[])
+    em.world.add_plan("Plan", ["from plan"])
+    first = parse(**options)
+    asked = em.counters.requests
+    second = parse(**options)
+    assert em.counters.requests == asked > 0
+    assert {host.name: host.vars for host in second.hosts.values()} == {
+        host.name: host.vars for host in first.hosts.values()
+    }
+    assert hosts(second) == sorted([TEMPLATE, "from plan", "web"])
+    grouped = parse(**options, groups={"failed": "veeam_result == 'Failed'"}, hostname="'x-' ~ veeam_vm_name")
+    assert members(grouped, "failed") == [f"x-{TEMPLATE}"]
+    assert em.counters.requests == asked
+    text = "".join(path.read_text() for path in folder.iterdir())
+    assert "web" in text
+    for secret in (
+        PASSWORD,
+        "cmVhZGVyOlBhc3N3MHJkIQ",
+        *(request.headers.get("x-restsvcsessionid", PASSWORD) for request in em.requests),
+    ):
+        assert secret not in text
+
+
+@pytest.mark.parametrize(
+    "change", [{"username": "admin"}, {"name": "Acme"}, {"created_after": "900w"}, {"vm_source": "tasks"}]
+)
+def test_other_questions_have_other_answers(em, parse, cached, change):
+    options, folder = cached
+    run(em)
+    parse(**options)
+    parse(**options, **change)
+    assert em.counters.logons == 2
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_a_new_password_reads_the_same_cache(em, parse, cached):
+    run(em)
+    parse(**cached[0])
+    assert hosts(parse(**cached[0], password="new")) == ["vm"]
+    assert em.counters.logons == 1
+
+
+def test_asked_not_to_use_the_cache_it_is_renewed(em, parse, cached):
+    """As with --flush-cache and meta: refresh_inventory."""
+    run(em, "Acme", 1, ["a"])
+    parse(**cached[0])
+    run(em, "Borealis", 2, ["b"])
+    assert hosts(parse(**cached[0])) == ["a"]
+    assert hosts(parse(**cached[0], cache_allowed=False)) == ["a", "b"]
+    assert hosts(parse(**cached[0])) == ["a", "b"]
+    assert em.counters.logons == 2
+
+
+def test_an_empty_answer_is_kept_too(em, parse, cached):
+    parse(**cached[0])
+    parse(**cached[0])
+    assert em.counters.logons == 1
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"sessions": 1}', "", None])
+def test_a_broken_cache_is_read_anew(em, parse, cached, text):
+    options, folder = cached
+    run(em)
+    parse(**options)
+    (file,) = folder.iterdir()
+    file.write_text(file.read_text().replace("sessions", "sitzungen") if text is None else text)
+    assert hosts(parse(**options)) == ["vm"]
+    assert em.counters.logons == 2
+    assert any("cache cannot be read" in warning for warning in parse.warnings) or text in ("{}", '{"sessions": 1}')
+    assert hosts(parse(**options)) == ["vm"]
+    assert em.counters.logons == 2
+
+
+def test_a_failure_leaves_the_cache_as_it_was(em, parse, cached):
+    run(em)
+    parse(**cached[0])
+    em.faults.add("status", status=500, path="/api/query")
+    with pytest.raises(AnsibleParserError):
+        parse(**cached[0], cache_allowed=False)
+    assert hosts(parse(**cached[0])) == ["vm"]
+
+
+def test_the_cache_is_json_of_facts(em, parse, cached):
+    run(em)
+    parse(**cached[0])
+    (file,) = cached[1].iterdir()
+    assert "payload" in file.read_text() or set(json.loads(file.read_text())) == {"sessions", "plans"}
+    assert NAME in file.name

@@ -1,0 +1,235 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from ansible.errors import AnsibleError, AnsibleLookupError
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import lookup_loader
+from ansible.template import Templar
+from ansible.utils.unsafe_proxy import AnsibleUnsafeText
+from ansible_collections.dr_runbook.veeam_em.plugins.lookup import failover_session
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _module
+from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
+from emulator import Emulator, User
+
+PASSWORD = "Passw0rd!"
+UNKNOWN = "00000000-0000-4000-8000-000000000001"
+
+try:
+    from ansible.template import trust_as_template
+except ImportError:  # ansible-core 2.18 and older trust all texts
+
+    def trust_as_template(text):
+        return text
+
+
+@pytest.fixture
+def look_up(em, monkeypatch):
+    """Call the lookup as Jinja does; keyword arguments are its options, ``variables`` those of the play."""
+    for name in _module.CONNECTION_SPEC:
+        monkeypatch.delenv(f"VEEAM_EM_{name.upper()}", raising=False)
+    warnings = []
+    monkeypatch.setattr(_plugin._display, "warning", warnings.append)
+
+    def call(*terms, variables=None, **options):
+        loader = DataLoader()
+        templar = Templar(loader=loader, variables=variables or {})
+        plugin = lookup_loader.get("dr_runbook.veeam_em.failover_session", loader=loader, templar=templar)
+        if variables is None:
+            options = {"url": em.url, "username": "reader", "password": PASSWORD, "retries": 0, **options}
+        return plugin.run(list(terms), variables=variables or {}, **options)
+
+    call.warnings = warnings
+    return call
+
+
+def fill(em, *runs):
+    """Sessions of (plan, minute, result); returns them in this order."""
+    return [
+        em.world.add_session(
+            name,
+            state="Stopped",
+            result=result,
+            creation_time=f"2026-03-01T02:{minute:02}:00Z",
+            tasks=[{"vm_name": "vm"}],
+        )
+        for name, minute, result in runs
+    ]
+
+
+RUNS = [("A", 1, "Failed"), ("B", 2, "Success"), ("A", 3, "Success"), ("B", 4, "Warning"), ("A", 5, "Success")]
+
+
+def ids(sessions):
+    return [session["id"] for session in sessions]
+
+
+def test_names_and_ids_in_one_logon_and_in_their_order(em, look_up):
+    runs = fill(em, *RUNS)
+    found = look_up("B", runs[0].id, f"urn:veeam:CloudFailoverSession:{runs[1].id.upper()}", "A")
+    assert ids(found) == [runs[n].id for n in (3, 1, 0, 1, 4, 2, 0)]
+    assert em.counters.logons == 1
+    assert em.counters.live_logons == 0
+    assert em.counters.requests == 5  # one query for the names, one read for each id
+
+
+def test_the_newest_of_each_term(em, look_up):
+    runs = fill(em, *RUNS)
+    assert ids(look_up("A", "B", latest=True)) == [runs[4].id, runs[3].id]
+    assert ids(look_up("A", "B", latest=True, sort_order="ascending")) == [runs[4].id, runs[3].id]
+    assert ids(look_up("A", "B", latest=True, result="Success")) == [runs[4].id, runs[1].id]
+    assert ids(look_up("A", "B", limit=2)) == [runs[n].id for n in (4, 2, 3, 1)]
+    assert ids(look_up("A", sort_order="ascending")) == [runs[n].id for n in (0, 2, 4)]
+    assert em.counters.live_logons == 0
+
+
+def test_criteria_alone(em, look_up):
+    runs = fill(em, *RUNS)
+    assert ids(look_up()) == [run.id for run in reversed(runs)]
+    assert ids(look_up(result=["Failed", "Warning"])) == [runs[3].id, runs[0].id]
+    assert ids(look_up(latest=True)) == [runs[4].id]
+    assert ids(look_up(latest_per_plan=True)) == [runs[4].id, runs[3].id]
+    assert ids(look_up(name="B", latest=True)) == [runs[3].id]
+    assert look_up(result="Success", created_before="2026-03-01T02:01:00Z") == []
+
+
+def test_facts_are_those_of_the_module(em, look_up):
+    (run,) = fill(em, ("A", 1, "Success"))
+    (facts,) = look_up("A")
+    documented = yaml.safe_load(failover_session.RETURN)["_raw"]["sample"][0]
+    assert set(facts) == set(documented)
+    assert facts["id"] == run.id
+    assert set(facts["tasks"][0]) == set(documented["tasks"][0])
+
+
+def test_a_term_without_sessions_is_an_error_that_names_it(em, look_up):
+    fill(em, *RUNS)
+    with pytest.raises(AnsibleLookupError, match=f"No cloud failover session found for 'C', '{UNKNOWN}' on {em.url}"):
+        look_up("A", "C", UNKNOWN)
+    with pytest.raises(AnsibleLookupError, match="found for 'B'"):
+        look_up("A", "B", result="Failed")
+    assert em.counters.live_logons == 0
+
+
+@pytest.mark.parametrize("value", [None, "never", {"result": "None"}, []])
+def test_default_stands_in_its_place(em, look_up, value):
+    runs = fill(em, *RUNS)
+    found = look_up("C", "A", UNKNOWN, latest=True, default=value)
+    assert (found[0], found[1]["id"], found[2]) == (value, runs[4].id, value)
+    assert look_up(result="Failed", name="B", default=value) == [value]
+
+
+def test_default_does_not_hide_errors_of_em(em, look_up):
+    em.faults.add("status", status=503, path="/api/query")
+    with pytest.raises(AnsibleLookupError, match="HTTP 503"):
+        look_up("A", default=None)
+    with pytest.raises(AnsibleLookupError, match="HTTP 401.*Check username"):
+        look_up("A", default=None, password="wr0ng")
+
+
+def test_options_from_variables_which_are_templates(em, look_up):
+    fill(em, *RUNS)
+    variables = {
+        "veeam_em_url": em.url,
+        "veeam_em_username": trust_as_template("{{ who }}"),
+        "veeam_em_password": trust_as_template("{{ vault['em'] }}"),
+        "veeam_em_validate_certs": trust_as_template("{{ not who }}"),
+        "who": "reader",
+        "vault": {"em": PASSWORD},
+    }
+    assert len(look_up("A", variables=variables)) == 3
+    assert len(look_up("A", variables={**variables, "veeam_em_password": "wr0ng"}, password=PASSWORD)) == 3
+    with pytest.raises(
+        AnsibleLookupError, match="veeam_em_username: '{{ nobody }}' cannot be used. It is a template with"
+    ):
+        look_up("A", variables={**variables, "veeam_em_username": trust_as_template("{{ nobody }}")})
+
+
+ODD_PASSWORDS = [
+    '"quoted"',
+    "'single'",
+    " space ",
+    "a:b",
+    "pä€",
+    "{{ 1 }}",
+    "{% if %}",
+    "[1, 2]",
+    "True",
+    "123",
+    "\\n",
+    "a#b",
+]
+
+
+@pytest.mark.parametrize("password", ODD_PASSWORDS)
+@pytest.mark.parametrize("source", ["keyword", "environment", "variable"])
+def test_odd_passwords(look_up, monkeypatch, password, source):
+    with Emulator(sessions=1, documented=False, users=[User("odd", password, "Portal Administrator")]) as em:
+        monkeypatch.setenv("VEEAM_EM_CA_PATH", "")
+        variables = {"veeam_em_url": em.url, "veeam_em_username": "odd"}
+        if source == "keyword":
+            found = look_up(variables=variables, password=password)
+        elif source == "environment":
+            monkeypatch.setenv("VEEAM_EM_PASSWORD", password)
+            found = look_up(variables=variables)
+        else:
+            found = look_up(variables={**variables, "veeam_em_password": AnsibleUnsafeText(password)})
+        assert len(found) == 1
+
+
+@pytest.mark.parametrize("missing", ["url", "username", "password"])
+def test_a_connection_option_that_is_missing(em, look_up, missing):
+    with pytest.raises(
+        AnsibleLookupError, match=f"Give it as option {missing}, as variable veeam_em_{missing}, or .* VEEAM_EM_"
+    ):
+        look_up("A", **{missing: None})
+    assert em.counters.requests == 0
+
+
+@pytest.mark.parametrize(
+    ("terms", "options", "said"),
+    [
+        (["A"], {"lates": True}, "lates: True cannot be used. There is no such option"),
+        (["A"], {"_terms": ["B"]}, "There is no such option"),
+        (["A"], {"name": "B"}, "name: 'B' cannot be used. Give plan names and ids as terms or as options"),
+        (["A"], {"id": [UNKNOWN]}, "as terms or as options, not both"),
+        ([], {"id": "no-id"}, "id: 'no-id' cannot be used"),
+        ([""], {}, "term: '' cannot be used. Give the name of a plan"),
+        ([None], {}, "term: None cannot be used"),
+        ([["A"]], {}, r"term: \['A'\] cannot be used"),
+        ([], {"page_size": 0}, "page_size: 0 cannot be used"),
+        ([], {"created_after": "yesterday"}, "created_after: 'yesterday' cannot be used"),
+        ([], {"url": "ftp://em"}, "url: 'ftp://em' cannot be used"),
+    ],
+)
+def test_options_that_cannot_be_used(em, look_up, terms, options, said):
+    with pytest.raises(AnsibleLookupError, match=said):
+        look_up(*terms, **options)
+    assert em.counters.requests == 0
+
+
+def test_a_choice_that_is_none(em, look_up):
+    with pytest.raises(AnsibleError, match="(?i)invalid value"):
+        look_up(state=["Finished"])
+
+
+def test_a_number_as_plan_name(em, look_up):
+    fill(em, ("2026", 1, "Success"))
+    assert len(look_up(2026)) == 1
+
+
+def test_warnings_are_ansibles(em, look_up):
+    em.world.add_session("A")
+    em.behaviour.refuse_query_type = 404
+    assert len(look_up("A")) == 1
+    assert any("EM refused to query CloudFailoverSession" in warning for warning in look_up.warnings)
+
+
+def test_a_missing_library_is_a_sentence(look_up, monkeypatch):
+    monkeypatch.setattr(_client, "REQUESTS_IMPORT_ERROR", ImportError("No module named 'requests'"))
+    with pytest.raises(AnsibleLookupError, match="requests.*pip install requests"):
+        look_up("A")
