@@ -34,9 +34,12 @@ help:  ## list the targets
 	@echo "Usage: make TARGET [PYTHON=python3.11]"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-demo: setup  ## the main job against the embedded emulator: a playbook prints cloud failover sessions
+demo: setup  ## the main job against the embedded emulator: sessions as facts, looked up, and as an inventory
 	@ANSIBLE_CALLBACK_RESULT_FORMAT=yaml ANSIBLE_NOCOWS=1 ANSIBLE_DEPRECATION_WARNINGS=false $(BIN)/python tools/with_emulator.py --sessions 24 --tasks 4 -- \
-		$(BIN)/ansible-playbook playbooks/demo.yml
+		sh -ec '$(BIN)/ansible-playbook playbooks/demo.yml; echo; \
+			echo "The VMs of the newest runs as an inventory (ansible-inventory -i playbooks/demo.veeam_em.yml --graph):"; \
+			$(BIN)/ansible-inventory -i playbooks/demo.veeam_em.yml --graph'
+	@echo
 	@echo "(The sessions of 2015 are the samples of Veeam's reference; the emulator makes up the others.)"
 	@echo
 	@echo "That was the emulator, which is stopped again. To run the same playbook, which only reads, on your own Enterprise Manager:"

@@ -308,14 +308,16 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _host_name(self, variables: dict[str, Any], vm_name: str | None, run: str) -> str:
         expression = self.get_option("hostname")
-        if not expression:
-            return wrap_var(vm_name or "")
-        try:
-            host = self._compose(expression, variables)
-        except Exception as exc:  # whatever an expression of the user may raise
-            sentence = f"hostname: {expression!r} cannot be evaluated for the VM {vm_name} of {run}: {exc}"
-            raise AnsibleParserError(sentence) from None
-        return wrap_var("" if host is None else str(host))
+        host: Any = vm_name
+        if expression:
+            try:
+                host = self._compose(expression, variables)
+            except Exception as exc:  # whatever an expression of the user may raise
+                sentence = f"hostname: {expression!r} cannot be evaluated for the VM {vm_name} of {run}: {exc}"
+                raise AnsibleParserError(sentence) from None
+        name = "" if host is None else "".join(str(host))
+        # join() takes the mark off. ansible-inventory prints a marked text as an object, and AWX wants names to be texts.
+        return wrap_var(name) if "{" in name else name
 
     def _add_host(self, host: str, variables: dict[str, Any]) -> None:
         strict = self.get_option("strict")

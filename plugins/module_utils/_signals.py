@@ -8,15 +8,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 GRACE = 3.0
 """Seconds that a request which must not be torn (log on, log off) still gets after an interruption."""
+ONE_INTERRUPTION = 1.0
+"""Seconds in which further signals belong to the first: Ctrl-C reaches a worker of ansible-core twice, or as two signals."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -42,6 +46,7 @@ class Signals:
         self._hold = False
         self._pending: int | None = None
         self._to_pass_on: int | None = None
+        self._first = -math.inf
         self._armed = False
         self.idle = False
 
@@ -104,6 +109,9 @@ class Signals:
         before = self._before.get(number)
         if self.idle or (callable(before) and before is not signal.default_int_handler):
             self._to_pass_on = number
+        since, self._first = time.monotonic() - self._first, time.monotonic()
+        if since < ONE_INTERRUPTION:
+            return
         if self.idle:
             self.idle = False
             self._leave()

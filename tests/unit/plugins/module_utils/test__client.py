@@ -1037,7 +1037,7 @@ def test_a_signal_during_the_logon_waits_for_its_reply(em, connect):
 def test_a_second_signal_does_not_wait():
     with Emulator(documented=False, sessions=0) as em:  # of its own, since this leaves a logon behind
         em.faults.add("slow_headers", seconds=3, path="sessionMngr")
-        for delay in (0.2, 0.4):
+        for delay in (0.2, 1.4):
             threading.Timer(delay, os.kill, (os.getpid(), signal.SIGTERM)).start()
         start = time.monotonic()
         with (
@@ -1045,7 +1045,17 @@ def test_a_second_signal_does_not_wait():
             _client.EnterpriseManager(em.url, "reader", PASSWORD),
         ):
             raise AssertionError("entered")
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 2.5
+
+
+def test_signals_at_once_are_one_interruption(em, connect):
+    """ansible-core 2.21 sends its workers SIGINT and, some milliseconds later, SIGTERM."""
+    em.faults.add("slow_headers", seconds=0.3, method="DELETE")
+    with pytest.raises(_signals.Interrupted, match="SIGINT.*no logon is left open"), connect():
+        for delay, number in ((0, signal.SIGINT), (0.05, signal.SIGTERM), (0.1, signal.SIGTERM)):
+            threading.Timer(delay, os.kill, (os.getpid(), number)).start()
+        time.sleep(2)
+    assert (em.counters.logons, em.counters.live_logons) == (1, 0)
 
 
 def test_handlers_of_others_get_their_signal_after_the_log_off(em, connect):
