@@ -45,7 +45,8 @@ options:
       - PEM file (or folder prepared with C(c_rehash)) with the certificate of the CA that signed the server's certificate. For a self-signed
         certificate, as Enterprise Manager's installation makes it, that certificate itself.
       - Give an absolute path. A relative one counts from the working directory, which for a module is the folder of the playbook.
-      - The host in O(url) must stand in the certificate under subjectAltName. A common name (CN) alone does not count.
+      - The host in O(url) must stand in the certificate under subjectAltName. A common name (CN) alone does not count, save with
+        the old urllib3 1.
       - If neither this nor the environment variable E(VEEAM_EM_CA_PATH) is set, E(REQUESTS_CA_BUNDLE) and then the CAs of Python's C(certifi)
         are used.
     type: str

@@ -70,7 +70,7 @@ options:
     default: veeam_
 notes:
   - Connection options and criteria can be templates over extra variables (C(ansible-playbook -e), C(ansible-inventory -e)). An undefined
-    variable is an error.
+    variable is an error, and so is a criterion that is null.
   - Where an inventory cannot be read, Ansible warns and goes on with no hosts from it. Set
     E(ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED=true), so that a wrong password does not look like a failover without VMs.
   - The cache holds the answer of EM before groups and variables are made, so that changes to O(groups), O(compose) or O(hostname) apply at once.
@@ -144,7 +144,7 @@ keyed_groups:
     prefix: plan
   - key: veeam_session.backup_server.name | default('unknown', true)
     prefix: backup_server
-# VMs of different tenants can have one name, and plans on different backup servers too. This tells them all apart.
+# VMs of different tenants can have one name, and plans on different backup servers too.
 hostname: >-
   veeam_vm_name ~ '.' ~ (veeam_session.name ~ '.' ~ veeam_session.backup_server.name | default('unknown', true))
   | lower | regex_replace('[^a-z0-9.]+', '-')
@@ -166,10 +166,11 @@ created_after: 4h
 
 ---
 # cached.veeam_em.yml: EM is asked every 10 minutes at most. The cache outlives the run, and holds no password and no token.
+# Keep it where nobody else can write: whoever writes it chooses the hosts.
 plugin: dr_runbook.veeam_em.failover_session
 cache: true
 cache_plugin: ansible.builtin.jsonfile
-cache_connection: /tmp/veeam_em_inventory_cache
+cache_connection: ~/.cache/veeam_em_inventory
 cache_timeout: 600
 """
 
@@ -185,7 +186,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._criteria import Criteria, Fact
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import OptionError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import OptionError, cut, one_line
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_plan import find_by_name
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_session import age_key, find
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
@@ -196,6 +197,8 @@ RUN_FACTS = ("state", "result", "failure_message", "creation_time", "end_time", 
 """Facts of a task that become variables of its host."""
 SHOWN = 3
 """So many of a long list are named in a warning."""
+LONGEST_NAME = 100
+"""So many characters of a name are shown in a warning."""
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
@@ -211,8 +214,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if direct:
             self.templar.available_variables = self._vars
             direct = _plugin.resolved(direct, self.templar)
-            var_options = _plugin.connection_variables(self._vars, self.templar)
-            _plugin.check_options(direct, var_options, self.option_definitions)
+            var_options = _plugin.connection_variables(self._vars, self.templar, besides=direct)
+            direct = _plugin.checked_options(direct, var_options, self.option_definitions)
         super().set_options(task_keys=task_keys, var_options=var_options, direct=direct)
 
     def parse(self, inventory: InventoryData, loader: DataLoader, path: str, cache: bool = True) -> None:
@@ -241,7 +244,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             return None
         try:
             answer = self._cache[self._key()]
-            if set(answer) != {"sessions", "plans"}:
+            if not _is_answer(answer):
                 raise AnsibleError("it holds something else than an answer of Enterprise Manager")
         except KeyError:
             return None
@@ -278,27 +281,37 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if not re.fullmatch(r"([A-Za-z_]\w*)?", prefix):
             accepted = "Give letters, digits and underscores, not beginning with a digit."
             raise OptionError("hostvars_prefix", prefix, accepted)
-        taken: dict[str, str] = {}
+        hosts: dict[str, dict[str, Any]] = {}
+        runs: dict[str, str] = {}
         doubled: list[str] = []
         nameless: list[str] = []
+        like_groups: list[str] = []
+        groups = {*self.inventory.groups, *map(self._sanitize_group_name, self.get_option("groups"))}
         for session in sorted(answer["sessions"], key=age_key, reverse=True):
-            run = f"{session['name']} of {session['creation_time']} ({session['id']})"
+            run = f"{_shown(session['name'])} of {session['creation_time']} ({session['id']})"
             facts = wrap_var({key: value for key, value in session.items() if key != "tasks"})
             for vm in self._vms(session, answer["plans"]):
                 variables = {f"{prefix}{key}": value for key, value in wrap_var(vm).items()}
                 variables[f"{prefix}session"] = facts
                 host = self._host_name(variables, vm["vm_name"], run)
-                if not host:
+                if not host.strip():
                     nameless.append(run)
-                elif host in taken:
-                    doubled.append(f"{host} (that of {taken[host]} is taken, not that of {run})")
+                elif host in groups:  # ansible-core would take it for the group
+                    like_groups.append(_shown(host))
+                elif host in hosts:
+                    doubled.append(f"{_shown(host)} (that of {runs[host]} is taken, not that of {run})")
                 else:
-                    taken[host] = run
-                    self._add_host(host, variables)
+                    hosts[host], runs[host] = variables, run
         if nameless:
             self._left_out(f"VMs without a name in the sessions {_list(nameless)}", "an expression that names them")
         if doubled:
             self._left_out(f"Host names that stand for more than one VM: {_list(doubled)}", "one that tells them apart")
+        for host, variables in hosts.items():
+            self._add_host(host, variables)
+        like_groups += [_shown(host) for host in hosts if host in self.inventory.groups]  # by keyed_groups
+        if like_groups:
+            what = f"VMs that are named like a group, and so are missing or in wrong groups: {_list(like_groups)}"
+            self._left_out(what, "an expression that no group is named like")
 
     def _left_out(self, what: str, hostname: str) -> None:
         sentence = f"{what}. Give {hostname} as hostname."
@@ -313,8 +326,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             try:
                 host = self._compose(expression, variables)
             except Exception as exc:  # whatever an expression of the user may raise
-                sentence = f"hostname: {expression!r} cannot be evaluated for the VM {vm_name} of {run}: {exc}"
-                raise AnsibleParserError(sentence) from None
+                sentence = f"hostname: {expression!r} cannot be evaluated for the VM {_shown(vm_name)} of {run}: {exc}"
+                raise AnsibleParserError(one_line(sentence)) from None
         name = "" if host is None else "".join(str(host))
         # join() takes the mark off. ansible-inventory prints a marked text as an object, and AWX wants names to be texts.
         return wrap_var(name) if "{" in name else name
@@ -340,7 +353,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if not self._needs_plan(session):
             if not session["tasks"]:
                 self.display.warning(
-                    f"The session {session['id']} of {session['name']!r} lists no VMs, so it gives no hosts. With "
+                    f"The session {session['id']} of {_shown(session['name'])!r} lists no VMs, so it gives no hosts. With "
                     "vm_source=tasks_or_plan they come from its plan."
                 )
             return [
@@ -353,11 +366,25 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             found = f"{len(named)} plans" if named else "no plan"
             self.display.warning(
                 f"The VMs of the session {session['id']} are not known, since it lists none and there is {found} named "
-                f"{session['name']!r} on the backup server {server}. It gives no hosts."
+                f"{_shown(session['name'])!r} on the backup server {_shown(server)}. It gives no hosts."
             )
             return []
         unknown = dict.fromkeys(RUN_FACTS)
         return [{"vm_source": "plan", "vm_name": vm["name"], **unknown} for vm in named[0]["vms"]]
+
+
+def _is_answer(value: Any) -> bool:
+    """Whether a value from the cache has all that is read of it."""
+    try:
+        return (
+            set(value) == {"sessions", "plans"}
+            and all({"id", "name", "creation_time", "backup_server"} <= set(session) for session in value["sessions"])
+            and all({"vm_name", *RUN_FACTS} <= set(task) for session in value["sessions"] for task in session["tasks"])
+            and all({"name", "backup_server"} <= set(plan) for plan in value["plans"])
+            and all("name" in vm for plan in value["plans"] for vm in plan["vms"])
+        )
+    except (TypeError, KeyError):
+        return False
 
 
 def _same(plan: Fact, session: Fact) -> bool:
@@ -365,6 +392,11 @@ def _same(plan: Fact, session: Fact) -> bool:
     one, other = plan["backup_server"] or {}, session["backup_server"] or {}
     key = "id" if one.get("id") and other.get("id") else "name"
     return one.get(key) is not None and one.get(key) == other.get(key)
+
+
+def _shown(name: str | None) -> str:
+    """A name from EM as it can stand in a sentence on a terminal."""
+    return cut(one_line(str(name)), LONGEST_NAME)
 
 
 def _list(items: Collection[str]) -> str:

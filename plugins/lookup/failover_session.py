@@ -23,7 +23,8 @@ options:
       - What to look up. Each term is the name of a plan, exactly as EM shows it, or the id of a session as GUID, as URN or as Href.
       - Sessions are returned in the order of the terms, and for each term as O(sort_order) says. A term for which no session meets all criteria
         is an error, unless there is a O(default).
-      - Without terms, the criteria alone select.
+      - A term can be a list of terms. An empty list is refused, while no terms at all mean that the criteria alone select. So give a
+        variable with names as one term, C(plans), rather than C(*plans), which is no term if the list is empty.
     type: list
     elements: str
   id:
@@ -48,8 +49,10 @@ notes:
   - R(lookup,query) unwraps a list of one session; use C(query) where you want a list in any case.
   - A variable that holds a lookup runs it each time the variable is used, and each time is a log on. Where you need the answer
     twice, keep it with M(ansible.builtin.set_fact), or use M(dr_runbook.veeam_em.failover_session_info).
+  - In a task, the logon is kept until the task is over, so that loops and templates of that task share it. Each fork has its own.
   - It runs on the controller, so the Python libraries must be there, and the log on comes from there.
-  - In Jinja, C(result=None) is the same as leaving O(result) out. Write C(result='None') for sessions without a result.
+  - A criterion that is null is refused, so that a value which a runbook has not found does not select everything. With O(result), write
+    C('None') in quotes for sessions without a result. C(omit) leaves an option out.
   - Sessions of the last 30 days are documented to be listed. See the notes of P(dr_runbook.veeam_em.failover_session_info#module) on
     what EM's sessions say and what they do not say.
 seealso:
@@ -74,7 +77,7 @@ EXAMPLES = r"""
 
 - name: Keep the newest runs of two plans, so that EM is asked once and not at each use
   ansible.builtin.set_fact:
-    newest_runs: "{{ query('dr_runbook.veeam_em.failover_session', *plans, latest=true) }}"
+    newest_runs: "{{ query('dr_runbook.veeam_em.failover_session', plans, latest=true) }}"
   vars:
     plans:
       - ABC Company Failover Plan
@@ -175,12 +178,16 @@ from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 class LookupModule(LookupBase):
     def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
         with _plugin.failing_clearly(AnsibleLookupError):
-            values = _plugin.connection_variables(variables or {}, self._templar)
-            _plugin.check_options(kwargs, values, set(self.option_definitions) - {"_terms"})
-            self.set_options(var_options=values, direct=kwargs)
+            kwargs.pop("wantlist", None)  # ansible-core 2.16 gives it where the lookup is a loop (with_...)
+            omit = variables.get("omit") if variables else None
+            kwargs = {name: value for name, value in kwargs.items() if omit is None or value != omit}
+            values = _plugin.connection_variables(variables or {}, self._templar, besides=kwargs)
+            definitions = {name: entry for name, entry in self.option_definitions.items() if name != "_terms"}
+            self.set_options(var_options=values, direct=_plugin.checked_options(kwargs, values, definitions))
             criteria = Criteria.from_options(self.get_option)
             if self.get_option("latest"):
                 criteria = replace(criteria, limit=1, descending=True)
+            terms = _flat(terms)
             keys = [_key(term) for term in terms]
             if keys and (criteria.ids or criteria.names):
                 accepted = "Give plan names and ids as terms or as options, not both."
@@ -205,9 +212,18 @@ class LookupModule(LookupBase):
             return answer
 
 
+def _flat(terms: list[Any]) -> list[Any]:
+    """The terms, with those of a term that is a list in its place."""
+    for term in terms:
+        if term == []:
+            # Without terms the criteria alone select, so a runbook that computed no names would get sessions of others.
+            raise OptionError("term", term, "An empty list selects nothing. Check the variable that holds it.")
+    return [item for term in terms for item in (term if isinstance(term, list) else [term])]
+
+
 def _key(term: Any) -> tuple[str, str]:
     """What a term asks for: the criterion, ``id`` or ``name``, and its value."""
-    if isinstance(term, bool) or not isinstance(term, (str, int)) or not str(term).strip():
+    if term is None or isinstance(term, (bool, float, list, dict)) or not str(term).strip():
         raise OptionError("term", term, "Give the name of a plan, or the id of a session as GUID, URN or Href.")
     guid = guid_of_session(str(term))
     return ("id", guid) if guid else ("name", str(term))

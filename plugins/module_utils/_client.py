@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import html
+import json
 import logging
 import os
 import random
@@ -26,8 +27,9 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
+from itertools import product
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, unquote_plus, urlsplit
 
 from . import _xml
 from ._errors import (
@@ -43,6 +45,7 @@ from ._errors import (
     EmTlsError,
     OptionError,
     cut,
+    one_line,
 )
 from ._signals import Signals
 
@@ -70,8 +73,12 @@ LOG_OFF_TIMEOUT = 10.0
 CHUNK = 64 * 1024
 LONGEST_MESSAGE = 300
 """So many characters of a server's own words are shown in an error; the rest is cut."""
-MAX_BODY = 256 * 1024 * 1024
+LONGEST_LOOKED_AT = 16 * 1024
+"""Characters of a server's own words that are read at all."""
+MAX_BODY = 64 * 1024 * 1024
 """Bytes, unpacked. A larger reply is refused; 1,000 sessions of 10 VMs (the largest page) take about 10 MB."""
+PACKED_AS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+"""Content encodings that are unpacked. Others, and several at once, pack a body of any size into a few bytes."""
 
 # An object is absent with 404, but also with 400 or 500 and a text like "no cloud failover session with id [...]"
 # (docs/evidence.md, "Errors": assumed for sessions, seen for tasks). It must speak of an object: "The server was not
@@ -185,6 +192,7 @@ class EnterpriseManager:
             {
                 "User-Agent": f"dr_runbook.veeam_em/{VERSION} requests/{requests.__version__}",
                 "Accept": "application/xml",
+                "Accept-Encoding": "gzip, deflate",
             }
         )
         self._signals = Signals(self._leave)
@@ -230,8 +238,11 @@ class EnterpriseManager:
                     if 200 <= reply.status < 300:
                         self._keep_token(reply)
                         return
-            except EmConnectionError as exc:
-                if attempt == self.retries or not _never_sent(exc.__cause__):
+            except (EmConnectionError, EmTimeoutError) as exc:
+                if not _never_sent(exc.__cause__):
+                    self.warn(f"{self.base_url} may have made a logon whose reply was lost; {_ENDS_BY_ITSELF}")
+                    raise
+                if attempt == self.retries or isinstance(exc, EmTimeoutError):
                     raise
                 self._wait(attempt, None)
                 continue
@@ -298,7 +309,8 @@ class EnterpriseManager:
             reply = self._send("DELETE", self.on_base_url(path), "Log off", {TOKEN_HEADER: self._token or ""}, timeout)
         except EmError as exc:
             return exc.kind
-        return "" if reply.status < 300 or reply.status in (401, 404) else f"HTTP {reply.status}"
+        # Another 2xx than the documented 204 may come from another service; a second attempt shows whether the logon is gone.
+        return "" if reply.status in (204, 401, 404) else f"HTTP {reply.status}"
 
     # Reading
 
@@ -407,7 +419,7 @@ class EnterpriseManager:
             ):
                 try:
                     body = self._read_body(response, deadline, tried, url)
-                except (urllib3.exceptions.HTTPError, OSError):
+                except (urllib3.exceptions.HTTPError, OSError, EmProtocolError):
                     if method != "POST" or TOKEN_HEADER not in response.headers:
                         raise
                     body = b""  # the logon is made, so it must be kept to be ended; its token has come
@@ -417,6 +429,10 @@ class EnterpriseManager:
 
     def _read_body(self, response: Any, deadline: float, tried: str, url: str) -> bytes:
         raw = response.raw
+        packed = response.headers.get("Content-Encoding", "").strip().lower()
+        if packed not in PACKED_AS:
+            happened = f"sent a reply packed as {self.shown(packed)}, which was not asked for"
+            raise EmProtocolError(tried, url, happened, WRONG_SERVICE, response.status_code)
         if hasattr(raw, "read1"):
             # read1 gives what has come, so a body that drips cannot outlive the deadline for long.
             received = iter(lambda: raw.read1(CHUNK, decode_content=True), b"")
@@ -487,18 +503,27 @@ class EnterpriseManager:
 
         Secrets go first: a line that has been cut or whose spaces have been folded may hold one that is not recognized.
         """
-        for decode in (html.unescape, unquote):
-            decoded = decode(said)
-            if any(secret in decoded for secret in self._secrets):
-                said = decoded
+        said = self._without_secrets(said)[:LONGEST_LOOKED_AT]
+        decoders: tuple[Callable[[str], str], ...] = (str, html.unescape, _unescape_json, unquote, unquote_plus)
+        for decode, again in product(decoders, decoders):
+            decoded = again(decode(said))
+            clean = self._without_secrets(decoded)
+            if clean != decoded:
+                said = clean
+        return cut(self._without_secrets(one_line(said)), LONGEST_MESSAGE)
+
+    def _without_secrets(self, said: str) -> str:
         for secret in sorted(self._secrets, key=len, reverse=True):
             said = said.replace(secret, "********")
-        line = " ".join("".join(char if char.isprintable() else " " for char in said).split())
-        return cut(line, LONGEST_MESSAGE)
+        return said
 
 
 def _no_auth(request: Any) -> Any:
     return request
+
+
+def _unescape_json(said: str) -> str:
+    return re.sub(r"(?:\\u[0-9a-fA-F]{4})+|\\[\"\\/bfnrt]", lambda found: str(json.loads(f'"{found.group()}"')), said)
 
 
 def _nowhere(response: Any) -> None:
@@ -575,6 +600,7 @@ def _guid_in(token: str) -> str | None:
 
 def _says_absent(said: str, about: str | None) -> bool:
     """Whether an error's text says that what was asked for is not known."""
+    said = said[: LONGEST_LOOKED_AT // 4]  # with more, the patterns could take minutes
     if about and about in said.lower():
         return bool(re.search(r"\b(?:not|no|unknown)\b", said, re.IGNORECASE))
     return bool(_ABSENT.search(said))
@@ -595,7 +621,8 @@ def _check_ca_path(ca_path: str | None) -> None:
 
 
 def _decimal(value: str | None) -> int | None:
-    return int(value) if value and value.isascii() and value.strip().isdecimal() else None
+    # Python refuses to read thousands of digits; what has more than eighteen is beyond every limit here anyway.
+    return int(value.strip()[:18]) if value and value.isascii() and value.strip().isdecimal() else None
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -631,5 +658,6 @@ def _reason(exc: BaseException) -> str:
 
 
 def _never_sent(exc: BaseException | None) -> bool:
-    """Whether the connection was refused or had no way, so that the server cannot have acted."""
-    return any(isinstance(item, urllib3.exceptions.NewConnectionError) for item in _chain(exc))
+    """Whether there was no connection, so that the server cannot have acted."""
+    unconnected = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+    return any(isinstance(item, unconnected) for item in _chain(exc))

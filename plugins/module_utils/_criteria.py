@@ -26,7 +26,7 @@ LARGEST_PAGE = 1000
 
 _ID = re.compile(rf"(?:urn:veeam:\w*Session\w*:|\S*/failoverSessions/)?({GUID.pattern})/?(?:\?\S*)?", re.IGNORECASE)
 _TIME = re.compile(r"(\d{4})(-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(?:[.,](\d+))? ?(Z|[+-]\d\d(?::?\d\d)?)?", re.IGNORECASE)
-_AGE = re.compile(r"(\d{1,6})\s*([smhdw])", re.IGNORECASE)
+_AGE = re.compile(r"(\d{1,6})\s*([smhdw])", re.IGNORECASE | re.ASCII)
 _AGE_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -168,7 +168,7 @@ def _values(option: Callable[[str], Any], name: str) -> list[str] | None:
     values: list[str] | None = option(name)
     if values == []:
         # Reading it as "all" would answer a runbook that computed no ids with everything there is.
-        accepted = "An empty list selects nothing; leave the option out (or give omit) to select all."
+        accepted = "An empty list selects nothing; leave the option out to select all."
         raise OptionError(name, values, accepted)
     return values
 
@@ -181,7 +181,7 @@ def _names(option: Callable[[str], Any], name: str) -> frozenset[str] | None:
         values = [values]  # not split at commas, since names may contain them
     for value in values:
         if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
-            accepted = "Give a name or a list of names (in quotes); leave the option out (or give omit) to select all."
+            accepted = "Give a name or a list of names (in quotes); leave the option out to select all."
             raise OptionError(name, value, accepted)
     return frozenset(str(value) for value in values)
 

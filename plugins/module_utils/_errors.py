@@ -53,7 +53,7 @@ class EmError(Exception):
         self.status = status
         self.server_message = server_message
         self.url = url
-        super().__init__(f"{tried} failed: {cut(url, LONGEST_URL)} {happened}. {check}")
+        super().__init__(f"{tried} failed: {cut(one_line(url), LONGEST_URL)} {happened}. {check}")
 
 
 class EmAuthError(EmError):
@@ -102,6 +102,11 @@ class EmServerError(EmError):
     """EM answered with an error status that none of the others describe."""
 
     kind = "server"
+
+
+def one_line(text: str) -> str:
+    """The text on one line, with a space for whatever does not print: control characters, marks of direction."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
 def cut(text: str, length: int) -> str:

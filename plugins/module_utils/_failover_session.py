@@ -112,12 +112,12 @@ def backup_server(entity: _xml.Entity) -> dict[str, str | None] | None:
 
 
 def _path(href: str | None) -> str | None:
-    """Path of a link without query; the host is EM's own idea."""
+    """Path of a link without query; the host is EM's own idea. None of what could lead to another host behind a URL."""
     if not href:
         return None
     rest = href.partition("://")[2]
-    path = "/" + rest.partition("/")[2] if rest else href
-    return path.partition("?")[0]
+    path = ("/" + rest.partition("/")[2] if rest else href).partition("?")[0]
+    return path if path.startswith("/") and not path.startswith(("//", "/\\")) else None
 
 
 # Finding

@@ -202,7 +202,12 @@ class Reading:
             if 0 < pages <= number and not has_next:
                 if pages > 1 and not met:
                     raise self._error(number, f"gave {pages} pages without a single item", _NOT_WHOLE)
-                return number > 1, moved
+                full = len(items) >= self._page_size and not self.from_collection
+                beyond = self._page_beyond(number + 1) if full else None
+                if beyond is None or {_xml.identity(item) for item in beyond.items} <= met:
+                    return number > 1, moved
+                number, document = number + 1, beyond
+                continue
             stale = 0 if news else stale + 1
             if stale > MAX_STALE_PAGES:
                 happened = (
@@ -211,6 +216,15 @@ class Reading:
                 raise self._error(number, happened, _NOT_WHOLE)
             number += 1
             document = self._page(number)
+
+    def _page_beyond(self, number: int) -> _xml.Document | None:
+        """The page after the last one: where that is full, only this shows that EM's count of pages is not too low."""
+        try:
+            return self._page(number)
+        except EmError as exc:
+            if _is_refusal(exc):  # what EM does with such a page is not documented
+                return None
+            raise
 
     def _page(self, number: int) -> _xml.Document:
         document = self._client.get(self._path(number), self._tried)

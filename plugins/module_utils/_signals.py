@@ -71,12 +71,19 @@ class Signals:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep an interruption back until the block is left, but not much longer; a second one tears the block."""
+        """Keep an interruption back until the block is left, but not much longer; a second one tears the block.
+
+        An alarm of somebody else, as ansible-core sets it for a task's ``timeout``, rings when the block is left.
+        """
         self._hold = True
+        if alarm_of_others := _in_main_thread() and callable(signal.getsignal(signal.SIGALRM)):
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
         try:
             yield
         finally:
             self._hold = False
+            if alarm_of_others:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
             pending, self._pending = self._pending, None
             if pending is not None:
                 raise Interrupted(_sentence(pending, "no logon is left open unless a warning says so")) from None
@@ -109,9 +116,10 @@ class Signals:
         before = self._before.get(number)
         if self.idle or (callable(before) and before is not signal.default_int_handler):
             self._to_pass_on = number
-        since, self._first = time.monotonic() - self._first, time.monotonic()
-        if since < ONE_INTERRUPTION:
+        now = time.monotonic()
+        if now - self._first < ONE_INTERRUPTION:
             return
+        self._first = now
         if self.idle:
             self.idle = False
             self._leave()

@@ -19,7 +19,6 @@ import html
 import json
 import re
 from typing import Any, NamedTuple, NoReturn
-from urllib.parse import quote
 from xml.parsers import expat
 
 try:
@@ -37,10 +36,18 @@ GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 LONGEST_ERROR = 64 * 1024
 """Bytes. An error body is looked at so far; EM's own are far shorter."""
+DEEPEST = 100
+"""Levels of elements, and attributes of one element. EM's own replies have less than ten of both."""
+MOST_MARKS = 3_000_000
+"""Tags and attributes, by their ``<`` and ``=``. Each may stand in few bytes and take hundreds in memory; the largest
+page, of 10 MB, has less than half a million. At the limit a document made for it takes about 600 MiB."""
 
 # A tag name with a prefix, such as "<v:State". "<" never stands for itself inside a well-formed document, save in a
 # comment or a CDATA section, where a false hit only costs the slower reading.
 _PREFIXED_TAG = re.compile(rb"<[^\s<>/!?:]+:")
+
+# Where a logon is ended. EM's link is taken only if it is such a path, so that nothing else can be deleted.
+_LOGON = re.compile(r"(?:https?://[^/?#]*)?/api/logonSessions/[\w=-]+/?(?:\?.*)?", re.IGNORECASE)
 
 # Keys of a list that are not in it. xmltodict keeps namespace declarations under "xmlns".
 _NO_CHILDREN = frozenset({"PagingInfo", "Links", "xmlns"})
@@ -81,16 +88,52 @@ class _AnyNamespace(dict):  # type: ignore[type-arg]
 
 
 class _StrictExpat:
-    """The ``expat`` that xmltodict is given: its parsers refuse a document type declaration.
+    """The ``expat`` that xmltodict is given: its parsers refuse a document type declaration, and depth without end.
 
-    EM sends none. Without one there are no entity declarations, so no entity bombs and no external entities.
+    EM sends no declaration. Without one there are no entity declarations, so no entity bombs and no external entities.
     """
 
     @staticmethod
     def ParserCreate(encoding: str | None = None, namespace_separator: str | None = None) -> Any:
         parser = expat.ParserCreate(encoding, namespace_separator)
         parser.StartDoctypeDeclHandler = _refuse_doctype
-        return parser
+        return _ShallowParser(parser)
+
+
+class _ShallowParser:
+    """A parser of expat that counts levels and attributes, for the handlers that xmltodict sets."""
+
+    def __init__(self, parser: Any) -> None:
+        self.__dict__.update(parser=parser, depth=0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.parser, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        wrap = {"StartElementHandler": self._start, "EndElementHandler": self._end}.get(name)
+        setattr(self.parser, name, wrap(value) if wrap else value)
+
+    def _start(self, handle: Any) -> Any:
+        state = self.__dict__
+
+        def start(name: str, attributes: list[str]) -> None:  # names and values in turn
+            state["depth"] += 1
+            if state["depth"] > DEEPEST:
+                raise XmlError(f"its elements are nested more than {DEEPEST} levels deep")
+            if len(attributes) > 2 * DEEPEST:
+                raise XmlError(f"an element has more than {DEEPEST} attributes")
+            handle(name, attributes)
+
+        return start
+
+    def _end(self, handle: Any) -> Any:
+        state = self.__dict__
+
+        def end(name: str) -> None:
+            state["depth"] -= 1
+            handle(name)
+
+        return end
 
 
 def _refuse_doctype(*dummy: object) -> NoReturn:
@@ -103,7 +146,8 @@ def parse(body: bytes) -> Document:
     Element and attribute order, prefixes, a byte order mark, comments and indentation have no meaning.
 
     :arg body: the reply's bytes; encoding by byte order mark or XML declaration, else UTF-8.
-    :raises XmlError: not well-formed, has a DTD, or is of a shape that EM does not send.
+    :raises XmlError: not well-formed, has a DTD, is far larger or deeper than any page, or is of a shape that EM does
+        not send.
     """
     if not body.strip():
         raise XmlError("it is empty")
@@ -119,6 +163,8 @@ def parse(body: bytes) -> Document:
 
 def _root_of(body: bytes, local_names: bool) -> tuple[str, Entity]:
     """Name and content of the root element; ``local_names`` takes prefixes off all names."""
+    if body.count(b"<") + body.count(b"=") > MOST_MARKS:
+        raise XmlError(f"it has more than {MOST_MARKS:,} tags and attributes; ask for less with a smaller page_size")
     options: dict[str, Any] = {"process_namespaces": True, "namespaces": _AnyNamespace()} if local_names else {}
     root, content = next(iter(xmltodict.parse(body, attr_prefix="", expat=_StrictExpat, **options).items()))
     return root, content if isinstance(content, dict) else {}
@@ -129,7 +175,8 @@ def _what_else(body: bytes) -> str | None:
     start = body[:4096].decode("utf-8-sig", errors="replace").lstrip()
     if start.startswith(("{", "[")):
         return "it is JSON, though XML was asked for"
-    if re.match(r"(<!--.*?-->\s*)*<(!doctype )?html", start, re.IGNORECASE | re.DOTALL):
+    # Each comment ends at its first "-->": if it could go on, many of them could be read in endlessly many ways.
+    if re.match(r"(<!--((?!-->).)*-->\s*)*<(!doctype )?html", start, re.IGNORECASE | re.DOTALL):
         return f"it is {error_text(body)}"
     return None
 
@@ -243,14 +290,17 @@ def identity(item: Entity) -> str:
 
 
 def log_off_path(body: bytes) -> str | None:
-    """The link to log off in the reply to a logon, or its path made from the SessionId (which is not the token)."""
+    """The link to log off in the reply to a logon, or its path made from the SessionId (which is not the token).
+
+    None where neither leads to a logon: whatever else it is would be deleted.
+    """
     try:
         logon = parse(body).items[0]
     except (XmlError, IndexError):
         return None
-    session_id = text(logon, "SessionId")
-    by_id = f"/api/logonSessions/{quote(session_id)}" if session_id else None
-    return next((text(link, "Href") for link in links(logon) if link.get("Rel") == "Delete"), None) or by_id
+    given = [text(link, "Href") or "" for link in links(logon) if link.get("Rel") == "Delete"]
+    by_id = f"/api/logonSessions/{text(logon, 'SessionId') or ''}"
+    return next((path for path in [*given, by_id] if _LOGON.fullmatch(path)), None)
 
 
 def links(entity: Entity) -> list[Entity]:
@@ -297,8 +347,9 @@ def _error_in_markup(body: bytes, plain: str) -> str | None:
             return _error_in_xml(content)
     except (XmlError, expat.ExpatError, ValueError, LookupError):
         pass
-    title = re.search(r"<title[^>]*>(.*?)</title", plain, re.IGNORECASE | re.DOTALL)
-    words = re.sub(r"<(script|style).*?</\1\s*>|<[^>]*>", " ", plain, flags=re.IGNORECASE | re.DOTALL)
+    # No part of these patterns scans the rest in vain, or a page of unclosed tags would take minutes.
+    title = re.search(r"<title[^<>]*>([^<]*)</title", plain, re.IGNORECASE)
+    words = re.sub(r"<(script|style).*?(</\1\s*>|\Z)|<[^<>]*>", " ", plain, flags=re.IGNORECASE | re.DOTALL)
     said = html.unescape(title.group(1) if title and title.group(1).strip() else words)
     return f'a web page: "{" ".join(said.split())}"'
 

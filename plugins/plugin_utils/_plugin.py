@@ -17,11 +17,15 @@ from multiprocessing.util import Finalize
 from typing import Any
 
 from ansible.errors import AnsibleError
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.utils.display import Display
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _errors, _module
 
 CONNECTION_OPTIONS = tuple(_module.CONNECTION_SPEC)
 CRITERIA_OPTIONS = tuple(_module.SESSION_CRITERIA_SPEC)
+
+HIDDEN = "..."
+"""Stands in a sentence for a value that may be a secret."""
 
 _display = Display()
 
@@ -41,12 +45,14 @@ def failing_clearly(error: type[AnsibleError]) -> Iterator[None]:
 # Options
 
 
-def connection_variables(variables: Mapping[str, Any], templar: Any) -> dict[str, Any]:
+def connection_variables(variables: Mapping[str, Any], templar: Any, besides: Collection[str] = ()) -> dict[str, Any]:
     """Those of the variables that stand for connection options (``veeam_em_url`` and so on), ready to use.
 
     They come as they are written down, and a password mostly is written as a template that names a vaulted variable.
+
+    :arg besides: options that are given already, so that their variables do not count.
     """
-    names = [f"veeam_em_{name}" for name in CONNECTION_OPTIONS]
+    names = [f"veeam_em_{name}" for name in CONNECTION_OPTIONS if name not in besides]
     return {name: _resolved(name, variables[name], templar) for name in names if variables.get(name) is not None}
 
 
@@ -63,31 +69,56 @@ def _resolved(name: str, value: Any, templar: Any) -> Any:
     try:
         return templar.template(value)
     except AnsibleError as exc:
-        raise _errors.OptionError(
-            name, "..." if "password" in name else value, f"It is a template with an error: {exc}"
-        ) from None
+        # The error quotes what it could not read, which may be a password that only looks like a template.
+        secret = name.endswith(("password", "url"))
+        accepted = "It is a template with an error" + (", which is not shown here." if secret else f": {exc}")
+        raise _errors.OptionError(name, HIDDEN if secret else value, accepted) from None
 
 
-def check_options(given: Mapping[str, Any], variables: Mapping[str, Any], known: Collection[str]) -> None:
-    """Make sure that all options given exist, and that what a connection cannot do without is given.
-
-    ansible-core ignores a misspelt option, which then silently selects nothing.
+def checked_options(
+    given: Mapping[str, Any], variables: Mapping[str, Any], definitions: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The options given, after what ansible-core does not do for plugins: it ignores a misspelt option, which then
+    silently selects nothing, takes every misspelt boolean for false, takes null for "not set", and shows a password that
+    is no text.
 
     :arg given: options by their names, as the user has written them.
     :arg variables: those of :func:`connection_variables`.
-    :arg known: names of all options.
+    :arg definitions: of all options, by their names.
     :raises OptionError: names the option.
     """
+    options = dict(given)
     for name, value in given.items():
-        if name not in known:
-            raise _errors.OptionError(name, value, f"There is no such option. Options are: {', '.join(sorted(known))}.")
+        if name not in definitions:
+            known = ", ".join(sorted(definitions))
+            raise _errors.OptionError(name, HIDDEN, f"There is no such option. Options are: {known}.")
+        if value is None and name in CRITERIA_OPTIONS:
+            # Read as "not set", it would select everything where a runbook has computed nothing.
+            raise _errors.OptionError(name, value, "Give a value, or leave the option out to select all.")
+        if definitions[name].get("type") in ("bool", "boolean") and value is not None:
+            options[name] = _boolean(name, value)
     for name, spec in _module.CONNECTION_SPEC.items():
-        elsewhere = f"VEEAM_EM_{name.upper()}", f"veeam_em_{name}"
-        if spec.get("required") and not (
-            given.get(name) or os.environ.get(elsewhere[0]) or variables.get(elsewhere[1])
-        ):
-            accepted = f"Give it as option {name}, as variable {elsewhere[1]}, or in the environment as {elsewhere[0]}."
+        in_environment, in_variables = f"VEEAM_EM_{name.upper()}", f"veeam_em_{name}"
+        value = next((item for item in (given.get(name), variables.get(in_variables)) if item is not None), None)
+        if value is None:
+            value = os.environ.get(in_environment) or None  # empty, as AWX sets what is not filled in
+        if isinstance(value, (dict, list)):
+            raise _errors.OptionError(name, HIDDEN, "Give a text, not a list or a dictionary.")
+        if spec.get("required") and value in (None, ""):
+            accepted = (
+                f"Give it as option {name}, as variable {in_variables}, or in the environment as {in_environment}."
+            )
             raise _errors.OptionError(name, "", accepted)
+        if spec["type"] == "bool":
+            options[name] = spec["default"] if value is None else _boolean(name, value)
+    return options
+
+
+def _boolean(name: str, value: Any) -> bool:
+    try:
+        return bool(boolean(value, strict=True))
+    except TypeError:
+        raise _errors.OptionError(name, value, "Give true or false.") from None
 
 
 def connection(option: Callable[[str], Any]) -> dict[str, Any]:
@@ -116,31 +147,37 @@ def logged_on(options: Mapping[str, Any]) -> Iterator[_client.EnterpriseManager]
             yield client
         return
     key = (os.getpid(), *options.items())  # a process forked from this one must not speak on its connection
-    kept = _kept.get(key)
-    if kept is None:
-        kept = _client.EnterpriseManager(**options, warn=_display.warning)
-        kept.__enter__()
-        Finalize(None, _end_kept, args=(key,), exitpriority=0)
+    if _kept.key == key and _kept.client:
+        client, _kept.client = _kept.client, None
+        client.idle = False
     else:
-        del _kept[key]
-        kept.idle = False
+        _end_kept()
+        client = _client.EnterpriseManager(**options, warn=_display.warning)
+        client.__enter__()
+        Finalize(None, _end_kept, exitpriority=0)
     try:
-        yield kept
+        yield client
     except BaseException:
         # Whatever happened, such a logon is not worth keeping; and an interruption is about to end this process.
-        kept.__exit__()
+        client.__exit__()
         raise
-    _kept[key] = kept
-    kept.idle = True
+    _kept.key, _kept.client = key, client
+    client.idle = True
 
 
-_kept: dict[Any, _client.EnterpriseManager] = {}
-"""Logons kept by this worker process. Empty in every other process, and so in a worker when it starts."""
+class _Kept:
+    """The one logon that this worker process keeps; none in every other process, and in a worker when it starts."""
+
+    key: Any = None
+    client: _client.EnterpriseManager | None = None
 
 
-def _end_kept(key: Any) -> None:
-    client = _kept.pop(key, None)
-    if client is not None:
+_kept = _Kept()
+
+
+def _end_kept() -> None:
+    client, _kept.client = _kept.client, None
+    if client is not None and _kept.key[0] == os.getpid():
         client.idle = False
         client.__exit__()
 

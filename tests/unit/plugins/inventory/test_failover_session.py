@@ -184,6 +184,41 @@ def test_a_vm_without_a_name(em, parse):
     assert len(hosts(parse(strict=True, hostname="veeam_replica_point.id"))) == 2
 
 
+@pytest.mark.parametrize("name", ["all", "ungrouped", "failed", "vms of Acme"])
+def test_a_vm_that_is_named_like_a_group(em, parse, name):
+    """ansible-core would take the name for the group, and lose the host or end in an endless loop."""
+    run(em, vms=[{"vm_name": name, "result": "Failed"}, {"vm_name": "good", "result": "Failed"}])
+    options = {
+        "groups": {"failed": "veeam_result == 'Failed'"},
+        "keyed_groups": [{"key": "'vms of ' ~ veeam_session.name", "separator": ""}],
+    }
+    data = parse(**options)
+    assert "good" in members(data, "failed")
+    if name in ("all", "ungrouped", "failed"):
+        assert hosts(data) == ["good"]
+        (warning,) = parse.warnings
+        assert f"VMs that are named like a group, and so are missing or in wrong groups: {name}. Give" in warning
+        with pytest.raises(AnsibleParserError, match="named like a group"):
+            parse(strict=True, **options)
+    assert hosts(parse(strict=True, hostname="'vm-' ~ veeam_vm_name", **options)) == sorted([f"vm-{name}", "vm-good"])
+    assert parse.warnings == []
+
+
+def test_a_vm_that_is_named_like_a_group_of_keyed_groups(em, parse):
+    run(em, vms=[{"vm_name": "Failed", "result": "Failed"}, {"vm_name": "good", "result": "Failed"}])
+    options = {"keyed_groups": [{"key": "veeam_result", "separator": ""}]}
+    parse(**options)
+    assert any("named like a group" in warning and "Failed" in warning for warning in parse.warnings)
+    with pytest.raises(AnsibleParserError, match="named like a group"):
+        parse(strict=True, **options)
+
+
+def test_a_hostname_of_blanks_is_none(em, parse):
+    run(em)
+    assert hosts(parse(hostname="'  '")) == []
+    assert "without a name" in parse.warnings[0]
+
+
 @pytest.mark.parametrize("name", [TEMPLATE, "{% raw %}", "a b", "a\nb", "日本", "[1:3]", "x,y", "'\"", "{#"])
 def test_odd_names_stay_as_they_are(em, parse, name):
     run(em, name, vms=[{"vm_name": name, "result": "Failed", "failure_message": name}])
@@ -303,6 +338,11 @@ def test_files_that_are_not(tmp_path, name):
         ({"url": "http://127.0.0.1:1"}, "http://127.0.0.1:1/api/sessionMngr/.*Connection refused"),
         ({"url": None}, "Give it as option url, as variable veeam_em_url, or in the environment as VEEAM_EM_URL"),
         ({"password": ""}, "password: '' cannot be used. Give it as option password"),
+        ({"passwrd": PASSWORD}, r"passwrd: '\.\.\.' cannot be used. There is no such option"),
+        ({"password": {"em": PASSWORD}}, r"password: '\.\.\.' cannot be used. Give a text, not a list"),
+        ({"latest_per_plan": "fasle"}, "latest_per_plan: 'fasle' cannot be used. Give true or false"),
+        ({"strict": "ture"}, "strict: 'ture' cannot be used. Give true or false"),
+        ({"validate_certs": "ture"}, "validate_certs: 'ture' cannot be used. Give true or false"),
         ({"state_": ["Stopped"]}, "state_: .* There is no such option. Options are: api_version"),
         ({"page_size": 0}, "page_size: 0 cannot be used"),
         (
@@ -310,6 +350,7 @@ def test_files_that_are_not(tmp_path, name):
             "id: '{{ failover_session_id }}' cannot be used. It is a template with an error",
         ),
         ({"password": "{{ nobody_knows }}"}, r"password: '\.\.\.' cannot be used. It is a template with an error"),
+        ({"id": "{{ none }}"}, "id: (None|'') cannot be used"),
         ({"name": []}, "name: .* An empty list selects nothing"),
     ],
 )
@@ -406,6 +447,35 @@ def test_an_empty_answer_is_kept_too(em, parse, cached):
     parse(**cached[0])
     parse(**cached[0])
     assert em.counters.logons == 1
+
+
+@pytest.mark.parametrize(
+    "damage", [{}, [], {"sessions": [1], "plans": []}, {"sessions": None, "plans": []}, {"sessions": [{}], "plans": []}]
+)
+def test_a_cached_answer_that_is_damaged_is_read_anew(em, parse, cached, monkeypatch, damage):
+    options, folder = cached
+    run(em)
+    parse(**options)
+    real = failover_session.InventoryModule._read_config_data
+    kept = []
+
+    class Damaged(dict):
+        def __getitem__(self, key):
+            return damage
+
+        def __setitem__(self, key, value):
+            kept.append(value)
+
+    def with_damage(plugin, path):
+        config = real(plugin, path)
+        plugin._cache = Damaged()
+        return config
+
+    monkeypatch.setattr(failover_session.InventoryModule, "_read_config_data", with_damage)
+    monkeypatch.setattr(failover_session.InventoryModule, "update_cache_if_changed", lambda plugin: None)
+    assert hosts(parse(**options)) == ["vm"]
+    assert len(kept) == 1
+    assert any("cache cannot be read" in warning for warning in parse.warnings)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"sessions": 1}', "", None])

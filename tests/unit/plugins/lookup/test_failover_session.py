@@ -87,6 +87,28 @@ def test_the_newest_of_each_term(em, look_up):
     assert em.counters.live_logons == 0
 
 
+def test_a_list_of_terms_as_one_term(em, look_up):
+    runs = fill(em, *RUNS)
+    assert ids(look_up(["B", "A"], latest=True)) == [runs[3].id, runs[4].id]
+    assert ids(look_up("A", ["B"], latest=True)) == [runs[4].id, runs[3].id]
+
+
+def test_options_that_are_omitted(em, look_up):
+    fill(em, *RUNS)
+    variables = {
+        "omit": "__omit_place_holder__1",
+        "veeam_em_url": em.url,
+        "veeam_em_username": "reader",
+        "veeam_em_password": PASSWORD,
+    }
+    assert len(look_up(variables=variables, name=variables["omit"], url=variables["omit"])) == 5
+
+
+def test_as_a_loop_of_an_old_core(em, look_up):
+    fill(em, *RUNS)
+    assert len(look_up("A", wantlist=True)) == 3
+
+
 def test_criteria_alone(em, look_up):
     runs = fill(em, *RUNS)
     assert ids(look_up()) == [run.id for run in reversed(runs)]
@@ -181,6 +203,50 @@ def test_odd_passwords(look_up, monkeypatch, password, source):
         assert len(found) == 1
 
 
+def test_a_variable_is_not_looked_at_where_its_option_is_given(em, look_up):
+    fill(em, *RUNS)
+    variables = {
+        "veeam_em_url": em.url,
+        "veeam_em_username": "reader",
+        "veeam_em_password": trust_as_template("{{ x }}"),
+    }
+    assert len(look_up("A", variables=variables, password=PASSWORD)) == 3
+
+
+@pytest.mark.parametrize("password", ["{{ 'hunter2' | nosuch }}", "hunter2{%x", "{{ hunter2", "{{ hunter2 }}"])
+def test_a_password_that_is_a_broken_template_is_not_shown(em, look_up, password):
+    variables = {
+        "veeam_em_url": em.url,
+        "veeam_em_username": "reader",
+        "veeam_em_password": trust_as_template(password),
+    }
+    with pytest.raises(AnsibleLookupError) as caught:
+        look_up("A", variables=variables)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "validates"), [("", True), ("true", True), ("no", False), ("0", False), ("ture", None)]
+)
+def test_validate_certs_from_the_environment(look_up, monkeypatch, value, validates):
+    """ansible-core takes what it does not know for false."""
+    monkeypatch.setenv("VEEAM_EM_VALIDATE_CERTS", value)
+    for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(variable, raising=False)
+    with Emulator(sessions=1, documented=False, tls=True) as em:
+        variables = {"veeam_em_url": em.url, "veeam_em_username": "reader", "veeam_em_password": PASSWORD}
+        if validates is False:
+            assert len(look_up(variables=variables)) == 1
+        else:
+            said = (
+                "certificate verify failed"
+                if validates
+                else "validate_certs: 'ture' cannot be used. Give true or false"
+            )
+            with pytest.raises(AnsibleLookupError, match=said):
+                look_up(variables=variables)
+
+
 @pytest.mark.parametrize("missing", ["url", "username", "password"])
 def test_a_connection_option_that_is_missing(em, look_up, missing):
     with pytest.raises(
@@ -193,22 +259,32 @@ def test_a_connection_option_that_is_missing(em, look_up, missing):
 @pytest.mark.parametrize(
     ("terms", "options", "said"),
     [
-        (["A"], {"lates": True}, "lates: True cannot be used. There is no such option"),
+        (["A"], {"lates": True}, "lates: '...' cannot be used. There is no such option"),
         (["A"], {"_terms": ["B"]}, "There is no such option"),
         (["A"], {"name": "B"}, "name: 'B' cannot be used. Give plan names and ids as terms or as options"),
         (["A"], {"id": [UNKNOWN]}, "as terms or as options, not both"),
         ([], {"id": "no-id"}, "id: 'no-id' cannot be used"),
         ([""], {}, "term: '' cannot be used. Give the name of a plan"),
         ([None], {}, "term: None cannot be used"),
-        ([["A"]], {}, r"term: \['A'\] cannot be used"),
+        ([["A", ["B"]]], {}, r"term: \['B'\] cannot be used"),
+        ([[]], {}, r"term: \[\] cannot be used. An empty list selects nothing"),
+        (["A", []], {}, "An empty list selects nothing"),
+        (["A"], {"latest": "maybe"}, "latest: 'maybe' cannot be used. Give true or false"),
+        (["A"], {"validate_certs": "ture"}, "validate_certs: 'ture' cannot be used. Give true or false"),
+        (["A"], {"password": {"em": PASSWORD}}, "password: '...' cannot be used. Give a text, not a list"),
+        (["A"], {"url": ["https://u:pw@em"]}, "url: '...' cannot be used. Give a text, not a list"),
+        (["A"], {"passwd": PASSWORD}, "passwd: '...' cannot be used. There is no such option"),
         ([], {"page_size": 0}, "page_size: 0 cannot be used"),
+        ([], {"id": None}, "id: None cannot be used. Give a value, or leave the option out"),
+        ([], {"result": None}, "result: None cannot be used"),
         ([], {"created_after": "yesterday"}, "created_after: 'yesterday' cannot be used"),
         ([], {"url": "ftp://em"}, "url: 'ftp://em' cannot be used"),
     ],
 )
 def test_options_that_cannot_be_used(em, look_up, terms, options, said):
-    with pytest.raises(AnsibleLookupError, match=said):
+    with pytest.raises(AnsibleLookupError, match=said) as caught:
         look_up(*terms, **options)
+    assert PASSWORD not in str(caught.value)
     assert em.counters.requests == 0
 
 

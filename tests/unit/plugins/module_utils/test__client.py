@@ -71,9 +71,10 @@ def test_log_on_read_log_off(em, connect):
     assert get.headers["accept"] == "application/xml"
     assert "authorization" not in get.headers
     assert (log_off.method, log_off.status) == ("DELETE", 204)
-    assert {record.headers["user-agent"].split(" ")[0] for record in em.requests} == {
-        f"dr_runbook.veeam_em/{_client.VERSION}"
+    assert {record.headers["user-agent"] for record in em.requests} == {
+        f"dr_runbook.veeam_em/{_client.VERSION} requests/{_client.requests.__version__}"
     }
+    assert {record.headers["accept-encoding"] for record in em.requests} == {"gzip, deflate"}
 
 
 def test_counters(em, connect):
@@ -136,9 +137,10 @@ def test_wrong_password(em, connect):
     error = failure.value
     assert (error.kind, error.status) == ("auth", 401)
     assert error.server_message in str(error)
-    assert "as reader" in str(error)
-    assert f"{em.url}/api/sessionMngr/?v=latest" in str(error)
-    assert "Check username" in str(error)
+    assert str(error).startswith(
+        f"Log on to Veeam Backup Enterprise Manager as reader failed: {em.url}/api/sessionMngr/?v=latest "
+        f"was answered with HTTP 401 and the message '{error.server_message}'. Check username"
+    )
     assert "Wr0ng-secret" not in str(error)
 
 
@@ -186,10 +188,33 @@ def test_a_logon_that_may_have_happened_is_not_repeated(em, connect, pauses, sta
 
 
 def test_a_logon_whose_reply_is_lost_is_not_repeated(em, connect, pauses):
+    warnings = []
     em.faults.add("drop_after_handling", path="sessionMngr", times=1)
-    with pytest.raises(_client.EmConnectionError), connect(retries=3):
+    with pytest.raises(_client.EmConnectionError), connect(retries=3, warn=warnings.append):
         pass
     assert (em.counters.logons, pauses) == (1, [])
+    assert "may have made a logon whose reply was lost; the logon ends by itself" in warnings[-1]
+
+
+def test_a_logon_whose_reply_is_late_is_not_repeated(em, connect, pauses):
+    warnings = []
+    em.faults.add("slow_headers", seconds=0.5, path="sessionMngr", times=1)
+    with pytest.raises(_client.EmTimeoutError), connect(retries=3, timeout=0.2, warn=warnings.append):
+        pass
+    assert (em.counters.requests, pauses) == (1, [])
+    assert "may have made a logon" in warnings[-1]
+
+
+def test_no_logon_is_feared_where_there_was_no_connection(connect, pauses, monkeypatch):
+    def stuck(*dummy):
+        raise TimeoutError("timed out")
+
+    warnings = []
+    monkeypatch.setattr(socket.socket, "connect", stuck)
+    with pytest.raises(_client.EmTimeoutError), connect(retries=3, warn=warnings.append):
+        pass
+    assert pauses == []
+    assert [warning for warning in warnings if "clear text" not in warning] == []
 
 
 def test_a_logon_is_repeated_while_the_service_starts(em, connect, pauses):
@@ -249,6 +274,7 @@ def test_a_logon_that_does_not_say_how_to_end_it_is_a_warning(em, connect, body)
         ({"action": "status", "status": 500}, "HTTP 500"),
         ({"action": "drop"}, "(connection)"),
         ({"action": "status", "status": 403}, "HTTP 403"),
+        ({"action": "html"}, "HTTP 200"),  # by another service: EM's own answer is 204
     ],
 )
 def test_a_log_off_that_fails_is_a_warning(em, connect, fault, words):
@@ -261,12 +287,22 @@ def test_a_log_off_that_fails_is_a_warning(em, connect, fault, words):
     assert words in warnings[-1]
 
 
-@pytest.mark.parametrize("fault", [{"action": "status", "status": 503}, {"action": "drop"}])
+@pytest.mark.parametrize("fault", [{"action": "status", "status": 503}, {"action": "drop"}, {"action": "html"}])
 def test_a_log_off_is_tried_twice(em, connect, fault):
     em.faults.add(method="DELETE", times=1, **fault)
     with connect():
         pass
     assert em.counters.live_logons == 0
+
+
+def test_a_log_off_with_effect_is_no_warning_whatever_the_answer(em, connect):
+    warnings = []
+    em.faults.add("expire", method="DELETE", times=1)
+    em.faults.add("html", method="DELETE", times=1)
+    with connect(warn=warnings.append):
+        pass
+    assert em.counters.live_logons == 0
+    assert len(warnings) == 1
 
 
 def test_a_log_off_takes_no_longer_than_its_own_limit(em, connect, monkeypatch):
@@ -316,7 +352,10 @@ def test_a_read_is_repeated(em, connect, pauses, status, times):
 def test_a_read_that_keeps_failing(em, connect, pauses, status):
     em.faults.add("status", status=status, path=SESSIONS, message="Half started")
     with (
-        pytest.raises(_client.EmServerError, match=f"{status} and the message 'Half started'") as failure,
+        pytest.raises(
+            _client.EmServerError,
+            match=rf"^Read the sessions \(attempt 3 of 3\) failed: .*{status} and the message 'Half started'",
+        ) as failure,
         connect(retries=2) as client,
     ):
         read(client)
@@ -430,6 +469,17 @@ def test_no_redirect_is_followed(em, connect):
         assert other.counters.requests == 0
 
 
+@pytest.mark.parametrize("status", [300, 308])
+@pytest.mark.parametrize("path", ["sessionMngr", SESSIONS])
+def test_each_status_of_a_redirect_is_one(em, connect, status, path):
+    body = "<Error Message='Moved'/>"
+    em.faults.add("reply", path=path, status=status, body=body)
+    with pytest.raises(_client.EmProtocolError, match="points to nowhere;.*as url.$") as failure, connect() as client:
+        read(client)
+    assert failure.value.server_message == "Moved"
+    assert "Moved" not in str(failure.value)
+
+
 def test_a_redirect_to_nowhere_that_can_be_read(em, connect):
     em.faults.add("redirect", location="https://[bad/x", path=SESSIONS)
     with pytest.raises(_client.EmProtocolError, match="points to nowhere;"), connect() as client:
@@ -483,6 +533,9 @@ def test_a_logon_that_was_refused_but_lives_is_ended_too(em, connect):
     with connect() as client:
         assert read(client).items == []
     assert (em.counters.logons, em.counters.max_live_logons, em.counters.live_logons) == (2, 2, 0)
+    first, second = (_client._guid_in(record.headers["x-restsvcsessionid"]) for record in requests_of(em, "GET"))
+    ended = [record.path.rpartition("/")[2] for record in requests_of(em, "DELETE")]
+    assert ended == [first, second]  # the older one while the newer token is good
 
 
 def test_only_one_new_logon_for_one_read(em, connect):
@@ -508,6 +561,13 @@ def test_retry_after_in_seconds(em, connect, pauses):
     with connect(retries=1) as client:
         read(client)
     assert pauses == [7.0]
+
+
+def test_retry_after_as_long_as_the_longest_wait(em, connect, pauses):
+    em.faults.add("status", status=503, headers={"Retry-After": "60"}, path=SESSIONS, times=1)
+    with connect(retries=1) as client:
+        read(client)
+    assert pauses == [_client.LONGEST_WAIT]
 
 
 def test_retry_after_below_the_pause_of_our_own(em, connect, pauses):
@@ -541,9 +601,20 @@ def test_retry_after_that_is_too_long_is_said_at_once(em, connect, pauses):
     assert pauses == []
 
 
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [("7", 7), (" 7 ", 7), ("9" * 5000, 10**18 - 1), ("", None), (None, None), ("7.5", None), ("\u00b2", None)],
+)
+def test_a_number_in_a_header(value, number):
+    assert _client._decimal(value) == number
+
+
 def test_pauses_never_pass_the_longest(monkeypatch, pauses, connect):
-    connect()._wait(50, None)
-    assert pauses[0] <= _client.LONGEST_WAIT
+    monkeypatch.setattr(_client.random, "uniform", lambda low, high: high)
+    client = connect()
+    for attempt in (0, 1, 2, 50):
+        client._wait(attempt, None)
+    assert pauses == [0.5, 1.0, 2.0, _client.LONGEST_WAIT]
 
 
 def test_the_pause_is_real(monkeypatch):
@@ -643,6 +714,19 @@ def test_a_body_beyond_the_limit_is_refused(em, connect, monkeypatch):
     assert em.counters.live_logons == 0
 
 
+@pytest.mark.parametrize(("size", "fails"), [(2**20, False), (2**20 + 1, True)])
+def test_the_limit_of_a_body_is_exact(em, connect, monkeypatch, size, fails):
+    monkeypatch.setattr(_client, "MAX_BODY", 2**20)
+    em.faults.add("reply", path=SESSIONS, body="<EntityReferences/>".ljust(size))
+    with connect() as client:
+        if fails:
+            with pytest.raises(_client.EmProtocolError, match="sent more than 1 MiB in one reply") as failure:
+                read(client)
+            assert failure.value.status == 200
+        else:
+            assert read(client).items == []
+
+
 def test_a_body_that_is_shorter_than_announced(em, connect, monkeypatch):
     """As urllib3 1 lets it pass: the check of our own finds it."""
 
@@ -678,6 +762,13 @@ def closing(count):
 def test_a_handshake_that_breaks_off_is_a_connection_that_breaks_off():
     with closing(1) as url, pytest.raises(_client.EmConnectionError, match="broke off"):
         _client.EnterpriseManager(url, "u", "p", retries=0).__enter__()
+
+
+@pytest.mark.parametrize("said", ["EOF occurred in violation of protocol", "Connection reset by peer"])
+def test_tls_that_breaks_off_in_any_words_is_no_certificate_that_is_not_trusted(connect, said):
+    exc = _client.requests.exceptions.SSLError(said)
+    error = connect()._transport_error("Read", "https://em.example.com", exc, 1)
+    assert (error.kind, said in str(error)) == ("connection", True)
 
 
 def test_a_bundle_in_the_environment_that_does_not_exist_is_named(monkeypatch):
@@ -727,7 +818,9 @@ def test_https_on_a_port_that_speaks_http(em):
 def test_plain_http_is_warned_about(em):
     warnings = []
     _client.EnterpriseManager(em.url, "reader", PASSWORD, warn=warnings.append)
-    assert "clear text" in warnings[0]
+    assert f"clear text to {em.url}: use https." in warnings[0]
+    _client.EnterpriseManager("https://em.example.com", "reader", PASSWORD, warn=warnings.append)
+    assert len(warnings) == 1
 
 
 # The environment
@@ -758,8 +851,34 @@ def test_a_proxy_that_makes_no_sense_is_not_shown(em, connect, monkeypatch, prox
 def test_a_proxy_without_a_user_is_named(em, connect, monkeypatch):
     for name in ("HTTP_PROXY", "http_proxy"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(_client.EmConnectionError, match="names 127.0.0.1:[0-9]+ as proxy"), connect():
+    with (
+        pytest.raises(_client.EmConnectionError, match="Check host and port.*names 127.0.0.1:[0-9]+ as proxy"),
+        connect(),
+    ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("proxy", "name", "secrets"),
+    [
+        ("http://bob:p%40ss@px.example.com:3128", "px.example.com:3128", {"p%40ss", "p@ss"}),
+        ("px.example.com", "px.example.com", set()),
+        ("http://bob@px.example.com", "px.example.com", set()),
+    ],
+)
+def test_the_address_of_a_proxy(monkeypatch, proxy, name, secrets):
+    for variable in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(variable, proxy)
+    assert _client._proxy("https://em.example.com") == (name, secrets)
+    client = _client.EnterpriseManager("https://em.example.com", "u", "p")
+    assert not any(secret in client.shown(f"You sent {secret}") for secret in secrets)
+
+
+def test_without_a_proxy_plain_http_is_doubted():
+    with pytest.raises(_client.EmConnectionError, match="this machine. Enterprise Manager usually speaks https.$"):
+        _client.EnterpriseManager(f"http://127.0.0.1:{free_port()}", "u", "p", retries=0).__enter__()
+    with pytest.raises(_client.EmConnectionError, match="this machine.$"):
+        _client.EnterpriseManager(f"https://127.0.0.1:{free_port()}", "u", "p", retries=0).__enter__()
 
 
 def test_credentials_in_netrc_are_not_used(em, connect, monkeypatch, tmp_path):
@@ -844,6 +963,7 @@ def test_a_password_in_the_url_is_refused_and_not_shown(url):
         ("password", ""),
         ("timeout", 0),
         ("timeout", -1),
+        ("timeout", _client.LONGEST_TIMEOUT + 1),
         ("timeout", 99999999999),
         ("retries", -1),
         ("api_version", "1.7"),
@@ -856,6 +976,27 @@ def test_other_options_are_checked(option, value):
     with pytest.raises(_client.OptionError, match=f"^{option}: ") as refusal:
         _client.EnterpriseManager(**{"url": "https://em.example.com", "username": "u", "password": "p", option: value})
     assert refusal.value.option == option
+
+
+def test_the_outermost_values_of_options():
+    client = _client.EnterpriseManager("https://em", "u", "p", timeout=_client.LONGEST_TIMEOUT, retries=0)
+    assert (client.timeout, client.retries) == (_client.LONGEST_TIMEOUT, 0)
+    assert _client.EnterpriseManager("https://em", "u", "p", timeout=0.5).timeout == 0.5
+
+
+def test_defaults_of_options():
+    client = _client.EnterpriseManager("https://em", "u", "p")
+    assert (client.timeout, client.retries, client.api_version, client._verify) == (30, 3, "latest", True)
+    assert client.idle is False
+
+
+@pytest.mark.parametrize("given", ["~/ca.pem", "$FOLDER/ca.pem"])
+def test_home_and_variables_in_ca_path(monkeypatch, tmp_path, tls_emulator, given):
+    Path(tmp_path, "ca.pem").write_bytes(Path(tls_emulator.ca_path).read_bytes())
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("FOLDER", str(tmp_path))
+    client = _client.EnterpriseManager("https://em", "u", "p", ca_path=given)
+    assert client._verify == str(tmp_path / "ca.pem")
 
 
 def test_an_empty_ca_path_is_none():
@@ -894,6 +1035,37 @@ def test_no_secret_in_any_text_of_an_error(em, connect):
     assert PASSWORD not in str(failure.value)
 
 
+def test_of_two_secrets_the_longer_is_taken_out_first(connect):
+    client = connect(password="abc")
+    client._secrets.add("abcdef")
+    assert client.shown("a abcdef b abc") == "a ******** b ********"
+
+
+@pytest.mark.parametrize(
+    "written", [r"p\u00e4\"s\/w\ud83d\ude00\n", r"p\u00E4\"s\/w\uD83D\uDE00\n", r"\u0070ä\"s/w😀\n"]
+)
+def test_a_password_in_json_is_not_shown(connect, written):
+    assert connect(password='pä"s/w😀\n').shown(f'{{"m":"{written}"}}') == '{"m":"********"}'
+
+
+@pytest.mark.parametrize(
+    ("said", "about", "absent"),
+    [
+        ("Unknown: ABC", "abc", True),
+        ("abc: NO such thing", "abc", True),
+        ("There is not an abc", "abc", True),
+        ("abc is locked", "abc", False),
+        ("Nothing of abc is known", "abc", False),
+        ("Session not found", "abc", True),
+        ("Server not found", "abc", False),
+        ("Server not found", None, False),
+        ("x" * 5000 + " abc not found", "abc", False),  # nobody says it so late
+    ],
+)
+def test_what_says_that_an_object_is_absent(said, about, absent):
+    assert _client._says_absent(said, about) is absent
+
+
 def test_the_id_of_the_logon_is_not_shown(em, connect):
     """In base64 it is the token."""
     warnings = []
@@ -930,6 +1102,13 @@ def test_the_innermost_cause_is_told():
     outer.__context__ = ValueError(inner)
     assert _client._reason(outer) == "Connection refused"
     assert _client._reason(OSError()) == "OSError"
+    behind = OSError("outer")
+    behind.reason = OSError("inner")
+    assert _client._reason(behind) == "inner"
+    noisy = OSError("<urllib3.connection.HTTPConnection object at 0x7f0a>: Not today (_ssl.c:997)")
+    assert _client._reason(noisy) == "Not today"
+    address = _client.requests.exceptions.InvalidURL("Failed to parse: http://bob:s3cret@")
+    assert _client._reason(address).startswith("the address of")
     loop = OSError("a")
     loop.__cause__ = OSError("b")
     loop.__cause__.__context__ = loop
@@ -1103,6 +1282,20 @@ def test_a_signal_ends_a_logon_that_is_kept_and_then_has_its_usual_effect(em, co
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert said == []  # what prints it may be what the signal has stopped
     client.__exit__()  # ended already
+
+
+def test_a_signal_that_ends_a_logon_in_vain_says_nothing_either(em, connect):
+    said = []
+    client = connect(warn=said.append)
+    client.__enter__()
+    client.idle = True
+    said.clear()
+    em.faults.add("status", status=500, method="DELETE")
+    with pytest.raises(KeyboardInterrupt) as caught:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+    assert caught.type is KeyboardInterrupt
+    assert said == []
 
 
 def test_a_client_that_moves_to_another_thread_leaves_signals_alone(em, connect):

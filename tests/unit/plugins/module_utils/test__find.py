@@ -39,6 +39,7 @@ class Answered:
         self.ids = [fact["id"] for fact in answer.sessions]
         self.missing = answer.missing_ids
         self.filter = answer.filter
+        self.from_collection = answer.from_collection
         self.requests = em.counters.requests - before
         self.warnings = [warning for warning in self.warnings if "clear text" not in warning]
         # The client's own count is what users see, so it must be true; and no logon may stay.
@@ -66,9 +67,10 @@ def times(facts):
 
 
 @pytest.mark.parametrize(
-    ("count", "pages"), [(0, 1), (1, 1), (99, 1), (100, 1), (101, 2), (200, 2), (201, 3), (253, 3)]
+    ("count", "pages"), [(0, 1), (1, 1), (99, 1), (100, 2), (101, 2), (200, 3), (201, 3), (253, 3)]
 )
 def test_all_pages_are_read(em, find, count, pages):
+    """After a last page that is full, one more is asked for: only that shows that EM's count of pages is right."""
     em.reset(sessions=count, tasks=0)
     answer = find()
     assert len(answer.ids) == len(set(answer.ids)) == count
@@ -76,6 +78,7 @@ def test_all_pages_are_read(em, find, count, pages):
     assert times(answer.sessions) == sorted(times(answer.sessions), reverse=True)
     assert answer.requests == pages + 2
     assert answer.filter is None
+    assert answer.from_collection is False
     assert answer.warnings == []
 
 
@@ -93,7 +96,34 @@ def test_any_page_size_gives_the_same(em, find, page_size):
     em.reset(sessions=253, tasks=0)
     answer = find(page_size=page_size)
     assert len(answer.ids) == 253
-    assert answer.requests == -(-253 // page_size) + 2
+    assert answer.requests == 253 // page_size + 1 + 2
+
+
+@pytest.mark.parametrize("beyond", ["empty", "last page again", 400, 404, 500])
+def test_after_a_full_last_page_em_may_do_what_it_likes(em, find, beyond):
+    em.reset(sessions=20, tasks=0)
+    if beyond == "last page again":
+        em.faults.add("repeat_page", path="/query", query="page=2")
+    elif beyond == 500:
+        em.faults.add("status", status=500, path="/query", query="page=2", message="Invalid filter: page")
+    elif beyond != "empty":
+        em.faults.add("status", status=beyond, path="/query", query="page=2")
+    answer = find(page_size=20)
+    assert len(answer.ids) == 20
+    assert answer.requests == 4
+
+
+def test_an_error_after_a_full_last_page_is_one(em, find):
+    em.reset(sessions=20, tasks=0)
+    em.faults.add("status", status=503, path="/query", query="page=2")
+    with pytest.raises(_client.EmServerError):
+        find(page_size=20)
+
+
+def test_a_count_of_pages_that_is_too_low_loses_nothing(em, find):
+    em.reset(sessions=50, tasks=0)
+    em.faults.add("pages_count", path="/query", count=1)
+    assert len(find(page_size=20).ids) == 50
 
 
 def test_a_server_may_cap_the_page_size(em, find):
@@ -234,8 +264,10 @@ def test_what_keeps_ending_is_an_error(em, find, monkeypatch):
 
 def test_pages_without_a_single_item_are_an_error(em, find):
     em.faults.add("reply", path="/query", body='<QueryResult><PagingInfo PagesCount="3"/></QueryResult>')
-    with pytest.raises(_client.EmProtocolError, match="3 pages without a single item"):
+    with pytest.raises(_client.EmProtocolError, match="3 pages without a single item.*not be whole") as failure:
         find()
+    assert "page=3" in failure.value.url
+    assert failure.value.status == 200
 
 
 @pytest.mark.parametrize(("stale", "fails"), [(1, False), (2, False), (3, True)])
@@ -269,8 +301,11 @@ def test_pages_that_repeat_for_ever_are_an_error(em, find):
 def test_pages_that_were_announced_but_are_empty_are_an_error(em, find):
     em.reset(sessions=150, tasks=0)
     em.faults.add("pages_count", count=10**6, path="/query")
-    with pytest.raises(_client.EmProtocolError, match="without anything new"):
+    with pytest.raises(
+        _client.EmProtocolError, match="3 pages in a row, up to page 5, without anything new"
+    ) as failure:
         find()
+    assert "page=5" in failure.value.url
 
 
 def test_a_link_to_the_next_page_counts_even_if_the_number_of_pages_does_not(em, find):
@@ -308,8 +343,12 @@ def test_a_page_size_that_is_refused_is_done_without(em, find, options):
     em.behaviour.over_page_size = "refuse"
     answer = find(page_size=500, **options)
     assert answer.ids == expected.ids
+    assert queries(em)[-1]["pageSize"] == ["100"]
     assert answer.filter == expected.filter
-    assert ["pages of 500" in warning for warning in answer.warnings] == [True] if "limit" not in options else True
+    if "limit" not in options:
+        (warning,) = answer.warnings
+        assert warning.startswith("EM refused pages of 500 (HTTP 400: ")
+        assert warning.endswith("), so pages of 100 are read.")
 
 
 def test_a_collection_with_pages_is_read_whole(em, find):
@@ -419,6 +458,7 @@ def test_times_are_exact_though_the_filter_is_wider(em, find):
     assert answer.filter == '(CreationTime>="2026-02-28T23:59:59Z";CreationTime<="2026-03-01T00:00:04Z")'
     answer = find(ended_after="2026-03-01T00:01:01Z", ended_before="2026-03-01T00:01:03Z")
     assert set(answer.ids) == {session.id for session in made[2:5]}
+    assert answer.filter == '(EndTime>="2026-03-01T00:01:00Z";EndTime<="2026-03-01T00:01:05Z")'
 
 
 def test_all_criteria_in_one_filter(em, find):
@@ -488,6 +528,26 @@ def test_that_newness_was_judged_by_the_collection_is_told(em, connect):
     assert answer.from_collection is True
 
 
+def test_only_the_plans_of_the_ids_are_asked_for(em, find):
+    old, *_others = plans(em)
+    assert find(latest_per_plan=True, id=[old], page_size=7).ids == []
+    assert [(page["filter"], page["pageSize"]) for page in queries(em)] == [(['Name=="A"'], ["7"])]
+
+
+def test_a_plan_is_told_by_name_and_server_id_and_without_an_id_by_the_name_of_the_server():
+    def run(number, server):
+        return {"id": str(number), "name": "A", "creation_time": "2026-03-01T00:00:00Z", "backup_server": server}
+
+    def newest(*servers):
+        facts = fs._newest_per_plan([run(number, server) for number, server in enumerate(servers)])
+        return [fact["id"] for fact in facts]
+
+    assert newest({"id": "1", "name": "old name"}, {"id": "1", "name": "new name"}) == ["1"]
+    assert newest({"id": "1", "name": "one name"}, {"id": "2", "name": "one name"}) == ["0", "1"]
+    assert newest({"id": None, "name": "a"}, {"id": None, "name": "b"}, {"id": None, "name": "b"}) == ["0", "2"]
+    assert newest(None, None) == ["1"]
+
+
 def test_latest_per_plan_of_ids_without_a_name(em, find):
     em.world.add_session("A")
     nameless = em.world.add_session("A", raw={"Name": None})
@@ -505,6 +565,58 @@ def test_limit_reads_no_more_pages_than_it_takes(em, find, order, limit, pages):
     answer = find(limit=limit, sort_order=order)
     assert answer.ids == everything[:limit]
     assert answer.requests == pages + 2
+
+
+@pytest.mark.parametrize(
+    ("limit", "page_size", "sent"), [(1, 100, "10"), (9, 100, "10"), (10, 100, "11"), (20, 100, "21"), (20, 7, "7")]
+)
+def test_limit_asks_for_one_more_than_wanted(em, find, limit, page_size, sent):
+    em.reset(sessions=1, tasks=0)
+    find(limit=limit, page_size=page_size, result=["Failed"])
+    (page,) = queries(em)
+    assert (page["pageSize"], page["filter"]) == ([sent], ["Result==Failed"])
+
+
+def test_limit_looks_at_ten_sessions_before_it_trusts_the_order(em, find):
+    em.reset(sessions=30, tasks=0)
+    answer = find(limit=1, page_size=1)
+    assert (len(answer.ids), answer.requests) == (1, fs.FIRST_FEW + 2)
+
+
+@pytest.mark.parametrize("order", _criteria.SORT_ORDERS)
+def test_sessions_of_one_moment_are_in_order(em, find, order):
+    for number in range(30):
+        em.world.add_session(state="Stopped", creation_time=f"2026-03-01T00:00:{number // 2:02}Z")
+    answer = find(limit=2, sort_order=order)
+    assert (len(answer.ids), answer.requests) == (2, 3)
+
+
+def test_limit_of_what_runs_needs_no_more_than_page_1(em, find):
+    for second in range(30):
+        em.world.add_session(state="Working", creation_time=f"2026-03-01T00:00:{second:02}Z")
+    answer = find(limit=3, state=["Working"])
+    assert (len(answer.ids), answer.requests) == (3, 3)
+
+
+def test_limit_is_reached_by_what_holds_not_by_what_follows(em, find):
+    for second in range(30):
+        em.world.add_session(name="PLAN" if second == 19 else "Plan", creation_time=f"2026-03-01T00:00:{second:02}Z")
+    answer = find(name=["Plan"], limit=10)
+    assert (len(answer.ids), answer.requests) == (10, 3)
+
+
+def test_limit_where_a_query_gives_references(em, find):
+    wanted = [em.world.add_session(creation_time=f"2026-03-01T00:00:0{second}Z").id for second in range(3)]
+    em.faults.add("reply", path="/query", body=listed(*wanted))
+    assert find(limit=1).ids == wanted[2:]
+
+
+def test_a_session_without_a_creation_time_is_the_oldest(em, find):
+    timeless = em.world.add_session(raw={"CreationTimeUTC": None}).id
+    dated = em.world.add_session(creation_time="2026-03-01T00:00:00Z").id
+    assert find().ids == [dated, timeless]
+    assert find(limit=1).ids == [dated]
+    assert find(limit=1, sort_order="ascending").ids == [timeless]
 
 
 def test_limit_counts_what_is_left_after_the_check(em, find):
@@ -561,6 +673,23 @@ def test_an_id_that_fails_otherwise_is_an_error(em, find):
     )
     with pytest.raises(_client.EmServerError, match="Object reference"):
         find(id=[known])
+
+
+def test_of_the_ids_that_a_query_has_not_found_the_first_five_are_asked_for_again(em, find):
+    em.reset(sessions=3, tasks=0)
+    strangers = [str(uuid.UUID(int=number + 1)) for number in range(9)]
+    answer = find(id=[*strangers, *(session.id for session in em.world.sessions)])
+    assert answer.missing == strangers
+    again = [record.path.rpartition("/")[2] for record in em.requests if "/failoverSessions/" in record.path]
+    assert again == strangers[: fs.DIRECT_READS]
+
+
+@pytest.mark.parametrize("count", [1, 6])
+@pytest.mark.parametrize("latest", [False, True])
+def test_ids_where_a_query_gives_references(em, find, count, latest):
+    wanted = [em.world.add_session(name=f"P{number}").id for number in range(count)]
+    em.faults.add("reply", path="/query", body=listed(*wanted))
+    assert set(find(id=wanted, latest_per_plan=latest).ids) == set(wanted)
 
 
 @pytest.mark.parametrize("known", [120, 118, 100, 3, 0])
@@ -627,8 +756,10 @@ def test_an_unknown_id_needs_a_list_to_be_missing_from(em, find):
 def test_an_id_that_is_listed_but_not_known_is_an_error(em, find):
     known = em.world.add_session().id
     em.faults.add("status", status=404, path=known)
-    with pytest.raises(_client.EmProtocolError, match=f"lists the session {known} and does not know it"):
+    with pytest.raises(_client.EmProtocolError, match=f"lists the session {known} and does not know it") as failure:
         find(id=[known])
+    assert failure.value.url == f"{em.url}/api/cloud/failoverSessions"
+    assert failure.value.status == 200
 
 
 def test_an_unknown_id_is_told_by_a_text_that_names_it(em, find):
@@ -642,6 +773,8 @@ def test_the_filter_of_many_ids_is_reported_whole(em, find):
     wanted = [session.id for session in em.world.sessions]
     answer = find(id=wanted)
     assert all(guid in answer.filter for guid in wanted)
+    assert answer.filter == ",".join(page["filter"][0] for page in queries(em))
+    assert answer.filter.startswith("(UID==")
 
 
 def test_ids_that_the_query_cannot_find_are_read_one_by_one(em, find):
@@ -661,7 +794,9 @@ def test_ids_where_the_server_refuses_the_filter(em, find):
     answer = find(id=wanted)
     assert set(answer.ids) == set(wanted)
     assert answer.filter is None
-    assert ["refused the filter" in warning for warning in answer.warnings] == [True]
+    assert ["refused the filter (UID==" in warning for warning in answer.warnings] == [True]
+    assert "... (HTTP 400" in answer.warnings[0]
+    assert len(answer.warnings[0]) < 500
 
 
 def test_other_criteria_hold_for_ids_too(em, find):
@@ -745,11 +880,13 @@ def test_a_server_that_cannot_query_the_type_is_read_through_its_collection(em, 
     newest = find(limit=3).sessions
     em.behaviour.refuse_query_type = status
     answer = find()
-    assert answer.sessions == plain
-    assert len(answer.warnings) == 1
-    assert f"HTTP {status}" in answer.warnings[0]
-    assert "30 days" in answer.warnings[0]
-    assert find(limit=3).sessions == newest
+    assert (answer.sessions, answer.from_collection) == (plain, True)
+    (warning,) = answer.warnings
+    assert warning.startswith(f"EM refused to query CloudFailoverSession (HTTP {status}")
+    assert "its collection /api/cloud/failoverSessions is read instead, which" in warning
+    assert "30 days" in warning
+    few = find(limit=3)
+    assert (few.sessions, few.from_collection) == (newest, True)
     answer = find(result=["Failed"])
     assert answer.sessions == failed
     assert answer.filter is None
@@ -792,7 +929,7 @@ def test_a_listed_session_that_is_gone_is_left_out_with_a_warning(em, find):
     em.faults.add("reply", path="/query", body=listed(gone, known))
     answer = find()
     assert answer.ids == [known]
-    assert [gone in warning for warning in answer.warnings] == [True]
+    assert [f"{gone} (Lost)" in warning for warning in answer.warnings] == [True]
 
 
 def test_listed_sessions_that_are_all_gone_are_an_error(em, find):
@@ -852,8 +989,29 @@ def test_an_entity_of_another_session_is_an_error(em, find):
         path=asked,
         body=f'<CloudFailoverSession Type="CloudFailoverSession" UID="urn:x:{other}"><State>Stopped</State></CloudFailoverSession>',
     )
-    with pytest.raises(_client.EmProtocolError, match="not the entity"):
+    with pytest.raises(_client.EmProtocolError, match="not the entity") as failure:
         find(id=[asked])
+    assert failure.value.url == f"{em.url}/api/cloud/failoverSessions/{asked}?format=Entity"
+    assert failure.value.status == 200
+
+
+def test_a_list_is_no_entity(em, find):
+    asked = em.world.add_session().id
+    session = f'<CloudFailoverSession Type="CloudFailoverSession" UID="urn:x:{asked}"><State>Stopped</State></CloudFailoverSession>'
+    em.faults.add("reply", path=asked, body=f"<CloudFailoverSessions>{session}</CloudFailoverSessions>")
+    with pytest.raises(_client.EmProtocolError, match="document CloudFailoverSessions that is not the entity"):
+        find(id=[asked])
+
+
+@pytest.mark.parametrize("attribute", ['UID="urn:x:{}"', 'Href="/api/cloud/failoverSessions/{}"'])
+def test_an_entity_is_told_by_its_uid_or_by_its_href(em, find, attribute):
+    asked = str(uuid.uuid4())
+    attribute = attribute.format(asked)
+    body = (
+        f'<CloudFailoverSession Type="CloudFailoverSession" {attribute}><State>Stopped</State></CloudFailoverSession>'
+    )
+    em.faults.add("reply", path=asked, body=body)
+    assert find(id=[asked]).ids == [asked]
 
 
 def test_a_session_without_an_id_is_an_error(em, find):
@@ -899,6 +1057,15 @@ def test_what_can_be_quoted():
 def test_a_filter_is_encoded_as_a_whole():
     path = _query.query_path("T", 'Name=="R&D +Ω#"', "sortAsc=x", 100, 2)
     assert path.endswith("&page=2&filter=Name%3D%3D%22R%26D%20%2B%CE%A9%23%22")
+
+
+def test_the_longest_url_is_exact(connect):
+    client = connect()
+    longest = _query.MAX_URL - _query.OTHER_PARAMETERS - len(client.base_url)
+    assert _query.fits(client, "a" * longest)
+    assert not _query.fits(client, "a" * (longest + 1))
+    assert _query.fits(client, "=" * (longest // 3))
+    assert not _query.fits(client, "=" * (longest // 3 + 1))
 
 
 def test_pieces_keep_each_term_once_and_within_the_limit(em, connect):

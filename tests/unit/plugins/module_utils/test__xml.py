@@ -287,7 +287,7 @@ DOCTYPES = [
 @pytest.mark.parametrize("root", ["EntityRef", "v:EntityRef"])
 def test_a_document_type_declaration_is_refused(doctype, root):
     body = f'{doctype}<{root} xmlns:v="http://www.veeam.com/ent/v1.0" Type="T" Name="n"/>'
-    with pytest.raises(_xml.XmlError, match="DTD"):
+    with pytest.raises(_xml.XmlError, match="^it has .*DTD"):
         _xml.parse(body.encode())
 
 
@@ -303,7 +303,8 @@ def test_a_document_type_declaration_is_refused(doctype, root):
         (b"<a>&undefined;</a>", "not well-formed"),
         (b'<?xml version="1.0" encoding="no-such"?><a/>', "not well-formed"),
         (b"\xff\xfe", "not well-formed"),
-        (b'{"Entities": {}}', "JSON"),
+        (b'{"Entities": {}}', "JSON.* for$"),
+        (b' \n {"Entities": {}}', "JSON"),
         (b'\xef\xbb\xbf[{"a": 1}]', "JSON"),
         (b"<!DOCTYPE html><html><head><title>Sign in</title></head></html>", 'web page: "Sign in"'),
         (b"<!-- x --><html><body><p>Proxy says no<br></body></html>", 'web page: "Proxy says no"'),
@@ -313,7 +314,7 @@ def test_a_document_type_declaration_is_refused(doctype, root):
     ],
 )
 def test_what_is_no_reply_of_em_is_refused_with_words(body, said):
-    with pytest.raises(_xml.XmlError, match=said):
+    with pytest.raises(_xml.XmlError, match=f"^it .*{said}"):
         _xml.parse(body)
 
 
@@ -364,6 +365,7 @@ def test_a_root_without_content_is_an_entity_without_values():
             'a web page: "Service & more"',
         ),
         (b"<html><style>p {}</style><script>alert(1)</script><p>Words</html>", 'a web page: "Words"'),
+        (b"<html><SCRIPT>if (a\n< b) {}</SCRIPT><p>Words</html>", 'a web page: "Words"'),
         (b'<!DOCTYPE html SYSTEM "x"><html><title>T</title></html>', 'a web page: "T"'),
         ("größer".encode(), "größer"),
         (b"caf\xe9", "caf\ufffd"),
@@ -397,8 +399,25 @@ def test_identity():
     ("body", "path"),
     [
         ("<LogonSession><SessionId>1-2</SessionId></LogonSession>", "/api/logonSessions/1-2"),
-        ("<LogonSession><SessionId>a/../b</SessionId></LogonSession>", "/api/logonSessions/a/../b"),
-        ('<LogonSession><Links><Link Rel="Down" Href="d"/><Link Rel="Delete" Href="x"/></Links></LogonSession>', "x"),
+        ("<LogonSession><SessionId>a/../b</SessionId></LogonSession>", None),
+        ("<LogonSession><SessionId>..</SessionId></LogonSession>", None),
+        (
+            '<LogonSession><Links><Link Rel="Down" Href="d"/><Link Rel="Delete" Href="https://h:1/api/logonSessions/x"/></Links></LogonSession>',
+            "https://h:1/api/logonSessions/x",
+        ),
+        # What is no logon would be deleted.
+        (
+            '<LogonSession><Links><Link Rel="Delete" Href="/api/cloud/cloudFailoverPlans/7"/></Links></LogonSession>',
+            None,
+        ),
+        (
+            '<LogonSession><Links><Link Rel="Delete" Href="/api/logonSessions/../jobs/7"/></Links><SessionId>1-2</SessionId></LogonSession>',
+            "/api/logonSessions/1-2",
+        ),
+        (
+            '<LogonSession><Links><Link Rel="Delete" Href="/api/logonSessions/%2e%2e/jobs"/></Links></LogonSession>',
+            None,
+        ),
         ("<LogonSession><Links/></LogonSession>", None),
         ("<EntityReferences/>", None),
         ("nonsense", None),

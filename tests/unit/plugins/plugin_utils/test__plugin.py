@@ -76,17 +76,58 @@ def test_a_worker_logs_on_once_and_off_at_its_end(em, options):
 def test_elsewhere_each_call_has_its_logon(em, options):
     read_often(options, 3)
     assert (em.counters.logons, em.counters.logoffs, em.counters.max_live_logons) == (3, 3, 1)
-    assert not _plugin._kept
+    assert _plugin._kept.client is None
 
 
-def test_other_options_have_a_logon_of_their_own(em, options):
+def test_other_options_have_a_logon_of_their_own_and_end_the_kept_one(em, options):
     def work():
         for dummy in range(2):
             read(options)
             read({**options, "username": "admin"})
 
     assert finish(*in_worker(work)) == "done"
-    assert (em.counters.logons, em.counters.live_logons) == (2, 0)
+    assert (em.counters.logons, em.counters.max_live_logons, em.counters.live_logons) == (4, 1, 0)
+
+
+def test_after_errors_with_several_options_the_signals_are_as_before(em, options):
+    other = {**options, "username": "admin"}
+
+    def work():
+        before = signal.signal(signal.SIGTERM, lambda *dummy: os._exit(7))
+        handler = signal.getsignal(signal.SIGTERM)
+        assert before is not handler
+        for first, second in ((options, other), (other, options)):
+            read(first)
+            read(second)
+            with pytest.raises(ZeroDivisionError), _plugin.logged_on(first):
+                raise ZeroDivisionError
+            assert signal.getsignal(signal.SIGTERM) is handler
+            read(second)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    process, done = in_worker(work)
+    process.join(4)
+    assert process.exitcode == 7
+    assert em.counters.live_logons == 0
+
+
+def test_the_time_out_of_a_task_does_not_tear_the_log_on(em, options):
+    """ansible-core sets an alarm for a task's keyword ``timeout``."""
+    em.faults.add("slow_headers", seconds=1.5, path="sessionMngr")
+
+    def too_late(*dummy):
+        raise InterruptedError
+
+    def work():
+        signal.signal(signal.SIGALRM, too_late)
+        signal.alarm(1)
+        with pytest.raises(InterruptedError):
+            read(options)
+
+    assert finish(*in_worker(work)) == "done"
+    assert (em.counters.logons, em.counters.live_logons) == (1, 0)
+    em.faults.clear()
 
 
 def test_an_error_ends_the_logon_at_once(em, options):
