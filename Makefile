@@ -28,7 +28,7 @@ unexport VEEAM_EM_URL VEEAM_EM_USERNAME VEEAM_EM_PASSWORD VEEAM_EM_VALIDATE_CERT
 unexport VEEAM_EM_TIMEOUT VEEAM_EM_RETRIES VEEAM_EM_API_VERSION REQUESTS_CA_BUNDLE CURL_CA_BUNDLE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo emulator test unit integration sanity lint docs-lint package cores floor newest copy build clean
+.PHONY: help setup dev demo emulator fuzz test unit fault-matrix integration sanity lint docs-lint package cores floor newest copy build clean
 
 help:  ## list the targets
 	@echo "Usage: make TARGET [PYTHON=python3.11]"
@@ -60,8 +60,15 @@ test: lint docs-lint unit integration package sanity cores  ## everything CI run
 
 unit: setup  ## unit tests, with the coverage that the core files must have
 	@mkdir -p build
+	@rm -rf build/fault-matrix
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-report=json:build/coverage.json
 	$(BIN)/python tools/check_coverage.py build/coverage.json
+	$(BIN)/python tools/fault_matrix.py --check
+
+fault-matrix: setup  ## every fault on every front end, and docs/fault-matrix.md made from the outcomes
+	@rm -rf build/fault-matrix
+	$(BIN)/python -m pytest -n 2 tests/unit/trust/test_fault_matrix.py
+	$(BIN)/python tools/fault_matrix.py
 
 integration: copy  ## integration targets: real playbooks against the emulator
 	$(call ANSIBLE_TEST,integration)
@@ -102,6 +109,14 @@ newest: PY = $(shell $(PYTHON) tools/find_python.py 3.13 3.12)
 newest:
 	@if [ -n "$(PY)" ]; then $(MAKE) core VENV=.venv-newest PYTHON=$(PY); \
 	else echo "NOT RUN: the newest ansible-core needs Python 3.12 or newer, and none is here"; fi
+
+# Not part of the tests: it takes as long as it is given, and no two runs are alike. What it finds becomes a test.
+SECONDS ?= 300
+fuzz: PY = $(shell $(PYTHON) tools/find_python.py 3.11 3.12 3.13)
+fuzz:  ## fuzz the XML reader for SECONDS=300, guided by coverage; see docs/fuzzing.md
+	@test -n "$(PY)" || { echo "atheris needs Python 3.11, 3.12 or 3.13, and none is here"; exit 1; }
+	@$(MAKE) setup VENV=.venv-fuzz REQUIREMENTS=requirements-fuzz.txt PYTHON=$(PY)
+	.venv-fuzz/bin/python tools/fuzz_xml.py --seconds $(SECONDS)
 
 .PHONY: core
 core: copy

@@ -45,6 +45,7 @@ AFTER: dict[str, dict[str, Any]] = {
     "cut": {"share": 0.5},
     "cut_xml": {"share": 0.5},
     "slow_body": {"seconds": ..., "chunks": 4},
+    "headers": {"headers": ...},
 }
 ACTIONS = {**BEFORE, **INSTEAD, **AFTER}
 
@@ -222,6 +223,14 @@ class FaultMiddleware:
             part = body[: int(len(body) * options["share"])]
             await send({"type": "http.response.body", "body": part, "more_body": True})
             scope[TRANSPORT].close()  # close, not abort: what was sent must arrive
+        elif rule.action == "headers":
+            new = {
+                name.lower().encode("latin-1"): value.encode("latin-1") for name, value in options["headers"].items()
+            }
+            start["headers"] = [(name, value) for name, value in start["headers"] if name.lower() not in new]
+            start["headers"] += new.items()
+            await send(start)
+            await send({"type": "http.response.body", "body": body})
         else:
             await send(start)
             size = max(1, -(-len(body) // options["chunks"]))

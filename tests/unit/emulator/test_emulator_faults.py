@@ -239,6 +239,14 @@ def test_repeat_page_and_pages_count(em, client):
     assert (paging.get("PageNum"), paging.get("PagesCount")) == ("2", "99")
 
 
+def test_headers_replace_those_of_their_name(em, client):
+    em.faults.add("headers", headers={"content-Type": "text/plain", "Set-Cookie": "a=b"}, path=LIST, times=1)
+    reply = client.get(LIST)
+    assert (reply.status, reply.headers["content-type"], reply.headers["set-cookie"]) == (200, "text/plain", "a=b")
+    assert reply.xml.tag == f"{NAMESPACE}EntityReferences"
+    assert client.get(LIST).headers["content-type"] != "text/plain"
+
+
 @pytest.mark.parametrize(
     "rule",
     [

@@ -1,0 +1,182 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The three front ends behind one function: ``run(front_end, **options)`` gives an ``Outcome``."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+import yaml
+from ansible.errors import AnsibleLookupError, AnsibleParserError
+from ansible.inventory.data import InventoryData
+from ansible.module_utils import basic
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import inventory_loader, lookup_loader
+from ansible.template import Templar
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _module
+from ansible_collections.dr_runbook.veeam_em.plugins.modules import failover_session_info
+from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
+
+NAME = "dr_runbook.veeam_em.failover_session"
+
+# Lookup and inventory have no place for error.kind, so their sentence must tell it: exactly one of these fits.
+KINDS = {
+    "auth": r"HTTP 401\b",
+    "permission": r"HTTP 403\b",
+    "not_found": r"HTTP 404\b",
+    "connection": r"could not be reached or broke off",
+    "timeout": r"did not answer completely within \d+ seconds",
+    "protocol": (
+        r"HTTP 2\d\d but|redirects are not followed|which is no list of|without anything new|"
+        r"whose items moved from page to page|without a single item"
+    ),
+    "server": r"HTTP (?:400|5\d\d)\b",
+}
+
+
+@dataclass
+class Outcome:
+    """What a run came to.
+
+    :ivar vms: session id and VM name of each VM found, the name None for a session without VMs (which an inventory
+        does not show); None after a failure.
+    :ivar kind: what ``error.kind`` is, or what the sentence says where there is none; None after a success.
+    :ivar text: all that the user could see.
+    :ivar facts: what the front end gave, for a closer look.
+    """
+
+    vms: list[tuple[str, str | None]] | None
+    kind: str | None
+    sentence: str
+    warnings: list[str]
+    seconds: float
+    text: str
+    facts: dict[str, dict] = field(default_factory=dict)
+
+
+@dataclass
+class Pauses:
+    """Stands in for the pauses between attempts, which are not made."""
+
+    made: list[float] = field(default_factory=list)
+    in_the_first: Callable[[], None] | None = None
+
+    def __call__(self, seconds: float) -> None:
+        self.made.append(seconds)
+        happens, self.in_the_first = self.in_the_first, None
+        if happens:
+            happens()
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    stand_in = Pauses()
+    monkeypatch.setattr(_client, "_sleep", stand_in)
+    return stand_in
+
+
+@contextmanager
+def _arguments(params):
+    try:
+        from ansible.module_utils.testing import patch_module_args
+    except ImportError:  # ansible-core 2.18 and older
+        basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": params}).encode()
+        yield
+        basic._ANSIBLE_ARGS = None
+    else:
+        with patch_module_args(params):
+            yield
+
+
+def _kind(sentence: str) -> str:
+    fitting = [kind for kind, pattern in KINDS.items() if re.search(pattern, sentence)]
+    assert len(fitting) == 1, f"{fitting or 'no kind'}: {sentence}"
+    return fitting[0]
+
+
+def _vms_of(sessions):
+    return [
+        (session["id"], name)
+        for session in sessions
+        for name in ([task["vm_name"] for task in session["tasks"]] or [None])
+    ]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run a front end in this process, as Ansible does. An error that a user should not see comes through as it is."""
+    for name in _module.CONNECTION_SPEC:
+        monkeypatch.delenv(f"VEEAM_EM_{name.upper()}", raising=False)
+    warnings: list[str] = []
+    monkeypatch.setattr(_plugin._display, "warning", warnings.append)
+    monkeypatch.setattr(basic.AnsibleModule, "warn", lambda module, warning: warnings.append(warning))
+
+    def module(options):
+        with _arguments(options), pytest.raises(SystemExit):
+            start = time.monotonic()
+            try:
+                failover_session_info.main()
+            finally:
+                seconds = time.monotonic() - start
+        text = capsys.readouterr().out
+        result = json.loads(text)
+        if result.get("failed"):
+            kind = result["error"]["kind"]
+            assert kind == _kind(result["msg"])
+            return Outcome(None, kind, result["msg"], list(warnings), seconds, text)
+        sessions = result["failover_sessions"]
+        assert result["missing_ids"] == []
+        facts = {session["id"]: session for session in sessions}
+        return Outcome(_vms_of(sessions), None, "", list(warnings), seconds, text, facts)
+
+    def lookup(options):
+        loader = DataLoader()
+        plugin = lookup_loader.get(NAME, loader=loader, templar=Templar(loader=loader, variables={}))
+        start = time.monotonic()
+        try:
+            sessions = plugin.run([], variables={}, **options)
+        except AnsibleLookupError as exc:
+            return failed(exc, start)
+        seconds = time.monotonic() - start
+        facts = {session["id"]: session for session in sessions}
+        return Outcome(_vms_of(sessions), None, "", list(warnings), seconds, str(sessions), facts)
+
+    def inventory(options):
+        path = tmp_path / "veeam_em.yml"
+        path.write_text(yaml.safe_dump({"plugin": NAME, **options}), encoding="utf-8")
+        plugin = inventory_loader.get(NAME)
+        data = InventoryData()
+        start = time.monotonic()
+        try:
+            plugin.parse(data, DataLoader(), str(path), cache=False)
+        except AnsibleParserError as exc:
+            assert not data.hosts
+            return failed(exc, start)
+        seconds = time.monotonic() - start
+        variables = [host.vars for host in data.hosts.values()]
+        vms = [(host["veeam_session"]["id"], host["veeam_vm_name"]) for host in variables]
+        facts = {host["veeam_session"]["id"]: host["veeam_session"] for host in variables}
+        return Outcome(vms, None, "", list(warnings), seconds, str(variables), facts)
+
+    def failed(exc, start):
+        sentence = str(exc)
+        return Outcome(None, _kind(sentence), sentence, list(warnings), time.monotonic() - start, sentence)
+
+    front_ends = {"module": module, "lookup": lookup, "inventory": inventory}
+
+    def call(front_end: str, **options) -> Outcome:
+        warnings.clear()
+        outcome = front_ends[front_end](options)
+        outcome.text = "\n".join([outcome.text, *outcome.warnings])
+        assert "Traceback" not in outcome.text
+        return outcome
+
+    return call
