@@ -203,6 +203,7 @@ def test_a_logon_whose_reply_is_late_is_not_repeated(em, connect, pauses):
         pass
     assert (em.counters.requests, pauses) == (1, [])
     assert "may have made a logon" in warnings[-1]
+    wait_for(lambda: em.counters.logons == 1)  # else it would count in the next test
 
 
 def test_no_logon_is_feared_where_there_was_no_connection(connect, pauses, monkeypatch):
@@ -223,8 +224,10 @@ def test_a_logon_is_repeated_while_the_service_starts(em, connect, pauses):
         assert em.counters.live_logons == 1
     assert len(pauses) == 2
     em.faults.add("status", status=503, path="sessionMngr")
+    pauses.clear()
     with pytest.raises(_client.EmServerError, match="503"), connect(retries=1):
         pass
+    assert len(pauses) == 1
 
 
 def free_port():
@@ -456,7 +459,7 @@ def test_a_reply_that_is_not_ems(em, connect, fault, words):
     em.faults.add(path=SESSIONS, **fault)
     with pytest.raises(_client.EmProtocolError, match=words) as failure, connect(retries=3) as client:
         read(client)
-    assert (failure.value.kind, failure.value.status) == ("protocol", 200)
+    assert (failure.value.kind, failure.value.status, failure.value.server_message) == ("protocol", 200, None)
     assert "another service" in str(failure.value)
 
 
@@ -727,6 +730,29 @@ def test_the_limit_of_a_body_is_exact(em, connect, monkeypatch, size, fails):
             assert read(client).items == []
 
 
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip"])
+def test_a_body_packed_in_another_way_is_refused(em, connect, encoding):
+    em.faults.add("headers", headers={"Content-Encoding": encoding}, path=SESSIONS)
+    with pytest.raises(_client.EmProtocolError, match=f"packed as {encoding}, which") as failure, connect() as client:
+        read(client)
+    assert failure.value.status == 200
+    assert em.counters.live_logons == 0
+
+
+@pytest.mark.parametrize("encoding", ["Identity", ""])
+def test_a_body_that_is_said_not_to_be_packed_is_read(em, connect, encoding):
+    em.faults.add("headers", headers={"Content-Encoding": encoding}, path=SESSIONS)
+    with connect() as client:
+        assert read(client).items == []
+
+
+def test_a_logon_whose_reply_is_packed_in_another_way_is_ended(em, connect):
+    em.faults.add("headers", headers={"Content-Encoding": "br"}, path="sessionMngr")
+    with connect():
+        pass
+    assert (em.counters.logons, em.counters.live_logons) == (1, 0)
+
+
 def test_a_body_that_is_shorter_than_announced(em, connect, monkeypatch):
     """As urllib3 1 lets it pass: the check of our own finds it."""
 
@@ -796,12 +822,13 @@ def test_tls_with_another_name_is_refused(tls_emulator, monkeypatch):
         _client.EnterpriseManager(url, "reader", PASSWORD, ca_path=tls_emulator.ca_path).__enter__()
 
 
-def test_switching_verification_off_wins_over_the_environment(tls_emulator, monkeypatch, tmp_path):
+def test_switching_verification_off_wins_over_the_environment(tls_emulator, monkeypatch, tmp_path, recwarn):
     bundle = tmp_path / "empty.pem"
     bundle.write_text("")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
     with _client.EnterpriseManager(tls_emulator.url, "reader", PASSWORD, validate_certs=False) as client:
         assert len(read(client).items) == 5
+    assert "Unverified HTTPS request" not in " ".join(str(warning.message) for warning in recwarn)
 
 
 def test_a_bundle_from_the_environment_is_used(tls_emulator, monkeypatch):
@@ -1035,6 +1062,11 @@ def test_no_secret_in_any_text_of_an_error(em, connect):
     assert PASSWORD not in str(failure.value)
 
 
+def test_the_value_of_basic_is_not_shown_without_the_word_either(connect):
+    basic = base64.b64encode(f"reader:{PASSWORD}".encode()).decode()
+    assert connect().shown(f"You sent {basic} as Basic {basic}.") == "You sent ******** as ********."
+
+
 def test_of_two_secrets_the_longer_is_taken_out_first(connect):
     client = connect(password="abc")
     client._secrets.add("abcdef")
@@ -1059,7 +1091,7 @@ def test_a_password_in_json_is_not_shown(connect, written):
         ("Session not found", "abc", True),
         ("Server not found", "abc", False),
         ("Server not found", None, False),
-        ("x" * 5000 + " abc not found", "abc", False),  # nobody says it so late
+        ("x" * _client.LONGEST_LOOKED_AT + " abc not found", "abc", False),  # nobody says it so late
     ],
 )
 def test_what_says_that_an_object_is_absent(said, about, absent):
@@ -1295,6 +1327,7 @@ def test_a_signal_that_ends_a_logon_in_vain_says_nothing_either(em, connect):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(1)
     assert caught.type is KeyboardInterrupt
+    assert caught.value.__context__ is None
     assert said == []
 
 

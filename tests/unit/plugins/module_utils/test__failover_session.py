@@ -153,6 +153,10 @@ def test_a_failure_message_is_decoded_and_trimmed():
             (GUID, f"urn:veeam:CloudFailoverSession:{GUID}", f"/api/x/{GUID}"),
         ),
         (
+            f'UID="{GUID}" Href="http://h/api/x?from=http://other/path?y"',
+            (GUID, GUID, "/api/x"),
+        ),
+        (
             f'Href="/api/cloud/failoverSessions/{GUID}"',
             (GUID, f"urn:veeam:CloudFailoverSession:{GUID}", f"/api/cloud/failoverSessions/{GUID}"),
         ),
@@ -163,8 +167,13 @@ def test_identity(attributes, expected):
     assert (fact["id"], fact["uid"], fact["href"]) == expected
 
 
+@pytest.mark.parametrize("href", ["//evil/x", "/\\evil/x", "http://em//evil/x", "api/x", "evil:9398/x", "?x"])
+def test_a_link_that_is_no_path_is_not_shown(href):
+    assert facts(attributes=f'UID="{GUID}" Href="{href}"')["href"] == f"/api/cloud/failoverSessions/{GUID}"
+
+
 def test_a_session_without_any_id_is_refused():
-    with pytest.raises(ValueError, match="neither a UID nor an Href"):
+    with pytest.raises(ValueError, match="^a session has neither a UID nor an Href with a GUID$"):
         facts(attributes='Name="Plan"')
 
 

@@ -243,6 +243,31 @@ def test_sessions_that_end_while_what_runs_is_read_hide_no_other(em, find, monke
     assert answer.ids == [session.id for session in running][:limit]
 
 
+@pytest.mark.parametrize(
+    ("options", "readings"),
+    [
+        ({}, 1),
+        ({"state": ["Stopped"]}, 1),
+        ({"result": ["Failed"]}, 1),
+        ({"state": ["Working"]}, 2),
+        ({"state": ["Stopped", "Working"]}, 2),
+        ({"result": ["None"]}, 2),
+    ],
+)
+def test_only_what_runs_is_read_until_nothing_new_comes(em, find, options, readings):
+    for dummy in range(3):
+        em.world.add_session(state="Stopped", result="Failed")
+        em.world.add_session(state="Working")
+    assert len(find(page_size=2, **options).ids) >= 3
+    assert [page["page"] for page in queries(em)].count(["1"]) == readings
+
+
+def test_ids_are_read_once_even_if_they_run(em, find):
+    wanted = [em.world.add_session(state="Working").id for dummy in range(6)]
+    assert len(find(id=wanted, state=["Working"], page_size=2).ids) == 6
+    assert [page["page"] for page in queries(em)].count(["1"]) == 1
+
+
 def test_what_keeps_ending_is_an_error(em, find, monkeypatch):
     left = [
         em.world.add_session(state="Working", creation_time=f"2026-03-01T00:00:00.{number:03}Z")
@@ -619,6 +644,20 @@ def test_a_session_without_a_creation_time_is_the_oldest(em, find):
     assert find(limit=1, sort_order="ascending").ids == [timeless]
 
 
+def test_limit_where_the_oldest_has_no_creation_time(em, find):
+    timeless = em.world.add_session(raw={"CreationTimeUTC": None}, creation_time="2026-02-01T00:00:00Z").id
+    for second in range(30):
+        em.world.add_session(creation_time=f"2026-03-01T00:00:{second:02}Z")
+    answer = find(limit=1, sort_order="ascending")
+    assert (answer.ids, answer.requests) == ([timeless], 3)
+
+
+def test_limit_among_sessions_without_a_creation_time(em, find):
+    for dummy in range(30):
+        em.world.add_session(raw={"CreationTimeUTC": None})
+    assert find(limit=3).ids == find().ids[:3]
+
+
 def test_limit_counts_what_is_left_after_the_check(em, find):
     for second in range(30):
         em.world.add_session(name="PLAN" if second % 3 else "Plan", creation_time=f"2026-03-01T00:00:{second:02}Z")
@@ -844,6 +883,15 @@ def test_an_object_of_another_type_is_an_error(em, find):
     em.faults.add("reply", path="/query", body=body)
     with pytest.raises(_client.EmProtocolError, match="is a BackupJobSession and no CloudFailoverSession"):
         find()
+
+
+def test_a_session_without_a_type_is_one_by_its_state(em, find):
+    guid = str(uuid.uuid4())
+    session = f'<CloudFailoverSession UID="urn:x:{guid}" Name="A"><State>Stopped</State></CloudFailoverSession>'
+    body = f'<QueryResult><Entities><X>{session}</X></Entities><PagingInfo PagesCount="1"/></QueryResult>'
+    em.faults.add("reply", path="/query", body=body)
+    answer = find()
+    assert (answer.ids, answer.requests) == ([guid], 3)
 
 
 def test_a_session_without_a_state_does_not_harm_the_others(em, find):

@@ -1,0 +1,65 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What holds for each error and each warning that any of these tests meets."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _errors
+
+FAILED = re.compile(
+    r"(?P<tried>[A-Z]\w+.*?) failed: (?P<url>https?://\S+) (?P<happened>[a-z].*)\. (?P<check>[A-Z].*\.)"
+)
+REFUSED = re.compile(r"(?P<option>[a-z_]+): .* cannot be used\. (?P<check>[A-Z].*\.)", re.DOTALL)
+SHOUTED = re.compile(r"(?:\b[A-Z]{2,}\b[ ,]+){4}")
+WITHOUT_REPLY = ("connection", "tls", "timeout")
+
+
+@pytest.fixture(autouse=True)
+def whole_sentences(monkeypatch):
+    """An error says what was tried, on which URL, what happened and what to check; a refused option, what to give."""
+    made = []
+
+    def watch(kind):
+        plain = kind.__init__
+
+        def init(self, *args, **more):
+            plain(self, *args, **more)
+            made.append(self)
+
+        monkeypatch.setattr(kind, "__init__", init)
+
+    watch(_errors.EmError)
+    watch(_errors.OptionError)
+    yield
+    for error in made:
+        sentence = (FAILED if isinstance(error, _errors.EmError) else REFUSED).fullmatch(str(error))
+        assert sentence, str(error)
+        assert not any(part.startswith("None") for part in sentence.groups()), str(error)
+        assert not SHOUTED.search(sentence["check"]), str(error)
+        if isinstance(error, _errors.EmError):
+            assert (error.status is None) == (error.kind in WITHOUT_REPLY), str(error)
+
+
+@pytest.fixture(autouse=True)
+def whole_warnings(monkeypatch):
+    """A warning is a sentence, which may begin with a URL."""
+    said = []
+    plain = _client.EnterpriseManager.__init__
+
+    def init(self, *args, warn=_client._log.warning, **more):
+        def heard(sentence):
+            said.append(sentence)
+            warn(sentence)
+
+        plain(self, *args, warn=heard, **more)
+
+    monkeypatch.setattr(_client.EnterpriseManager, "__init__", init)
+    yield
+    for sentence in said:
+        assert re.fullmatch(r"([A-Z]|https?://).*[a-z0-9)]\.", sentence), sentence
+        assert not SHOUTED.search(sentence), sentence
