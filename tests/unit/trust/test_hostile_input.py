@@ -18,6 +18,7 @@ import time
 import zlib
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
@@ -74,6 +75,13 @@ def listening():
             thread.join(5)
 
 
+class Serving(NamedTuple):
+    """A server's URL, and the methods of the requests that it got."""
+
+    url: str
+    requests: list
+
+
 @contextmanager
 def serving(head, pieces=(), method="GET"):
     """A server that sends to each request of a method this head and these pieces of a body, as far as they are taken."""
@@ -105,7 +113,7 @@ def serving(head, pieces=(), method="GET"):
     with Server(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}", requests
+            yield Serving(f"http://127.0.0.1:{server.server_address[1]}", requests)
         finally:
             server.shutdown()
 
@@ -342,14 +350,14 @@ def test_a_body_of_200_megabytes_is_refused(head, pieces):
 def test_other_packings_are_refused_unread(encoding):
     bomb = gzip.compress(gzip.compress(b"x" * 10 * MIB))
     with (
-        serving(f"200 OK\r\nContent-Encoding: {encoding}", [bomb]) as (url, requests),
-        client_of(url) as client,
+        serving(f"200 OK\r\nContent-Encoding: {encoding}", [bomb]) as server,
+        client_of(server.url) as client,
         pytest.raises(_client.EmProtocolError, match="which was not asked for") as failure,
     ):
         client.get(SESSIONS, "Read")
     assert is_a_sentence(str(failure.value))
     assert client.counters.bytes == 0
-    assert requests == ["POST", "GET", "DELETE"]
+    assert server.requests == ["POST", "GET", "DELETE"]
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate"])
@@ -357,7 +365,7 @@ def test_a_packed_reply_is_read(encoding):
     body = b"<EntityReferences/>"
     body = gzip.compress(body) if encoding != "deflate" else zlib.compress(body)
     head = f"200 OK\r\nContent-Encoding: {encoding}\r\nContent-Length: {len(body)}"
-    with serving(head, [body]) as (url, dummy), client_of(url) as client:
+    with serving(head, [body]) as server, client_of(server.url) as client:
         assert client.get(SESSIONS, "Read").items == []
 
 
@@ -387,8 +395,8 @@ def test_a_logon_with_a_reply_that_cannot_be_read_is_kept(head, pieces):
 def test_numbers_of_thousands_of_digits(header, digits):
     length = "" if header == "Content-Length" else "\r\nContent-Length: 0"
     with (
-        serving(f"503 Busy\r\n{header}: {'9' * digits}{length}", [b"x"]) as (url, dummy),
-        client_of(url) as client,
+        serving(f"503 Busy\r\n{header}: {'9' * digits}{length}", [b"x"]) as server,
+        client_of(server.url) as client,
         pytest.raises(_client.EmError) as failure,
     ):
         client.retries = int(header == "Retry-After")
@@ -554,15 +562,15 @@ def test_a_redirect_is_named_in_one_sentence(where):
     with listening() as (port, received):
         location = where.format(port=port, path="/x").replace("\r\n", " ")
         with (
-            serving(f"302 Found\r\nLocation: {location}\r\nContent-Length: 0") as (url, requests),
-            client_of(url) as client,
+            serving(f"302 Found\r\nLocation: {location}\r\nContent-Length: 0") as server,
+            client_of(server.url) as client,
             pytest.raises(_client.EmProtocolError, match="redirects are not followed") as failure,
         ):
             client.get(SESSIONS, "Read")
         assert is_a_sentence(str(failure.value))
         assert "Passw0rd!" not in str(failure.value)
     assert received == []
-    assert requests == ["POST", "GET", "DELETE"]
+    assert server.requests == ["POST", "GET", "DELETE"]
 
 
 # Names
