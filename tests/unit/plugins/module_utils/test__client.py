@@ -386,7 +386,7 @@ def test_a_read_that_breaks_off_is_repeated(em, connect, pauses, action):
 @pytest.mark.parametrize("status", [400, 405, 501])
 def test_other_errors_are_not_repeated(em, connect, pauses, status):
     em.faults.add("status", status=status, path=SESSIONS)
-    with pytest.raises(_client.EmServerError), connect(retries=3) as client:
+    with pytest.raises(_client.EmServerError, match="^Read the sessions failed"), connect(retries=3) as client:
         read(client)
     assert pauses == []
 
@@ -406,6 +406,15 @@ def test_not_found(em, connect, pauses, status, message):
     with pytest.raises(_client.EmNotFoundError) as failure, connect(retries=3) as client:
         read(client)
     assert (failure.value.kind, pauses) == ("not_found", [])
+
+
+def test_what_is_asked_for_makes_a_text_that_names_it_one_of_an_unknown_object(em, connect):
+    em.faults.add("status", status=500, message="Unknown: 4711", path=SESSIONS)
+    with connect() as client:
+        with pytest.raises(_client.EmServerError):
+            client.get(SESSIONS, "Read")
+        with pytest.raises(_client.EmNotFoundError):
+            client.get(SESSIONS, "Read", about="4711")
 
 
 @pytest.mark.parametrize("status", [500, 503])
@@ -627,6 +636,18 @@ def test_the_pause_is_real(monkeypatch):
     assert slept == [1.5]
 
 
+@pytest.mark.parametrize("token", ["bm8gZ3VpZA==", "not base64", "77+977+9", "475420ee-d045-4493-9869-0a970e08f6f9"])
+def test_a_token_in_which_there_is_no_guid(token):
+    assert _client._guid_in(token) is None
+
+
+def test_a_token_of_base64_and_other_characters_holds_no_guid():
+    guid = "475420ee-d045-4493-9869-0a970e08f6f9"
+    token = base64.b64encode(guid.encode()).decode()
+    assert _client._guid_in(token) == guid
+    assert _client._guid_in(f"{token[:8]}!{token[8:]}") is None
+
+
 @pytest.mark.parametrize(
     "fault", [{"action": "slow_headers", "seconds": 5}, {"action": "slow_body", "seconds": 0.4, "chunks": 20}]
 )
@@ -728,6 +749,28 @@ def test_the_limit_of_a_body_is_exact(em, connect, monkeypatch, size, fails):
             assert failure.value.status == 200
         else:
             assert read(client).items == []
+
+
+def test_a_packed_body_is_unpacked(em, connect):
+    class Packed:
+        status_code = 200
+        headers = {"Content-Encoding": "GZip", "Content-Length": "1000"}
+
+        class raw:
+            @staticmethod
+            def read1(size, decode_content):
+                pieces.append((size, decode_content))
+                return b"x" * 60 if len(pieces) == 1 else b""
+
+        @staticmethod
+        def iter_content(size):
+            raise AssertionError("a drip would not be noticed")
+
+    pieces = []
+    client = connect()
+    assert client._read_body(Packed(), time.monotonic() + 5, "Read", em.url) == b"x" * 60
+    assert pieces == [(_client.CHUNK, True)] * 2
+    assert client.counters.bytes == 60
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip"])

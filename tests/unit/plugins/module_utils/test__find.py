@@ -44,6 +44,7 @@ class Answered:
         self.warnings = [warning for warning in self.warnings if "clear text" not in warning]
         # The client's own count is what users see, so it must be true; and no logon may stay.
         assert client.counters.requests == self.requests
+        self.pages = client.counters.pages
         assert em.counters.live_logons == 0
 
 
@@ -76,6 +77,7 @@ def test_all_pages_are_read(em, find, count, pages):
     assert len(answer.ids) == len(set(answer.ids)) == count
     assert set(answer.ids) == {session.id for session in em.world.sessions}
     assert times(answer.sessions) == sorted(times(answer.sessions), reverse=True)
+    assert answer.pages == answer.requests - 2
     assert answer.requests == pages + 2
     assert answer.filter is None
     assert answer.from_collection is False
@@ -262,6 +264,28 @@ def test_only_what_runs_is_read_until_nothing_new_comes(em, find, options, readi
     assert [page["page"] for page in queries(em)].count(["1"]) == readings
 
 
+@pytest.mark.parametrize(("without_paging", "readings"), [(False, 1), (True, 2)])
+def test_one_page_of_what_runs_is_read_once_if_it_is_known_to_be_one(em, find, without_paging, readings):
+    em.world.add_session(state="Working")
+    em.behaviour.omit_paging_info = without_paging
+    assert len(find(state=["Working"]).ids) == 1
+    assert [page["page"] for page in queries(em)].count(["1"]) == readings
+
+
+def test_pages_beyond_a_count_that_is_too_low_are_read_in_their_order(em, find):
+    guids = [str(uuid.UUID(int=number + 1)) for number in range(3)]
+    for number, guid in enumerate([*guids, None], 1):
+        session = (
+            f'<X><CloudFailoverSession Type="CloudFailoverSession" UID="urn:x:{guid}"><State>Stopped</State></CloudFailoverSession></X>'
+            if guid
+            else ""
+        )
+        body = f'<QueryResult><Entities>{session}</Entities><PagingInfo PagesCount="1"/></QueryResult>'
+        em.faults.add("reply", path="/query", query=f"page={number}&?$", body=body)
+    assert set(find(page_size=1).ids) == set(guids)
+    assert [page["page"] for page in queries(em)] == [["1"], ["2"], ["3"], ["4"]]
+
+
 def test_ids_are_read_once_even_if_they_run(em, find):
     wanted = [em.world.add_session(state="Working").id for dummy in range(6)]
     assert len(find(id=wanted, state=["Working"], page_size=2).ids) == 6
@@ -287,11 +311,12 @@ def test_what_keeps_ending_is_an_error(em, find, monkeypatch):
         find(state=["Working"])
 
 
-def test_pages_without_a_single_item_are_an_error(em, find):
-    em.faults.add("reply", path="/query", body='<QueryResult><PagingInfo PagesCount="3"/></QueryResult>')
-    with pytest.raises(_client.EmProtocolError, match="3 pages without a single item.*not be whole") as failure:
+@pytest.mark.parametrize("count", [2, 3])
+def test_pages_without_a_single_item_are_an_error(em, find, count):
+    em.faults.add("reply", path="/query", body=f'<QueryResult><PagingInfo PagesCount="{count}"/></QueryResult>')
+    with pytest.raises(_client.EmProtocolError, match=f"{count} pages without a single item.*not be whole") as failure:
         find()
-    assert "page=3" in failure.value.url
+    assert f"page={count}" in failure.value.url
     assert failure.value.status == 200
 
 
@@ -356,8 +381,9 @@ def test_a_number_of_pages_of_zero_is_no_number(em, find, count):
 def test_pages_that_keep_moving_are_an_error(em, find):
     em.reset(sessions=150, tasks=0)
     em.faults.add("appear", count=1, old=True, path="/query")
-    with pytest.raises(_client.EmProtocolError, match="moved from page to page"):
+    with pytest.raises(_client.EmProtocolError, match="moved from page to page") as failure:
         find()
+    assert failure.value.url.endswith("&page=1")
 
 
 @pytest.mark.parametrize("options", [{}, {"name": ["Acme full site"]}, {"limit": 400}])
@@ -386,6 +412,13 @@ def test_a_collection_with_pages_is_read_whole(em, find):
             "reply", path="failoverSessions$", query="^format=Entity$" if number == 1 else f"page={number}", body=body
         )
     assert set(find().ids) == set(wanted)
+
+
+def test_a_refusal_without_words_is_told_by_its_status(em, find):
+    em.faults.add("status", status=400, error_body="empty", path="/query", query="filter=")
+    assert find(name=["A"]).warnings == [
+        'EM refused the filter Name=="A" (HTTP 400), so everything is read and filtered here.'
+    ]
 
 
 def test_a_page_that_fails_in_the_end_fails_everything(em, find):
@@ -599,7 +632,7 @@ def test_limit_asks_for_one_more_than_wanted(em, find, limit, page_size, sent):
     em.reset(sessions=1, tasks=0)
     find(limit=limit, page_size=page_size, result=["Failed"])
     (page,) = queries(em)
-    assert (page["pageSize"], page["filter"]) == ([sent], ["Result==Failed"])
+    assert (page["pageSize"], page["filter"], page["sortDesc"]) == ([sent], ["Result==Failed"], ["CreationTime"])
 
 
 def test_limit_looks_at_ten_sessions_before_it_trusts_the_order(em, find):
@@ -929,6 +962,8 @@ def test_a_server_that_cannot_query_the_type_is_read_through_its_collection(em, 
     em.behaviour.refuse_query_type = status
     answer = find()
     assert (answer.sessions, answer.from_collection) == (plain, True)
+    assert answer.requests == 4
+    assert em.requests[-2].query == "format=Entity"
     (warning,) = answer.warnings
     assert warning.startswith(f"EM refused to query CloudFailoverSession (HTTP {status}")
     assert "its collection /api/cloud/failoverSessions is read instead, which" in warning
@@ -1018,15 +1053,16 @@ def test_the_seed_documents_served_unchanged(em, find):
 )
 def test_a_query_reply_that_is_no_query_result_is_an_error(em, find, body):
     em.faults.add("reply", path="/query", body=body)
-    with pytest.raises(_client.EmProtocolError, match="/api/query"):
+    with pytest.raises(_client.EmProtocolError, match="/api/query") as failure:
         find()
+    assert failure.value.status == 200
 
 
 @pytest.mark.parametrize("body", ['<EntityRef UID="u"/>', "<QueryResult><Entities/></QueryResult>"])
 def test_a_collection_reply_that_is_no_list_is_an_error(em, find, body):
     em.behaviour.refuse_query_type = 400
     em.faults.add("reply", path="failoverSessions$", body=body)
-    with pytest.raises(_client.EmProtocolError, match="no list"):
+    with pytest.raises(_client.EmProtocolError, match="no list of CloudFailoverSession"):
         find()
 
 
@@ -1103,8 +1139,8 @@ def test_what_can_be_quoted():
 
 
 def test_a_filter_is_encoded_as_a_whole():
-    path = _query.query_path("T", 'Name=="R&D +Ω#"', "sortAsc=x", 100, 2)
-    assert path.endswith("&page=2&filter=Name%3D%3D%22R%26D%20%2B%CE%A9%23%22")
+    path = _query.query_path("T", 'Name=="R&D +Ω#/"', "sortAsc=x", 100, 2)
+    assert path.endswith("&page=2&filter=Name%3D%3D%22R%26D%20%2B%CE%A9%23%2F%22")
 
 
 def test_the_longest_url_is_exact(connect):

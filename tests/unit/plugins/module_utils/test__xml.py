@@ -43,7 +43,7 @@ def test_reference_list(count):
 
 def test_single_reference():
     document = _xml.parse(f'<EntityRef {NS} Type="CloudFailoverSessionReference" UID="urn:x:7"/>'.encode())
-    assert (document.shape, uids(document)) == (_xml.REFERENCE, ["7"])
+    assert (document.root, document.shape, uids(document)) == ("EntityRef", _xml.REFERENCE, ["7"])
 
 
 def test_entity():
@@ -64,7 +64,7 @@ def test_query_result_with_entities(count):
     content = "".join(session(n) for n in range(count))
     document = _xml.parse(query(f"<Entities><CloudFailoverSessions>{content}</CloudFailoverSessions></Entities>"))
     assert (document.shape, uids(document)) == (_xml.QUERY, [str(n) for n in range(count)])
-    assert document.paging == (1, False)
+    assert (document.root, document.paging) == ("QueryResult", (1, False))
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -95,7 +95,7 @@ def test_an_empty_query_result_has_no_items(content):
 
 
 def test_a_query_result_without_result_and_paging_is_refused():
-    with pytest.raises(_xml.XmlError, match="without a result"):
+    with pytest.raises(_xml.XmlError, match="^it is a QueryResult without a result$"):
         _xml.parse(f"<QueryResult {NS}/>".encode())
 
 
@@ -104,6 +104,20 @@ def test_a_list_child_is_read_whatever_its_element_is_called():
     body = f'<CloudVmReplicaPoints {NS}><CloudReplica Type="CloudVmReplicaPoint" UID="urn:x:1"/></CloudVmReplicaPoints>'
     document = _xml.parse(body.encode())
     assert (document.shape, uids(document)) == (_xml.ENTITIES, ["1"])
+
+
+@pytest.mark.parametrize("attribute", ["Type", "UID", "Href"])
+def test_any_of_three_attributes_makes_an_object(attribute):
+    document = _xml.parse(query(f'<Refs><Ref {attribute}="x"><Links><Link Rel="Up" Href="y"/></Links></Ref></Refs>'))
+    assert [item[attribute] for item in document.items] == ["x"]
+    assert _xml.parse(f'<Runs {attribute}="x"/>'.encode()).shape == _xml.ENTITY
+
+
+@pytest.mark.parametrize("root", ["EntityReferences", "CloudFailoverSessions"])
+def test_a_list_may_have_pages(root):
+    paging = '<PagingInfo PagesCount="3"><Links><Link Rel="Next" Href="x"/></Links></PagingInfo>'
+    document = _xml.parse(f'<{root} {NS}><X UID="urn:x:1"/>{paging}</{root}>'.encode())
+    assert (document.root, document.paging, uids(document)) == (root, (3, True), ["1"])
 
 
 def test_lists_of_two_types_are_both_read():
@@ -225,6 +239,12 @@ def test_spaces_in_a_name_are_kept():
 # Values and children
 
 
+@pytest.mark.parametrize("value", ["", " ", "\n\t"])
+def test_an_empty_and_a_blank_attribute_are_missing(value):
+    assert _xml.text({"Name": value}, "Name") is None
+    assert _xml.text(_xml.parse(f'<EntityRef Name="{value}"/>'.encode()).items[0], "Name") is None
+
+
 @pytest.mark.parametrize("inner", ["", "<State/>", "<State></State>", "<State> \n </State>"])
 def test_missing_empty_and_blank_are_alike(inner):
     assert _xml.text(_xml.parse(session(1, inner).encode()).items[0], "State") is None
@@ -318,6 +338,39 @@ def test_what_is_no_reply_of_em_is_refused_with_words(body, said):
         _xml.parse(body)
 
 
+def nested(levels):
+    return b"<a>" + b"<b><x/>" * (levels - 2) + b"<c/><c/>" + b"</b>" * (levels - 2) + b"</a>"
+
+
+def test_the_depth_of_a_document_has_an_exact_limit():
+    assert _xml.parse(nested(_xml.DEEPEST)).root == "a"
+    with pytest.raises(_xml.XmlError, match=f"^its elements .* more than {_xml.DEEPEST} levels"):
+        _xml.parse(nested(_xml.DEEPEST + 1))
+
+
+@pytest.mark.parametrize("root", ["a", "v:a xmlns:v='x'"])
+def test_the_number_of_attributes_has_an_exact_limit(root):
+    def element(count):
+        attributes = " ".join(f"n{number}='1'" for number in range(count))
+        return f"<{root} {attributes}/>".encode()
+
+    most = _xml.DEEPEST - (root != "a")  # less the namespace
+    assert len(_xml.parse(element(most)).items[0]) >= most
+    with pytest.raises(_xml.XmlError, match=f"^an element has more than {_xml.DEEPEST} attributes"):
+        _xml.parse(element(_xml.DEEPEST + 1))
+
+
+def test_the_number_of_tags_and_attributes_has_an_exact_limit(monkeypatch):
+    monkeypatch.setattr(_xml, "MOST_MARKS", 1000)
+
+    def document(attributes):
+        return b"<a>" + b"<b n='1'/>" * 480 + b"<c " + b"".join(b"n%d='' " % n for n in range(attributes)) + b"/></a>"
+
+    assert _xml.parse(document(37)).root == "a"
+    with pytest.raises(_xml.XmlError, match="^it has more than 1,000 tags and attributes; .*smaller page_size$"):
+        _xml.parse(document(38))
+
+
 def test_a_root_without_content_is_an_entity_without_values():
     document = _xml.parse(b"<LogonSession/>")
     assert (document.shape, document.items) == (_xml.ENTITY, [{}])
@@ -386,6 +439,20 @@ def test_error_text(body, said):
 def test_an_item_without_content_is_not_one_item_less(body):
     with pytest.raises(_xml.XmlError, match="without content"):
         _xml.parse(body.encode())
+
+
+@pytest.mark.parametrize(
+    ("value", "guid"),
+    [
+        (f"/api/x/{'0' * 8}{GUID[8:]}/y/{GUID.upper()}?z", GUID),
+        (f"urn:x:{GUID}", GUID),
+        ("urn:x:1", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_last_guid_in_lower_case(value, guid):
+    assert _xml.guid(value) == guid
 
 
 def test_identity():
