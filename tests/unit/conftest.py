@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -18,6 +19,10 @@ TESTS = str(REPO / "tests")
 
 if TESTS not in sys.path:
     sys.path.insert(0, TESTS)  # for the package "emulator"
+
+# A shell ignores Ctrl-C for what it runs in the background, and so would the tests and all that they start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if "ansible_collections" not in REPO.parts:  # under ansible-test the tree is already in place
     from ansible.plugins.loader import init_plugin_loader
