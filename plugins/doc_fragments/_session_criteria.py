@@ -83,6 +83,7 @@ options:
   page_size:
     description:
       - How many sessions to ask for in one request, from 1 to 1000. All pages are read.
+      - Where there are more pages, up to three are asked for ahead while one is worked on, so at most four requests are under way at once.
       - A reply of more than 64 MiB or of more than 3 million XML tags and attributes is refused. 1000 sessions of 10 VMs take about 10 MiB.
     type: int
     default: 100

@@ -20,14 +20,16 @@ import os
 import random
 import re
 import ssl
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from functools import cached_property
+from functools import cached_property, partial
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
-from itertools import product
+from itertools import islice, product
 from typing import Any
 from urllib.parse import SplitResult, unquote, unquote_plus, urlsplit
 
@@ -77,6 +79,8 @@ LONGEST_LOOKED_AT = 16 * 1024
 """Characters of a server's own words that are read at all."""
 MAX_BODY = 64 * 1024 * 1024
 """Bytes, unpacked. A larger reply is refused; 1,000 sessions of 10 VMs (the largest page) take about 10 MB."""
+AHEAD = 3
+"""So many requests are sent ahead of the one that is waited for, at most; so EM works on four at once, at most."""
 PACKED_AS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 """Content encodings that are unpacked. Others, and several at once, pack a body of any size into a few bytes."""
 
@@ -115,6 +119,29 @@ class _Reply:
     def said(self) -> str:
         """The server's words in an error's body, in full and as they came."""
         return _xml.error_text(self.body) or ""
+
+
+class _Early:
+    """A request that is sent by a thread of its own, while the answer before it is still being worked on.
+
+    The thread is a daemon, so that one that is not waited for any more (after an error, an interruption) holds nothing up.
+    """
+
+    def __init__(self, send: Callable[[], _Reply], timeout: float) -> None:
+        self._send = send
+        self._until = time.monotonic() + timeout
+        self._reply: _Reply | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        with suppress(Exception):  # whoever needs the reply asks again, and meets the error then
+            self._reply = self._send()
+
+    def reply(self) -> _Reply | None:
+        """The reply, or None if none came within the time of a request."""
+        self._thread.join(max(0.0, self._until - time.monotonic()))
+        return self._reply
 
 
 _ENDS_BY_ITSELF = "the logon ends by itself when idle (15 minutes by default)."
@@ -183,6 +210,9 @@ class EnterpriseManager:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._token: str | None = None
         self._log_off_paths: list[str] = []
+        self._early: dict[str, _Early] = {}
+        self._in_trouble = False
+        self._counting = threading.Lock()
         self._http = requests.Session()
         # Even if it is not to follow redirects, requests would read where they lead, and fail on what it cannot read.
         self._http.get_redirect_target = _nowhere  # type: ignore[assignment, method-assign, unused-ignore]
@@ -285,6 +315,7 @@ class EnterpriseManager:
                     self._log_off()
         finally:
             self._token = None
+            self.forget_ahead()
             self._http.close()
             self._signals.restore()
 
@@ -326,18 +357,22 @@ class EnterpriseManager:
         :raises EmError: the one that fits.
         """
         url = self.on_base_url(path)
+        early = self._early_reply(url)
+        if early:
+            return self._parsed(early)
         fresh_logon = False
         attempt = 0
         while True:
             attempted = tried if attempt == 0 else f"{tried} (attempt {attempt + 1} of {self.retries + 1})"
             try:
-                reply = self._send("GET", url, attempted, {TOKEN_HEADER: self._token or ""}, self.timeout)
+                reply = self._read(url, attempted)
                 if 200 <= reply.status < 300:
                     return self._parsed(reply)
                 error = self._read_refused(reply, about)
                 again = reply.status in RETRY_STATUSES and not isinstance(error, EmNotFoundError)
             except (EmConnectionError, EmTimeoutError) as exc:
                 reply, error, again = None, exc, True
+            self._in_trouble = True
             if isinstance(error, EmAuthError) and not fresh_logon:
                 fresh_logon = True
                 self._log_on()
@@ -346,6 +381,41 @@ class EnterpriseManager:
                 raise error
             self._wait(attempt, reply)
             attempt += 1
+
+    def read_ahead(self, paths: Iterable[str], tried: str) -> None:
+        """Begin to read resources that :meth:`get` will be asked for next, in this order, :data:`AHEAD` at most.
+
+        A failure of such a request is none yet: ``get`` asks again, by itself. After the first one nothing is read
+        ahead any more: an EM in trouble, or one that cannot do two things at once, gets one request at a time.
+        """
+        for path in islice(paths, AHEAD):
+            url = self.on_base_url(path)
+            if self._in_trouble or len(self._early) >= AHEAD:
+                return
+            if url not in self._early:
+                try:
+                    self._early[url] = _Early(partial(self._read, url, tried), self.timeout)
+                except RuntimeError:  # no more threads can be had
+                    return
+
+    def forget_ahead(self) -> None:
+        """Whatever was read ahead will not be asked for: it must not answer a later ``get`` of the same path."""
+        self._early.clear()
+
+    def _early_reply(self, url: str) -> _Reply | None:
+        """The good reply to a request that was sent ahead, or None."""
+        early = self._early.pop(url, None)
+        reply = early.reply() if early else None
+        if reply and 200 <= reply.status < 300:
+            return reply
+        if early:
+            self._in_trouble = True
+        if reply and reply.status in RETRY_STATUSES:
+            self._wait(0, reply)
+        return None
+
+    def _read(self, url: str, tried: str) -> _Reply:
+        return self._send("GET", url, tried, {TOKEN_HEADER: self._token or ""}, self.timeout)
 
     def on_base_url(self, link: str) -> str:
         """Path and query of a link, on the configured URL: the host in EM's links is EM's own idea, and not trusted."""
@@ -399,7 +469,8 @@ class EnterpriseManager:
 
     def _send(self, method: str, url: str, tried: str, headers: dict[str, str], timeout: float) -> _Reply:
         """Send one request and read its whole reply, within ``timeout`` seconds; any status is a reply."""
-        self.counters.requests += 1
+        with self._counting:
+            self.counters.requests += 1
         deadline = time.monotonic() + timeout
         try:
             # auth: with None, requests would take an Authorization header for this host from ~/.netrc.
@@ -443,7 +514,8 @@ class EnterpriseManager:
         for chunk in received:
             chunks.append(chunk)
             size += len(chunk)
-            self.counters.bytes += len(chunk)
+            with self._counting:
+                self.counters.bytes += len(chunk)
             if time.monotonic() > deadline:
                 raise TimeoutError("timed out")
             if size > MAX_BODY:

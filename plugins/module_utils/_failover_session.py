@@ -162,10 +162,24 @@ def find(client: EnterpriseManager, criteria: Criteria) -> Answer:
     elif criteria.limit is not None:
         found = _first_few(client, criteria, criteria.limit, answer)
     else:
-        found = [fact for fact in _by_query(client, criteria, answer) if criteria.hold_for(fact)]
+        found = list(each_session(client, criteria, answer))
     found.sort(key=age_key, reverse=criteria.descending)
     answer.sessions = found[: criteria.limit]
     return answer
+
+
+def each_session(client: EnterpriseManager, criteria: Criteria, answer: Answer | None = None) -> Iterator[Fact]:
+    """The sessions for which all criteria hold, each as soon as its page is read, in EM's order (oldest first).
+
+    Memory is that of a few pages, however many there are. Ids, ``latest_per_plan``, ``limit`` and ``sort_order`` need
+    all sessions at once, so they are those of :func:`find` only.
+
+    :arg answer: is told the filter and the source when the iteration is over.
+    :raises EmError: as :func:`find`, after sessions may have been given out: what has come then is not all.
+    """
+    for fact in _by_query(client, criteria, answer or Answer()):
+        if criteria.hold_for(fact):
+            yield fact
 
 
 def age_key(fact: Fact) -> tuple[str, str]:
@@ -209,7 +223,7 @@ def _first_few(client: EnterpriseManager, criteria: Criteria, limit: int, answer
     # One more than wanted shows that no session of the same moment as the last one is still to come.
     page_size = min(criteria.page_size, max(limit + 1, FIRST_FEW))
     expression = _expression(client, criteria)
-    reading = _reading(client, criteria, expression, criteria.descending, page_size, shrinking=True)
+    reading = _reading(client, criteria, expression, criteria.descending, page_size, shrinking=True, ahead=False)
     found: list[Fact] = []
     last: str | None = None
     in_order = True
@@ -238,6 +252,7 @@ def _reading(
     descending: bool = False,
     page_size: int | None = None,
     shrinking: bool = False,
+    ahead: bool = True,
 ) -> _query.Reading:
     """The pages for a filter. It can shrink while they are read if it asks for what runs: a run may end meanwhile."""
     running = (criteria.states or frozenset()) - {"Stopped"} or "None" in (criteria.results or ())
@@ -251,6 +266,7 @@ def _reading(
         descending=descending,
         page_size=page_size or criteria.page_size,
         shrinking=bool(shrinking and running),
+        ahead=ahead,
         collection_limit=", which Veeam documents to cover the last 30 days only",
     )
 

@@ -106,6 +106,7 @@ class Reading:
     :arg sort: the field to sort by. Ascending keeps pages still while new objects appear at the end.
     :arg shrinking: whether an object can drop out of the filter while pages are read, as one that ends and is no longer
         running. What takes several pages is then read until nothing new comes.
+    :arg ahead: whether all pages will be wanted, so that the next ones may be asked for while one is being worked on.
     :arg collection_limit: what the collection lacks, for the warning that it had to be read (", which ...").
     :ivar expression: the filter that EM accepted; None after a refusal, and then nothing is filtered.
     :ivar from_collection: whether EM refused to query the type, so that its collection was read, which is not sorted.
@@ -123,6 +124,7 @@ class Reading:
         descending: bool = False,
         page_size: int = DEFAULT_PAGE_SIZE,
         shrinking: bool = False,
+        ahead: bool = True,
         collection_limit: str = "",
     ) -> None:
         self._client = client
@@ -132,12 +134,19 @@ class Reading:
         self._sort = f"{'sortDesc' if descending else 'sortAsc'}={sort}"
         self._page_size = page_size
         self.shrinking = shrinking
+        self._ahead = ahead
         self._collection_limit = collection_limit
         self._seen: set[str] = set()
         self.expression = expression
         self.from_collection = False
 
     def __iter__(self) -> Iterator[list[_xml.Entity]]:
+        try:
+            yield from self._passes()
+        finally:
+            self._client.forget_ahead()
+
+    def _passes(self) -> Iterator[list[_xml.Entity]]:
         first = self._first_page()
         for _attempt in range(MAX_PASSES):
             known = len(self._seen)
@@ -195,6 +204,8 @@ class Reading:
             # Nothing says how many pages there are, and this one is empty or the same again.
             if not (news or pages or has_next):
                 return number > 1, moved
+            if self._ahead:
+                self._client.read_ahead(map(self._path, range(number + 1, pages + 1)), self._tried)
             moved = moved or not met.isdisjoint(items)
             met.update(items)
             yield [item for key, item in items.items() if key not in self._seen]

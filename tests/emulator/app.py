@@ -89,9 +89,14 @@ class Recorder:
                 counters.bytes_sent += len(message.get("body", b""))
             await send(message)
 
-        if service.latency_ms:
-            await asyncio.sleep(service.latency_ms / 1000)
-        await self._app(scope, receive, noting)
+        counters.in_flight += 1
+        counters.max_in_flight = max(counters.max_in_flight, counters.in_flight)
+        try:
+            if service.latency_ms:
+                await asyncio.sleep(service.latency_ms / 1000)
+            await self._app(scope, receive, noting)
+        finally:
+            counters.in_flight -= 1
 
 
 class Gate:

@@ -56,19 +56,30 @@ class RequestRecord:
 class Counters:
     """What has been counted since the start or the last reset; readable as attributes or by ``counters["name"]``.
 
-    ``requests`` (all below /api), ``logons``, ``logoffs``, ``live_logons``, ``max_live_logons``, ``bytes_sent`` (reply
-    bodies) and ``routes`` (requests by ``"METHOD /route"``, ids as ``{id}``).
+    ``requests`` (all below /api), ``max_in_flight`` (of them at once), ``logons``, ``logoffs``, ``live_logons``,
+    ``max_live_logons``, ``bytes_sent`` (reply bodies) and ``routes`` (requests by ``"METHOD /route"``, ids as ``{id}``).
     """
 
-    NAMES = ("requests", "logons", "logoffs", "live_logons", "max_live_logons", "bytes_sent", "routes")
+    NAMES = (
+        "requests",
+        "max_in_flight",
+        "logons",
+        "logoffs",
+        "live_logons",
+        "max_live_logons",
+        "bytes_sent",
+        "routes",
+    )
 
     def __init__(self, logons: Logons) -> None:
         self._logons = logons
+        self.in_flight = 0
         self.reset()
 
     def reset(self) -> None:
         """Back to zero."""
         self.requests = self.logons = self.logoffs = self.max_live_logons = self.bytes_sent = 0
+        self.max_in_flight = self.in_flight
         self.routes: Counter[str] = Counter()
 
     @property

@@ -1,0 +1,128 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What reading costs, counted and not timed: requests, bytes, passes over the answer, what is imported."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _criteria, _xml
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _failover_session as fs
+
+COLLECTION = Path(__file__).resolve().parents[4]
+INSPECT = {
+    "inspect",
+    "ast",
+    "_ast",
+    "dis",
+    "opcode",
+    "_opcode",
+    "_opcode_metadata",
+    "importlib.machinery",
+}  # by dataclasses
+COLLECTIONS = (
+    COLLECTION.parents[2] if "ansible_collections" in COLLECTION.parts else COLLECTION / ".ansible/collections"
+)
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """How often each step of the way from bytes to facts is gone."""
+    counted = Counter()
+
+    def watch(owner, name):
+        step = getattr(owner, name)
+
+        def counting(*args, **options):
+            counted[name] += 1
+            return step(*args, **options)
+
+        monkeypatch.setattr(owner, name, counting)
+
+    watch(_xml.xmltodict, "parse")
+    watch(_xml, "_document")
+    watch(fs, "session_facts")
+    watch(fs, "_task_facts")
+    return counted
+
+
+@pytest.mark.parametrize(("page_size", "pages"), [(100, 1), (50, 2), (10, 10), (9, 12)])
+def test_each_page_is_sent_once_and_gone_through_once(em, connect, passes, page_size, pages):
+    em.reset(sessions=99 if page_size != 50 else 80, tasks=3)
+    count = len(em.world.sessions)
+    with connect() as client:
+        answer = fs.find(client, _criteria.Criteria.from_options({"page_size": page_size}.get))
+    logon = 1  # its reply is read for the link to log off
+    assert len(answer.sessions) == count
+    assert passes == {
+        "parse": pages + logon,
+        "_document": pages + logon,
+        "session_facts": count,
+        "_task_facts": 3 * count,
+    }
+    assert client.counters.requests == em.counters.requests == pages + 2
+    assert client.counters.bytes == em.counters.bytes_sent
+
+
+@pytest.mark.parametrize(
+    ("options", "requests"),
+    [
+        ({"limit": 1}, 1),
+        ({"limit": 1, "name": "Acme web tier", "latest_per_plan": False}, 1),
+        ({"result": ["Failed"], "created_after": "30d"}, 1),
+        ({"latest_per_plan": True}, 3),
+        ({"name": [f"plan {number}" for number in range(100)]}, 1),
+    ],
+)
+def test_what_em_can_filter_or_cut_is_not_fetched(em, connect, options, requests):
+    em.reset(sessions=250, tasks=1)
+    with connect() as client:
+        fs.find(client, _criteria.Criteria.from_options(options.get))
+    assert client.counters.requests == requests + 2
+
+
+def loaded_by(statement, **environment):
+    """The modules that a fresh Python has after a statement and had not before."""
+    code = (
+        "import json, sys; before = set(sys.modules); sys.path.insert(0, sys.argv[1]); "
+        f"{statement}; print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(COLLECTIONS)], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(json.loads(run.stdout))
+
+
+def test_the_module_takes_along_what_it_needs_and_no_more():
+    """Each file goes to the target with every task, and is compiled there."""
+    name = "ansible_collections.dr_runbook.veeam_em.plugins"
+    loaded = loaded_by(f"import {name}.modules.failover_session_info")
+    assert {module for module in loaded if module.startswith(f"{name}.module_utils.")} == {
+        f"{name}.module_utils.{part}"
+        for part in ("_client", "_criteria", "_errors", "_failover_session", "_module", "_query", "_signals", "_xml")
+    }
+    # Of ansible-core only what each module has anyway, and none of the slow ones of the standard library.
+    basic = loaded_by("import ansible.module_utils.basic")
+    assert {module for module in loaded - basic if module.startswith("ansible.")} == set()
+    slow = {"asyncio", "concurrent.futures", "multiprocessing", "unittest", "xml.etree.ElementTree", "sqlite3"}
+    assert loaded & slow - basic == set()
+
+
+def test_the_core_loads_two_libraries_and_what_these_load():
+    # What the libraries load is for them to decide, and differs between their versions.
+    theirs = loaded_by("import requests, urllib3, xmltodict")
+    package = (
+        "import types, importlib; package = types.ModuleType('core'); "
+        f"package.__path__ = [{str(COLLECTION / 'plugins' / 'module_utils')!r}]; sys.modules['core'] = package; "
+        "importlib.import_module('core._failover_session'); importlib.import_module('core._failover_plan')"
+    )
+    ours = {module for module in loaded_by(package) - theirs if not module.startswith("core")}
+    assert {module.partition(".")[0] for module in ours} <= set(sys.stdlib_module_names)
+    assert ours <= {"dataclasses", "html", "html.entities", "signal"} | INSPECT
