@@ -26,10 +26,10 @@ CORE = ("_query.py", "_xml.py", "_failover_session.py", "_client.py")
 NEEDED = 85.0
 # A mutant is to be killed by the tests that are meant for its file, not by chance by those of another one.
 OWN_TESTS = {
-    "_query": ("test__find.py",),
+    "_query": ("test__find.py", "test__read_ahead.py"),
     "_xml": ("test__xml.py",),
     "_failover_session": ("test__failover_session.py", "test__find.py"),
-    "_client": ("test__client.py",),
+    "_client": ("test__client.py", "test__read_ahead.py"),
 }
 
 # mutmut finds the tests of a mutant by the import name of its module, so the tree has the layout of that name.
