@@ -134,7 +134,7 @@ class Reading:
         self._sort = f"{'sortDesc' if descending else 'sortAsc'}={sort}"
         self._page_size = page_size
         self.shrinking = shrinking
-        self._ahead = ahead
+        self._ahead = ahead and not shrinking  # what moves up between two pages is seen better one by one
         self._collection_limit = collection_limit
         self._seen: set[str] = set()
         self.expression = expression

@@ -73,6 +73,17 @@ def test_nothing_is_read_ahead_of_a_single_page_or_of_a_few_sessions(em, connect
     assert client.counters.requests == em.counters.requests <= 4
 
 
+def test_pages_of_what_runs_are_read_one_by_one(em, connect):
+    """A session that ends moves the others up by one, which several readings at once would see less well."""
+    em.reset(sessions=0)
+    for dummy in range(30):
+        em.world.add_session(state="Working")
+    em.latency_ms = 10
+    with connect() as client:
+        assert len(fs.find(client, criteria(state=["Working"])).sessions) == 30
+    assert em.counters.max_in_flight == 1
+
+
 def test_sessions_come_one_by_one(em, connect):
     em.latency_ms = 5
     found = []
