@@ -25,7 +25,7 @@ SORT_ORDERS = ("descending", "ascending")
 LARGEST_PAGE = 1000
 
 _ID = re.compile(rf"(?:urn:veeam:\w*Session\w*:|\S*/failoverSessions/)?({GUID.pattern})/?(?:\?\S*)?", re.IGNORECASE)
-_TIME = re.compile(r"(\d{4})(-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(?:[.,](\d+))? ?(Z|[+-]\d\d(?::?\d\d)?)?", re.IGNORECASE)
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:\d\d)?(?:[.,](\d+))? ?(?P<zone>[Zz]|[+-]\d\d(?::?\d\d)?)?")
 _AGE = re.compile(r"(\d{1,6})\s*([smhdw])", re.IGNORECASE | re.ASCII)
 _AGE_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -42,12 +42,12 @@ def moment(value: str | None) -> datetime | None:
     match = _TIME.fullmatch(value.strip()) if value else None
     if match is None:
         return None
-    year, date, minutes, seconds, fraction, zone = match.groups()
-    if not 1970 < int(year) < 9999:
-        return None
+    date, minutes, seconds, fraction, zone = match.groups()
     try:
-        when = datetime.fromisoformat(f"{year}{date}T{minutes}{seconds or ':00'}.{(fraction or '0')[:6]:0<6}")
-        if zone and zone.upper() != "Z":
+        when = datetime.fromisoformat(f"{date}T{minutes}{seconds or ':00'}.{((fraction or '') + '000000')[:6]}")
+        if not 1970 < when.year < 9999:
+            return None
+        if zone and zone not in "Zz":
             ahead = timedelta(hours=int(zone[1:3]), minutes=int(zone[3:].lstrip(":") or 0))
             when = when - ahead if zone[0] == "+" else when + ahead
         return when
@@ -205,7 +205,7 @@ def _bound(name: str, value: str | None, now: datetime) -> str | None:
     except OverflowError:
         pass
     match = _TIME.fullmatch(value.strip())
-    when = moment(value) if match and match.group(6) else None
+    when = moment(value) if match and match["zone"] else None
     if when is None:
         accepted = (
             "Give a time after 1970 in ISO 8601 with zone, in quotes ('2026-03-01T00:00:00Z'), "

@@ -279,7 +279,12 @@ def children(entity: Entity, container: str) -> list[Entity]:
 
 def guid(value: str | None) -> str | None:
     """The last GUID in a URN or Href, in lower case."""
-    found: list[str] = GUID.findall(value) if value else []
+    if not value:
+        return None
+    path, dummy, query = value.partition("?")
+    if "-" not in query and GUID.fullmatch(path, max(0, len(path) - 36)):  # as EM writes it; to look elsewhere takes time
+        return path[-36:].lower()
+    found: list[str] = GUID.findall(value)
     return found[-1].lower() if found else None
 
 
