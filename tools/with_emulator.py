@@ -2,10 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Run a command while the emulator runs: with_emulator.py [EMULATOR OPTIONS] -- COMMAND [ARG ...]
+"""Run a command while the emulator runs: with_emulator.py [--login USER] [EMULATOR OPTIONS] -- COMMAND [ARG ...]
 
 The emulator listens on a free port with a throw-away CA. The command finds it through the collection's environment
-variables (VEEAM_EM_URL and so on). The emulator is stopped when the command ends; its exit status is passed on.
+variables (VEEAM_EM_URL and so on). It logs on as reader, who may only read; --login admin may start plans too.
+The emulator is stopped when the command ends; its exit status is passed on.
 """
 
 from __future__ import annotations
@@ -25,6 +26,11 @@ PASSWORD = "Passw0rd!"  # of the emulator's default users
 def main() -> int:
     split = sys.argv.index("--")
     options, command = sys.argv[1:split], sys.argv[split + 1 :]
+    login = "reader"
+    if "--login" in options:
+        place = options.index("--login")
+        login = options[place + 1]
+        del options[place : place + 2]
     with tempfile.TemporaryDirectory(prefix="veeam-em-emulator-") as folder:
         ready = Path(folder, "ready.json")
         log = Path(folder, "emulator.log")
@@ -56,7 +62,7 @@ def main() -> int:
             connection = {
                 "VEEAM_EM_URL": where["url"],
                 "VEEAM_EM_CA_PATH": where["ca_path"],
-                "VEEAM_EM_USERNAME": "reader",
+                "VEEAM_EM_USERNAME": login,
                 "VEEAM_EM_PASSWORD": PASSWORD,
             }
             return subprocess.run(command, env={**os.environ, **connection}, check=False).returncode

@@ -36,6 +36,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--tasks", type=int, default=3, metavar="K", help="tasks of each generated session (default %(default)s)")
     add("--running", type=int, metavar="R", help="how many sessions are still running (default 3)")
     add("--seed", type=int, default=1, metavar="S", help="same seed, same sessions (default %(default)s)")
+    add("--drill", action="store_true", help="with a plan of 8 VMs of which one fails: ABC Company DR drill")
+    add("--clock-rate", type=float, default=1, metavar="X", help="so many times faster than real time (default 1)")
     add("--no-documented", action="store_true", help="leave the sessions and plans of the reference pages out")
     add("--em-version", type=int, choices=(12, 13), default=12, help="server release (default %(default)s)")
     add("--latency-ms", type=float, default=0, metavar="MS", help="wait before each reply")
@@ -67,6 +69,8 @@ def main(arguments: list[str] | None = None) -> int:
             running=options.running,
             seed=options.seed,
             documented=not options.no_documented,
+            drill=options.drill,
+            clock_rate=options.clock_rate,
             em_version=options.em_version,
             latency_ms=options.latency_ms,
             idle_seconds=options.idle_seconds,

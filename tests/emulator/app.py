@@ -22,10 +22,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import shapes
+from .actions import ACTIONS, StartSpec, parse_spec
 from .control import control_routes
+from .em_tasks import EmTask
 from .errors import ApiError
 from .faults import PAGE_FAULTS, FaultMiddleware
 from .logons import TOKEN_HEADER, Logon
+from .points import Point
 from .render import Element, to_bytes
 from .service import RequestRecord, Service
 from .world import Plan, Session, SessionView, view
@@ -42,6 +45,8 @@ _WORDS = {  # path segments in their documented spelling; the server does not mi
         "failoverSessions",
         "cloudFailoverPlans",
         "includes",
+        "vmReplicaPoints",
+        "tasks",
         "query",
     )
 }
@@ -55,7 +60,8 @@ def canonical_path(path: str) -> str:
 
 def route_name(path: str) -> str:
     """The path with ids as ``{id}``, for counting."""
-    return re.sub(r"(/logonSessions|/failoverSessions|/cloudFailoverPlans)/[^/]+", r"\1/{id}", path)
+    collections = "logonSessions|failoverSessions|cloudFailoverPlans|vmReplicaPoints|tasks"
+    return re.sub(rf"(/(?:{collections}))/[^/]+", r"\1/{id}", path)
 
 
 class Recorder:
@@ -127,6 +133,10 @@ class Gate:
 
 def _unauthorized(message: str) -> ApiError:
     return ApiError(401, message, {"WWW-Authenticate": "Basic Realm=RestSvc"})
+
+
+def _forbidden() -> ApiError:
+    return ApiError(403, "Access is denied: the user's role does not permit this operation")
 
 
 def _error_response(service: Service, request: Request, error: ApiError) -> Response:
@@ -208,7 +218,9 @@ class Handlers:
         return self._list(request, "CloudFailoverPlan", self._service.world.plans)
 
     async def plan(self, request: Request) -> Response:
-        """GET /api/cloud/cloudFailoverPlans/{id}"""
+        """GET /api/cloud/cloudFailoverPlans/{id}, and POST with ?action="""
+        if request.method == "POST":
+            return await self._act(request)
         self._check_role(request)
         found = self._plan(request.path_params["id"])
         if self._wants_entity(request):
@@ -220,6 +232,75 @@ class Handlers:
         self._check_role(request)
         found = self._plan(request.path_params["id"])
         return self._reply(request, lambda style: shapes.plan_includes(found, style))
+
+    async def _act(self, request: Request) -> Response:
+        action = _parameters(request).get("action", "").casefold()
+        if not action:
+            raise HTTPException(405)
+        self._check_role(request)
+        if not request.scope[LOGON].user.starts_plans:
+            raise _forbidden()
+        found = self._plan(request.path_params["id"])
+        if action not in ACTIONS:
+            raise ApiError(400, f"Unknown action: {action}")
+        service = self._service
+        service.plan_actions.check(found, action)
+        if action == "undo":
+            outcome = service.plan_actions.undo(found)
+        elif action == "test":
+            outcome = service.plan_actions.start(found, StartSpec(), test=True)  # [doc] it has no body
+        else:
+            spec = parse_spec(await request.body(), self._wants_json_body(request))
+            outcome = service.plan_actions.start(found, spec)
+        behaviour = service.behaviour
+        task = request.scope[LOGON].tasks.add(
+            outcome, service.clock.now(), behaviour.refresh_seconds, behaviour.hidden_task_reads
+        )
+        return self._reply(request, lambda style: self._task_shape(task, style), 202)
+
+    def _wants_json_body(self, request: Request) -> bool:
+        """Whether the body is to be JSON: said by Content-Type, or by Accept whatever the former says [seen]."""
+        if self._service.style(request.scope).json:
+            return True
+        media_type = request.headers.get("content-type", "application/xml").partition(";")[0].strip().casefold()
+        if media_type not in ("application/xml", "text/xml", "application/json"):
+            raise ApiError(400, f"The Content-Type {media_type} is not supported")
+        return media_type == "application/json"
+
+    def _task_shape(self, task: EmTask, style: Any) -> Element:
+        behaviour = self._service.behaviour
+        state = task.state(self._service.clock.now(), behaviour.operation_finished)
+        return shapes.task(task, state, behaviour.early_result, behaviour.true_word, style)
+
+    async def tasks(self, request: Request) -> Response:
+        """GET /api/tasks: those of this logon only [doc]"""
+        found = request.scope[LOGON].tasks.all()
+        return self._reply(request, lambda style: shapes.task_list([self._task_shape(t, style) for t in found]))
+
+    async def task(self, request: Request) -> Response:
+        """GET and DELETE /api/tasks/{id}"""
+        wanted = request.path_params["id"]
+        tasks = request.scope[LOGON].tasks
+        found = tasks.find(wanted)
+        if found is None:
+            raise ApiError(500, f"There is no task with id [{wanted}] in current rest session")  # [seen] and not 404
+        if request.method == "GET":
+            return self._reply(request, lambda style: self._task_shape(found, style))
+        tasks.remove(found)
+        return Response(status_code=204)
+
+    async def points(self, request: Request) -> Response:
+        """GET /api/cloud/vmReplicaPoints"""
+        self._check_role(request)
+        return self._list(request, "CloudVmReplicaPoint", self._service.world.points.all())
+
+    async def point(self, request: Request) -> Response:
+        """GET /api/cloud/vmReplicaPoints/{id}"""
+        self._check_role(request)
+        found: Point = self._found("CloudVmReplicaPoint", request.path_params["id"], self._service.world.points.find)
+        if self._wants_entity(request):
+            return self._reply(request, lambda style: shapes.point_entity(found, style))
+        return self._reply(request, lambda style: shapes.point_reference(found, style, tag="EntityRef"))
 
     async def query(self, request: Request) -> Response:
         """GET /api/query"""
@@ -268,7 +349,7 @@ class Handlers:
 
     def _check_role(self, request: Request) -> None:
         if not request.scope[LOGON].user.reads_sessions:
-            raise ApiError(403, "Access is denied: the user's role does not permit this operation")
+            raise _forbidden()
 
     def _wants_entity(self, request: Request) -> bool:
         # Other words (query's "Entities" among them) count as no format at all [assumed].
@@ -318,8 +399,12 @@ def make_app(service: Service) -> ASGIApp:
             _route("/api/cloud/failoverSessions", handlers.sessions, "GET"),
             _route("/api/cloud/failoverSessions/{id}", handlers.session, "GET"),
             _route("/api/cloud/cloudFailoverPlans", handlers.plans, "GET"),
-            _route("/api/cloud/cloudFailoverPlans/{id}", handlers.plan, "GET"),
+            _route("/api/cloud/cloudFailoverPlans/{id}", handlers.plan, "GET", "POST"),
             _route("/api/cloud/cloudFailoverPlans/{id}/includes", handlers.plan_includes, "GET"),
+            _route("/api/cloud/vmReplicaPoints", handlers.points, "GET"),
+            _route("/api/cloud/vmReplicaPoints/{id}", handlers.point, "GET"),
+            _route("/api/tasks", handlers.tasks, "GET"),
+            _route("/api/tasks/{id}", handlers.task, "GET", "DELETE"),
             _route("/api/query", handlers.query, "GET"),
         ],
         exception_handlers={ApiError: on_api_error, HTTPException: on_http_error},

@@ -47,6 +47,29 @@ class Behaviour:
     unknown_id: int = _switch(404, 404, 500, 400)  # [doc] 404, [assumed] 500 or 400 with "There is no ... with id [..]"
     malformed_id: int = _switch(400, 400, 404, 500)  # [assumed] an id that is no GUID
 
+    # Plans in action (docs/evidence.md). Seconds are of the emulator's clock.
+    task_seconds: float = _switch(4.0, types=(int, float))  # [assumed] how long a start, test or refusal is Running
+    refresh_seconds: float = _switch(4.0, types=(int, float))  # [assumed] then OperationFinished
+    undo_seconds: float = _switch(60.0, types=(int, float))  # [assumed] how long an undo is Running
+    operation_finished: bool = _switch(True, True, False)  # [doc] a state since about 11, not in 9.x
+    early_result: bool = _switch(True, True, False)  # [doc] OperationFinished may have a Result already
+    task_message: str = _switch("Ok")  # [seen] Ok, Success or empty
+    true_word: str = _switch("true", "true", "True", "1")  # [assumed] how Success is spelt; false goes with it
+    session_link: str = _switch("served", "served", "left out")  # [doc] finished start and test tasks have it
+    hidden_task_reads: int = _switch(0, types=(int,))  # [seen] a new task may not be found at first, so many times
+    second_start: str = _switch("accept", "accept", "refuse")  # [assumed] start of a running plan: a second session
+    undo_while_running: str = _switch("refuse", "refuse", "accept")  # [assumed] accept: its sessions end with the undo
+    undo_of_nothing: str = _switch("refuse", "refuse", "accept")  # [assumed] undo of a plan that is not in failover
+    undo_session: str = _switch("none", "none", "unlinked", "linked")  # [doc] start or undo in 9.x, only start later
+    points_after_test: str = _switch("failover", "failover", "ready")  # [assumed] whether a test wants an undo
+    parallel_vms: int = _switch(3, types=(int,))  # [assumed] so many VMs of a plan at once
+    waiting_vms: str = _switch("absent", "absent", "starting")  # [doc] tasks may wait; [assumed] how they look then
+    stop_on_failure: bool = _switch(False, False, True)  # [assumed] no further VMs begin after one has failed
+    failing_vms: str = _switch("")  # names or patterns, parted by commas
+    warning_vms: str = _switch("")
+    partial_result: str = _switch("Warning", "Warning", "Failed")  # [assumed] result when some VMs failed
+    list_delay: float = _switch(0, types=(int, float))  # [doc] EM's data are up to 15 minutes old: sessions list later
+
     # Representation (docs/evidence.md, "Representations", "Errors")
     error_body: str = _switch("follow accept", "follow accept", "xml", "json", "html", "text", "empty")  # [seen] varies
     href_base: str = _switch("https://em-internal:9398")  # [doc] Hrefs carry the server's own idea of its address

@@ -42,12 +42,26 @@ def control_routes(service: Service) -> list[Route]:
     async def add_plan(request: Request) -> Any:
         return {"id": service.world.add_plan(**(await _body(request))).id}
 
+    async def change_plan(request: Request) -> Any:
+        service.world.change_plan(request.path_params["id"].lower(), **(await _body(request)))
+
     async def behaviour(request: Request) -> Any:
         for name, value in (await _body(request)).items():
             setattr(service.behaviour, name, value)
 
-    async def advance(request: Request) -> Any:
-        service.clock.advance(float((await _body(request))["advance"]))
+    async def clock(request: Request) -> Any:
+        given = await _body(request)
+        if not given or set(given) - {"advance", "rate"}:
+            raise ValueError(f"the clock takes advance and rate, not {sorted(given)}")
+        service.clock.advance(float(given.get("advance", 0)))
+        if "rate" in given:
+            service.clock.rate = float(given["rate"])
+
+    async def outage(request: Request) -> Any:
+        service.outage(**(await _body(request)))
+
+    async def restart(request: Request) -> Any:
+        service.restart(**(await _body(request)))
 
     async def expire(request: Request) -> Any:
         service.expire_logons()
@@ -70,8 +84,11 @@ def control_routes(service: Service) -> list[Route]:
         route("/emulator/faults", "DELETE", clear_faults),
         route("/emulator/sessions", "POST", add_session),
         route("/emulator/plans", "POST", add_plan),
+        route("/emulator/plans/{id}", "POST", change_plan),
         route("/emulator/behaviour", "POST", behaviour),
-        route("/emulator/clock", "POST", advance),
+        route("/emulator/clock", "POST", clock),
+        route("/emulator/outage", "POST", outage),
+        route("/emulator/restart", "POST", restart),
         route("/emulator/logons", "DELETE", expire),
     ]
 

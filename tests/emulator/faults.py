@@ -159,6 +159,14 @@ class FaultMiddleware:
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        outage = self._service.outage_now()
+        if outage == "drop":
+            scope[TRANSPORT].abort()
+            return
+        if outage is not None:
+            media_type, body = self._service.error_body(scope, int(outage), None, None)
+            await reply(send, int(outage), media_type, body)
+            return
         path, query = unquote(scope["raw_path"].decode("latin-1")), scope["query_string"].decode("latin-1")
         rules = self._service.faults.take(scope["method"], path, query)
         scope[PAGE_FAULTS] = {}

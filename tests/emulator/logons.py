@@ -11,14 +11,16 @@ import binascii
 import threading
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from .clock import Clock
+from .em_tasks import EmTasks
 
 TOKEN_HEADER = "X-RestSvcSessionId"
 IDLE_SECONDS = 900  # [doc]
 _MAY_READ_SESSIONS = ("Portal Administrator", "Portal User")  # [assumed] the smallest role that may
+_MAY_START_PLANS = ("Portal Administrator",)  # [assumed]
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,11 @@ class User:
     def reads_sessions(self) -> bool:
         """Whether the role may read cloud failover sessions and plans."""
         return self.role.casefold() in (role.casefold() for role in _MAY_READ_SESSIONS)
+
+    @property
+    def starts_plans(self) -> bool:
+        """Whether the role may start, test and undo cloud failover plans."""
+        return self.role.casefold() in (role.casefold() for role in _MAY_START_PLANS)
 
     @classmethod
     def parse(cls, text: str) -> User:
@@ -53,11 +60,12 @@ DEFAULT_USERS = (
 
 @dataclass
 class Logon:
-    """A live logon: the id is for logging off, the token for requests."""
+    """A live logon: the id is for logging off, the token for requests. Its tasks die with it [doc]."""
 
     session_id: str
     user: User
     last_use: datetime
+    tasks: EmTasks = field(default_factory=EmTasks)
 
     @property
     def token(self) -> str:

@@ -27,11 +27,13 @@ class QueryType:
 
     :param fields: by lower-case name.
     :param items: all items of the type, in the order in which they were added.
+    :param signed: whether the world's signature tells when an answer may have changed; else it is not kept.
     """
 
     name: str
     fields: Mapping[str, Field]
     items: Callable[[World], list[Any]]
+    signed: bool = True
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,36 @@ _PLAN_FIELDS = (
     Field("BackupServerName", "text", lambda plan: plan.backup_server.name),
 )
 
+_POINT_TYPES = ("CDP", "Full", "ReverseIncrement", "Increment", "Snapshot")
+_POINT_STATES = ("Unknown", "Ready", "Failover", "Failback", "PermanentFailover")
+
+
+_POINT_FIELDS = (
+    Field("UID", "uid", lambda point: point.id),
+    Field("Name", "text", lambda point: point.name),
+    Field("CreationTime", "time", lambda point: point.creation_time),
+    Field("VmName", "text", lambda point: point.vm_name),
+    Field("Type", "enum", lambda point: "Snapshot", _POINT_TYPES),
+    Field("ReplicaUid", "uid", lambda point: point.replica_id),
+    Field("ReplicaName", "text", lambda point: point.vm_name),
+    Field("VmDisplayName", "text", lambda point: point.vm_name),
+    Field("BackupServerUid", "uid", lambda point: point.backup_server.id),
+    Field("BackupServerName", "text", lambda point: point.backup_server.name),
+    Field("State", "enum", lambda point: point.state, _POINT_STATES),
+)
+
 TYPES = {
     query_type.name.casefold(): query_type
     for query_type in (
         QueryType("CloudFailoverSession", {f.name.casefold(): f for f in _SESSION_FIELDS}, World.views),
         QueryType("CloudFailoverPlan", {f.name.casefold(): f for f in _PLAN_FIELDS}, lambda world: list(world.plans)),
-        # Further types (replica points, tenants) go here.
+        QueryType(
+            "CloudVmReplicaPoint",
+            {f.name.casefold(): f for f in _POINT_FIELDS},
+            lambda world: world.points.all(),
+            signed=False,
+        ),
+        # Further types (tenants) go here.
     )
 }
 
@@ -169,7 +195,7 @@ class QueryService:
         if field is not None:
             spelling["sortDesc" if descending else "sortAsc"] = field.name
         key = (query_type.name, expression, field, descending, repr(self._behaviour), self._world.signature())
-        items = self._answers.get(key)
+        items = self._answers.get(key) if query_type.signed else None
         if items is None:
             items = query_type.items(self._world)
             if selection is not None:

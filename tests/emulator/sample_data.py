@@ -18,6 +18,7 @@ SERVERS = (
     BackupServer("55555555-1111-4222-8333-444444444444", "sp-vbr1.example.net"),
     BackupServer("55555555-2222-4222-8333-444444444444", "sp-vbr2.example.net"),
 )
+DRILL_PLAN_NAME = "ABC Company DR drill"
 PLAN_NAMES = (
     "Acme full site",
     "Acme web tier",
@@ -119,6 +120,38 @@ def documented_plans() -> Iterator[Plan]:
         )
 
 
+def drill_plan() -> Plan:
+    """A plan of eight VMs of which one fails, for a drill to look at. Everything about it is invented.
+
+    With three VMs at a time a run takes about five minutes.
+    """
+    plan_id = "d0d0d0d0-5555-4222-8333-444444444444"
+    broken = "Failed to power on replica VM: insufficient memory on host esx07"
+    rows = (
+        ("abc-dc01", 0, 60.0),
+        ("abc-sql01", 1, 125.0),
+        ("abc-sql02", 1, 110.0),
+        ("abc-app01", 2, 80.0),
+        ("abc-app02", 2, 95.0),
+        ("abc-mail01", 3, 70.0),
+        ("abc-web01", 4, 50.0),
+        ("abc-web02", 4, 55.0),
+    )
+    vms = []
+    for name, order, seconds in rows:
+        failed = name == "abc-mail01"
+        fate = {"result": "Failed", "failure_message": broken} if failed else {}
+        vms.append({"name": name, "order": order, "duration": seconds, **fate})
+    return Plan(
+        id=plan_id,
+        name=DRILL_PLAN_NAME,
+        backup_server=DOCUMENTED_SERVER,
+        tenant=Tenant("b25f5f1d-a3c3-45ed-af23-9ef31a94dac7", "ABC Company"),
+        vms=plan_vms(plan_id, vms),
+        description="Yearly DR drill of ABC Company",
+    )
+
+
 def generated_plans(sessions: Iterable[Session]) -> Iterator[Plan]:
     """A plan for each plan name and backup server among the sessions, with the VMs of its newest session.
 
@@ -196,7 +229,7 @@ def _generated(
             Task(
                 vm_name,
                 result,
-                _message(rng, result, vm_name),
+                failure_text(rng, result, vm_name),
                 round(4.0 + n / count, 2),
                 lasts,
                 ReplicaPoint(_guid(rng), f"{vm_name}@{taken}"),
@@ -224,7 +257,8 @@ def _results(rng: random.Random, wanted: str, count: int) -> list[str]:
     return results
 
 
-def _message(rng: random.Random, result: str, vm_name: str) -> str | None:
+def failure_text(rng: random.Random, result: str, vm_name: str) -> str | None:
+    """What a VM with this result says; None for Success."""
     if result == "Failed":
         return rng.choice(_FAILURES).format(vm=vm_name, n=rng.randrange(1, 20))
     return _WARNING.format(vm=vm_name) if result == "Warning" else None

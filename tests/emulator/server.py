@@ -12,6 +12,8 @@ import socket
 import ssl
 import tempfile
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +55,53 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self.running = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._own_thread: threading.Thread | None = None
         self._wish = asyncio.Event()
+        self._waiting: asyncio.TimerHandle | None = None
+        self._resuming: asyncio.Task[None] | None = None
 
     async def main_loop(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._own_thread = threading.current_thread()
         self.running.set()
         await self._wish.wait()
+        if self._waiting is not None:
+            self._waiting.cancel()
         for server in self.servers:
             server.close()
+        self._abort_connections()
+
+    def pause(self, listen: Callable[[], socket.socket], seconds: float) -> None:
+        """Stop listening for so many seconds; from any thread. Nothing listens any more when this returns.
+
+        :param listen: makes the socket to go on with.
+        """
+        assert self._loop is not None
+        if threading.current_thread() is self._own_thread:
+            # Whoever asks over HTTP gets the reply first.
+            self._pause(listen, seconds, grace=0.1)
+        else:
+            closed = threading.Event()
+            self._loop.call_soon_threadsafe(self._pause, listen, seconds, 0.0)
+            self._loop.call_soon_threadsafe(closed.set)
+            closed.wait(_START_SECONDS)
+
+    def _pause(self, listen: Callable[[], socket.socket], seconds: float, grace: float) -> None:
+        assert self._loop is not None
+        loop = self._loop
+        for server in self.servers:
+            server.close()
+        self.servers = []
+        loop.call_later(grace, self._abort_connections)
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+        def resume() -> None:
+            self._resuming = loop.create_task(self.startup(sockets=[listen()]))
+
+        self._waiting = loop.call_later(seconds, resume)
+
+    def _abort_connections(self) -> None:
         for connection in list(self.server_state.connections):
             connection.transport.abort()
 
@@ -69,6 +110,20 @@ class _Server(uvicorn.Server):
         self.force_exit = True
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wish.set)
+
+
+def _listener(port: int) -> socket.socket:
+    """A socket that listens. Raises OSError when the port is taken."""
+    # The protocol must be named: asyncio switches Nagle's delay (40 ms a reply) off only for sockets that say TCP.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        listener.listen(128)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
 
 
 class Emulator(Service):
@@ -87,6 +142,8 @@ class Emulator(Service):
     :param documented: whether the five sessions of the reference pages and their plans are there too.
     :param now: what the clock shows at the start (aware datetime); default real time.
     :param faults: fault rules in force from the start and again after ``reset()``, as dicts.
+    :param clock_rate: how many times faster than real time the clock runs.
+    :param drill: whether there is a plan of eight VMs of which one fails, "ABC Company DR drill".
     :param port: TCP port on 127.0.0.1, 0 for any free one.
     """
 
@@ -102,12 +159,8 @@ class Emulator(Service):
 
     def start(self) -> Emulator:
         """Listen and serve. Raises OSError when the port is taken."""
-        # The protocol must be named: asyncio switches Nagle's delay (40 ms a reply) off only for sockets that say TCP.
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener = _listener(self._port)
         try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((HOST, self._port))
-            listener.listen(128)
             context = self._make_certificates() if self._tls else None
         except BaseException:
             listener.close()
@@ -137,6 +190,12 @@ class Emulator(Service):
         port = listener.getsockname()[1]
         self.url = f"https://localhost:{port}" if context else f"http://{HOST}:{port}"
         return self
+
+    def _stop_listening(self, seconds: float) -> None:
+        if self._server is not None:
+            port = int(self.url.rpartition(":")[2])
+            self._outage = ("drop", time.monotonic() + seconds)  # for connections that are still open
+            self._server.pause(lambda: _listener(port), seconds)
 
     def stop(self) -> None:
         """Stop serving and close all connections; does nothing when not running."""

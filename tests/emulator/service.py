@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
+from .actions import PlanActions
 from .behaviour import Behaviour
 from .clock import Clock
 from .errors import error_body
@@ -20,7 +22,7 @@ from .faults import Faults
 from .logons import DEFAULT_USERS, IDLE_SECONDS, Logons, User
 from .query import QueryService
 from .render import Style
-from .sample_data import documented_plans, documented_sessions, generated_plans, generated_sessions
+from .sample_data import documented_plans, documented_sessions, drill_plan, generated_plans, generated_sessions
 from .world import SessionView, World
 
 
@@ -113,6 +115,11 @@ class Settings:
     documented: bool = True
     now: datetime | None = None
     faults: Iterable[dict[str, Any]] = ()
+    clock_rate: float = 1.0
+    drill: bool = False
+
+
+OUTAGES = ("refuse", "drop", "503")
 
 
 class Service:
@@ -125,16 +132,18 @@ class Service:
         self._initial_faults = list(settings.faults)
         self.em_version = settings.em_version
         self.latency_ms = settings.latency_ms
-        self.clock = Clock(settings.now)
+        self.clock = Clock(settings.now, settings.clock_rate)
         # An own copy: the caller's object stays the picture of the start, for reset().
         self.behaviour = replace(settings.behaviour)
         self._initial_behaviour = replace(settings.behaviour)
         self.world = World(self.clock, digits=3 if settings.em_version < 13 else 6)
         self.logons = Logons(self.clock, settings.users or DEFAULT_USERS, settings.idle_seconds)
         self.query = QueryService(self.world, self.behaviour)
+        self.plan_actions = PlanActions(self.world, self.behaviour, settings.seed)
         self.faults = Faults()
         self.counters = Counters(self.logons)
         self.requests: list[RequestRecord] = []
+        self._outage: tuple[str, float] = ("", 0.0)
         self._fill(settings.sessions, settings.tasks)
         for fault in self._initial_faults:
             self.faults.add(**fault)
@@ -143,8 +152,38 @@ class Service:
         """Forget all tokens at once."""
         self.logons.expire_all()
 
+    def outage(self, seconds: float, kind: str = "503") -> None:
+        """Be away for so many seconds of real time, from now on; 0 ends an outage.
+
+        :param kind: ``503``: an error reply to every request below /api. ``drop``: connections to it are broken.
+            ``refuse``: nothing listens on the port, so that nothing can end it early. Raises ValueError for others.
+        """
+        if kind not in OUTAGES:
+            raise ValueError(f"kind is one of {OUTAGES}, not {kind!r}")
+        if kind == "refuse":
+            self._stop_listening(float(seconds))
+        else:
+            self._outage = (kind, time.monotonic() + float(seconds))
+
+    def outage_now(self) -> str | None:
+        """The kind of outage at this moment, or None."""
+        kind, end = self._outage
+        return kind if time.monotonic() < end else None
+
+    def restart(self, seconds: float = 0, kind: str = "refuse") -> None:
+        """As if the service were started again: all logons and tasks are forgotten, the data and the clock stay.
+
+        Failovers go on: they run on the backup servers. For :meth:`outage` see there.
+        """
+        self.expire_logons()
+        if seconds:
+            self.outage(seconds, kind)
+
+    def _stop_listening(self, seconds: float) -> None:
+        raise ValueError("there is no network here")
+
     def reset(self, sessions: int | None = None, tasks: int | None = None) -> None:
-        """Counters, log, faults, behaviour, logons, latency and clock back to the start.
+        """Counters, log, faults, behaviour, logons, latency and clock back to the start; an outage with 503 ends.
 
         The data stay, unless ``sessions`` or ``tasks`` is given: then they are made anew with these numbers.
         """
@@ -152,6 +191,7 @@ class Service:
         self.logons.expire_all()
         self.logons.idle_seconds = settings.idle_seconds
         self.latency_ms = settings.latency_ms
+        self._outage = ("", 0.0)
         self.clock.reset()
         self.world.touch()
         self.behaviour.copy_from(self._initial_behaviour)
@@ -209,6 +249,8 @@ class Service:
         if settings.documented:
             self.world.add(documented_sessions())
             self.world.add_plans(documented_plans())
+        if settings.drill:
+            self.world.add_plans([drill_plan()])
         generated = list(
             generated_sessions(
                 sessions, tasks, settings.seed, self.clock.now(), self.world.rounded, running=settings.running

@@ -10,12 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .clock import format_time
+from .em_tasks import EmTask
 from .logons import Logon
+from .points import Point
 from .render import Element, Kept, Style, items, text
-from .world import BackupServer, Plan, PlanVm, SessionView, TaskView
+from .world import PLAN_ACTIONS, BackupServer, Plan, PlanVm, SessionView, TaskView
 
 SESSIONS_PATH = "/api/cloud/failoverSessions"
 PLANS_PATH = "/api/cloud/cloudFailoverPlans"
+POINTS_PATH = "/api/cloud/vmReplicaPoints"
+TASKS_PATH = "/api/tasks"
 API_VERSIONS = ("v1_5", "v1_6", "v1_7")  # [doc] what versions 12 and 13 offer
 
 _ORDERS = {  # [doc] attribute order has no meaning and varies between the printed replies
@@ -23,7 +27,13 @@ _ORDERS = {  # [doc] attribute order has no meaning and varies between the print
     True: (("Href", "Type", "Name", "UID"), ("Rel", "Href", "Name", "Type")),
 }
 _ATTRIBUTES = ("Type", "Href", "Name", "UID", "CloudFailoverPlanName", "VmName")  # raw values that are no elements
-_QUERY_ENTITY_CONTAINERS = ("BackupServers", "CloudFailoverPlans", "CloudFailoverSessions", "CloudTenants")
+_QUERY_ENTITY_CONTAINERS = (
+    "BackupServers",
+    "CloudFailoverPlans",
+    "CloudFailoverSessions",
+    "CloudTenants",
+    "CloudVmReplicaPoints",
+)
 
 
 def link(
@@ -92,7 +102,7 @@ def _task(view: TaskView, style: Style, seed: str) -> Element:
     task = view.task
     point = Element("VmReplicaPointLink", absent=True)
     if task.replica_point is not None:
-        path = f"/api/cloud/vmReplicaPoints/{task.replica_point.id}"
+        path = f"{POINTS_PATH}/{task.replica_point.id}"
         point = link(
             style, "Related", "CloudVmReplicaPointReference", path, task.replica_point.name, tag="VmReplicaPointLink"
         )
@@ -148,7 +158,11 @@ def _plan(plan: Plan, style: Style, vm_tag: str | None) -> Element:
             _server_link(plan.backup_server, style),
             link(style, "Alternate", reference, path, plan.name),
             link(style, "Edit", reference, path, plan.name),
-            *(link(style, rel, None, f"{path}?action={rel.lower()}") for rel in ("Start", "Test", "Undo")),
+            *(
+                link(style, action.capitalize(), None, f"{path}?action={action}")
+                for action in PLAN_ACTIONS
+                if action in plan.actions
+            ),
             link(style, "Delete", reference, path, plan.name),
         ),
         text("TenantUid", f"urn:veeam:CloudTenant:{plan.tenant.id}"),
@@ -181,6 +195,72 @@ def plan_includes(plan: Plan, style: Style) -> Element:
     return items(name, name, [_plan_vm(plan, vm, style, "CloudFailoveredVm") for vm in plan.vms])
 
 
+def task(found: EmTask, state: str, early_result: bool, true_word: str, style: Style) -> Element:
+    """A task of Enterprise Manager (page get_tasks_id). It has a link to its session only in the end."""
+    path = f"{TASKS_PATH}/{found.id}"
+    own = [link(style, "Delete", "Task", path)]
+    if state == "Finished" and found.session_id is not None:
+        session = f"{SESSIONS_PATH}/{found.session_id}?format=Entity"
+        own.append(link(style, "Related", "CloudFailoverSession", session, found.session_name))
+    result = Element("Result", absent=True)
+    if state == "Finished" or (state == "OperationFinished" and early_result):
+        word = {"true": ("true", "false"), "True": ("True", "False"), "1": ("1", "0")}[true_word][not found.success]
+        success = found.success if style.json and true_word == "true" else word
+        message = found.message if state == "Finished" else state  # [doc]
+        result = Element("Result", {"Success": success}, [text("Message", message)])
+    children = [
+        links(*own),
+        text("TaskId", found.id),
+        text("State", state),
+        text("Operation", found.operation),
+        result,
+    ]
+    return Element("Task", {"Type": "Task", "Href": style.href_base + path}, children)
+
+
+def task_list(tasks: Sequence[Element]) -> Element:
+    """The tasks of a logon (page get_tasks)."""
+    return items("Tasks", "Tasks", tasks)
+
+
+def point_reference(point: Point, style: Style, tag: str = "Ref") -> Element:
+    """A restore point of a replica as reference (page get_cloud_vmreplicapoints)."""
+    path = f"{POINTS_PATH}/{point.id}"
+    uid = f"urn:veeam:CloudVmReplicaPoint:{point.id}"
+    attributes = _identity(style, "CloudVmReplicaPointReference", path, point.name, uid)
+    alternate = link(style, "Alternate", "CloudVmReplicaPoint", path + "?format=Entity", point.name)
+    return Element(tag, attributes, [links(*_point_ups(point, style), alternate)])
+
+
+def point_entity(point: Point, style: Style, tag: str = "CloudVmReplicaPoint") -> Element:
+    """A restore point of a replica as entity (page get_cloud_vmreplicapoints_id)."""
+    path = f"{POINTS_PATH}/{point.id}"
+    uid = f"urn:veeam:CloudVmReplicaPoint:{point.id}"
+    attributes = _identity(style, "CloudVmReplicaPoint", path + "?format=Entity", point.name, uid)
+    attributes["VmDisplayName"] = point.vm_name
+    children = [
+        links(*_point_ups(point, style), link(style, "Alternate", "CloudVmReplicaPointReference", path, point.name)),
+        text("CreationTimeUTC", _time(point.creation_time, style, point.id)),
+        text("PointType", "Snapshot"),
+        text("State", point.state),
+    ]
+    return Element(tag, attributes, children)
+
+
+def listed_point_entity(point: Point, style: Style) -> Element:
+    """A restore point in a list of entities, where its element has another name [doc]."""
+    return point_entity(point, style, "CloudReplica")
+
+
+def _point_ups(point: Point, style: Style) -> tuple[Element, Element]:
+    """Both links with Rel="Up" [doc]."""
+    replica = f"/api/cloud/replicas/{point.replica_id}"
+    return (
+        _server_link(point.backup_server, style),
+        link(style, "Up", "CloudReplicaReference", replica, point.vm_name),
+    )
+
+
 def _overridden(name: str, attributes: dict[str, Any], children: list[Element], raw: Mapping[str, Any]) -> Element:
     """The element with raw values in the place of its own; unknown ones become elements at the end."""
     if raw:
@@ -200,10 +280,11 @@ def _time(moment: Any, style: Style, seed: str) -> str:
 _LISTED: dict[str, tuple[Callable[[Any, Style], Element], Callable[[Any, Style], Element]]] = {
     "CloudFailoverSession": (session_reference, session_entity),
     "CloudFailoverPlan": (plan_reference, listed_plan_entity),
+    "CloudVmReplicaPoint": (point_reference, listed_point_entity),
 }
 
 
-def kept(shape: Callable[[Any, Style], Element], item: SessionView | Plan, style: Style) -> Element | Kept:
+def kept(shape: Callable[[Any, Style], Element], item: SessionView | Plan | Point, style: Style) -> Element | Kept:
     """``shape(item, style)`` as a list item; what can no longer change is rendered once only."""
     if item.memo is None:
         return shape(item, style)
@@ -220,7 +301,9 @@ def reference_list(type_name: str, found: Sequence[Any], style: Style) -> Elemen
 def entity_list(type_name: str, found: Sequence[Any], style: Style) -> Element:
     """A collection with ``format=Entity``."""
     name, shape = f"{type_name}s", _LISTED[type_name][1]
-    return items(name, name, [kept(shape, item, style) for item in found])
+    # In JSON the list is called by the plural of its children's name [assumed].
+    plural = "CloudReplicas" if type_name == "CloudVmReplicaPoint" else name
+    return items(name, plural, [kept(shape, item, style) for item in found])
 
 
 def query_result(type_name: str, found: Sequence[Any], entities: bool, paging: Element, style: Style) -> Element:

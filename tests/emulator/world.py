@@ -16,10 +16,12 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
 
 from .clock import Clock, parse_time
+from .points import Points
 
 FIRST_TASK_SECONDS = 4.0  # [doc] in the samples tasks begin 4 to 5 s after their session
 TASK_STARTING_SECONDS = 1.0
@@ -27,6 +29,7 @@ STOPPING_SECONDS = 2.0
 DEFAULT_TASK_SECONDS = 20.0
 EMPTY_SESSION_SECONDS = 80.0  # the duration in the documented sample
 DEFAULT_TENANT = "Acme"
+PLAN_ACTIONS = ("start", "test", "undo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Task:
     :param result: the result it will end with.
     :param replica_point: None leaves the link out.
     :param raw: properties served verbatim, None leaves one out.
+    :param starting: seconds that it is Starting.
     """
 
     vm_name: str
@@ -63,6 +67,7 @@ class Task:
     duration: float | None = DEFAULT_TASK_SECONDS
     replica_point: ReplicaPoint | None = None
     raw: Mapping[str, Any] = field(default_factory=dict)
+    starting: float = TASK_STARTING_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ class Session:
     :param state: a fixed state, whatever the clock says; None lets it move.
     :param raw: properties served and queried verbatim, None leaves one out.
     :param documented: always listed, however old.
+    :param listed_from: lists and queries leave it out before; by its id it is found at once.
     :param memo: what was worked out for good; see :func:`view` and ``shapes``.
     """
 
@@ -89,6 +95,7 @@ class Session:
     job_type: str = "FailoverPlan"
     raw: Mapping[str, Any] = field(default_factory=dict)
     documented: bool = False
+    listed_from: datetime | None = None
     memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -102,11 +109,18 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class PlanVm:
-    """A VM of a plan. ``order`` counts from 0; a name or order of None is left out."""
+    """A VM of a plan. ``order`` counts from 0; a name or order of None is left out.
+
+    :param duration: seconds that its failover takes; None lets the seed decide.
+    :param result: the result that its failover ends with, and what it then says: None for a usual text.
+    """
 
     id: str
     name: str | None
     order: int | None
+    duration: float | None = None
+    result: str = "Success"
+    failure_message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +130,8 @@ class Plan:
     :param vms: in the order in which they are served, whatever their ``order``.
     :param pre_command: path of a script, None if there is none; so is ``post_command``.
     :param raw: properties served and queried verbatim, None leaves one out.
+    :param actions: what it has links for; the others are refused with 403.
+    :param refuse: by action, how it is refused: a status, or the message of the task that fails.
     :param memo: text rendered once; see ``shapes``.
     """
 
@@ -128,6 +144,8 @@ class Plan:
     pre_command: str | None = None
     post_command: str | None = None
     raw: Mapping[str, Any] = field(default_factory=dict)
+    actions: tuple[str, ...] = PLAN_ACTIONS
+    refuse: Mapping[str, int | str] = field(default_factory=dict)
     memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def served(self, name: str, value: Any) -> Any:
@@ -218,7 +236,7 @@ def _task_views(session: Session, now: datetime, stopped: bool) -> list[TaskView
             views.append(TaskView(task, begin, end, "Stopped", task.result, 100, task.failure_message))
         else:
             age = elapsed - task.start_offset
-            state = "Starting" if age < TASK_STARTING_SECONDS else "Working"
+            state = "Starting" if age < task.starting else "Working"
             progress = min(99, int(100 * age / task.duration)) if task.duration else 0
             views.append(TaskView(task, begin, None, state, "None", progress, None))
     return views
@@ -255,6 +273,7 @@ class World:
         self._lock = threading.RLock()
         self._sessions: dict[str, Session] = {}
         self._plans: dict[str, Plan] = {}
+        self.points = Points(lambda: self.plans, clock)
         self._version = 0
         self._listed: tuple[int, tuple[Session, ...]] = (-1, ())
         self._open: tuple[int, list[Session]] = (-1, [])
@@ -272,6 +291,11 @@ class World:
         return self._sessions.get(session_id.lower())
 
     def views(self) -> list[SessionView]:
+        """The sessions that are listed now, as they look now."""
+        now = self.clock.now()
+        return [view(session, now) for session in self.sessions if _listed(session, now)]
+
+    def all_views(self) -> list[SessionView]:
         """All sessions as they look now."""
         now = self.clock.now()
         return [view(session, now) for session in self.sessions]
@@ -291,9 +315,11 @@ class World:
         now = self.clock.now()
         with self._lock:
             if self._open[0] != self._version:
-                unsettled = [s for s in self._sessions.values() if s.end_time is None or s.end_time > now]
+                unsettled = [
+                    s for s in self._sessions.values() if s.end_time is None or s.end_time > now or not _listed(s, now)
+                ]
                 self._open = (self._version, unsettled)
-            return self._version, tuple(view(session, now).state for session in self._open[1])
+            return self._version, tuple((view(s, now).state, _listed(s, now)) for s in self._open[1])
 
     def add(self, sessions: Iterable[Session]) -> None:
         """Take over ready made sessions."""
@@ -315,6 +341,7 @@ class World:
         raw: Mapping[str, Any] | None = None,
         job_type: str = "FailoverPlan",
         documented: bool = False,
+        listed_from: datetime | str | None = None,
     ) -> Session:
         """Add one session and return it.
 
@@ -327,6 +354,7 @@ class World:
             ``raw``. Without ``start_offset`` they are staggered from 4 to 5 s.
         :param backup_server: a BackupServer, a mapping with id and name, or a name.
         :param raw: properties by their wire names, served verbatim; None leaves one out.
+        :param listed_from: when lists and queries begin to show it; default at once.
         :raises ValueError: for an id that is no GUID or exists, and for unknown task keys.
         """
         session_id = str(uuid.UUID(id)) if id else str(uuid.uuid4())
@@ -365,6 +393,7 @@ class World:
             job_type=job_type,
             raw=MappingProxyType(dict(raw or {})),
             documented=documented,
+            listed_from=_moment(listed_from),
         )
         self.add([session])
         return session
@@ -400,15 +429,21 @@ class World:
         pre_command: str | None = None,
         post_command: str | None = None,
         raw: Mapping[str, Any] | None = None,
+        actions: Iterable[str] = PLAN_ACTIONS,
+        refuse: Mapping[str, int | str] | None = None,
     ) -> Plan:
         """Add one plan and return it.
 
-        :param vms: names, or mappings with ``name`` and optionally ``id`` and ``order`` (default: their place from 0).
+        :param vms: names, or mappings with ``name`` and optionally ``id`` and ``order`` (default: their place from 0),
+            and for its failover ``duration`` (seconds), ``result`` and ``failure_message``.
         :param tenant: a Tenant, a mapping with id and name, or a name: then the tenant of that name on the backup
             server. Tenants of one name on two servers are two.
         :param backup_server: a BackupServer, a mapping with id and name, or a name.
         :param raw: properties by their wire names, served verbatim; None leaves one out.
-        :raises ValueError: for an id that is no GUID or exists, and for unknown VM keys.
+        :param actions: those of start, test and undo that it has links for; the others are refused with 403.
+        :param refuse: how actions are refused, by action: a status (``{"start": 403}``), or the message of the task
+            that fails.
+        :raises ValueError: for an id that is no GUID or exists, for unknown VM keys and for unknown actions.
         """
         plan_id = str(uuid.UUID(id)) if id else str(uuid.uuid4())
         with self._lock:
@@ -425,6 +460,8 @@ class World:
             pre_command=pre_command,
             post_command=post_command,
             raw=MappingProxyType(dict(raw or {})),
+            actions=_actions(actions),
+            refuse=_refusals(refuse),
         )
         self.add_plans([plan])
         return plan
@@ -432,7 +469,7 @@ class World:
     def change_plan(self, plan: Plan | str, **changes: Any) -> Plan:
         """Replace fields of a plan (by object or id) and return the new one. Raises KeyError when unknown.
 
-        ``vms``, ``tenant`` and ``backup_server`` are taken as in :meth:`add_plan`.
+        ``vms``, ``tenant``, ``backup_server``, ``actions`` and ``refuse`` are taken as in :meth:`add_plan`.
         """
         with self._lock:
             old = self._plans[plan if isinstance(plan, str) else plan.id]
@@ -442,6 +479,10 @@ class World:
                 changes["backup_server"] = self._server(changes["backup_server"])
             if "tenant" in changes:
                 changes["tenant"] = self._tenant(changes["tenant"], changes.get("backup_server", old.backup_server))
+            if "actions" in changes:
+                changes["actions"] = _actions(changes["actions"])
+            if "refuse" in changes:
+                changes["refuse"] = _refusals(changes["refuse"])
             new = replace(old, **changes, memo={})
             self.add_plans([new])
             return new
@@ -457,6 +498,7 @@ class World:
         with self._lock:
             self._sessions.clear()
             self._plans.clear()
+            self.points.clear()
             self._version += 1
 
     def touch(self) -> None:
@@ -489,6 +531,25 @@ class World:
             known = {plan.tenant.name: plan.tenant for plan in self.plans if plan.backup_server == server}
             return known.get(name) or tenant_of(name, server)
         return Tenant(**given)
+
+
+def _listed(session: Session, now: datetime) -> bool:
+    return session.listed_from is None or session.listed_from <= now
+
+
+def _actions(given: Iterable[str]) -> tuple[str, ...]:
+    actions = tuple(given)
+    if set(actions) - set(PLAN_ACTIONS):
+        raise ValueError(f"actions are some of {PLAN_ACTIONS}, not {actions}")
+    return actions
+
+
+def _refusals(given: Mapping[str, int | str] | None) -> Mapping[str, int | str]:
+    _actions(given or ())
+    for refusal in (given or {}).values():
+        if isinstance(refusal, int):
+            HTTPStatus(refusal)
+    return MappingProxyType(dict(given or {}))
 
 
 def tenant_of(name: str, server: BackupServer) -> Tenant:

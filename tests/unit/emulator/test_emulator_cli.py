@@ -84,6 +84,23 @@ def test_faults_and_switches_and_sigint(launch, connect):
     assert process.returncode == 0
 
 
+def test_drill_and_clock_rate(launch, connect):
+    dummy, ready = launch("--drill", "--clock-rate", "1000", "--idle-seconds", "60")
+    client = connect(SimpleNamespace(**ready))
+    client.log_on()
+    assert client.query('Name=="ABC Company DR drill"', type="CloudFailoverPlan").names == ["ABC Company DR drill"]
+    time.sleep(0.1)
+    assert client.get("/api/cloud").status == 401
+
+
+@pytest.mark.parametrize(("options", "login"), [([], "reader"), (["--login", "admin"], "admin")])
+def test_a_command_beside_the_emulator(options, login):
+    tool = TESTS.parent / "tools" / "with_emulator.py"
+    shown = "import os; print(os.environ['VEEAM_EM_USERNAME'])"
+    command = [sys.executable, str(tool), *options, "--sessions", "1", "--", sys.executable, "-c", shown]
+    assert subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip() == login
+
+
 def test_stop_after(launch):
     process, dummy = launch("--stop-after", "0.2")
     process.communicate(timeout=5)
@@ -99,6 +116,7 @@ def test_stop_after(launch):
         ["--set", "sort=never"],
         ["--user", "nobody"],
         ["--em-version", "11"],
+        ["--clock-rate", "-1"],
     ],
 )
 def test_mistakes_end_with_usage(arguments, capsys):

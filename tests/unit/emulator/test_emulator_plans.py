@@ -263,8 +263,8 @@ def test_roles(em, connect, path):
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-@pytest.mark.parametrize("path", [LIST, f"{LIST}/{ID}", f"{LIST}/{ID}?action=start"])
-def test_plans_are_read_only(em, client, method, path):
+@pytest.mark.parametrize("path", [LIST, f"{LIST}/{ID}", f"{LIST}/{ID}/includes"])
+def test_plans_are_read_only_but_for_their_actions(em, client, method, path):
     add(em)
     assert client.request(method, path).status == 405
 
