@@ -18,7 +18,7 @@ from typing import Any
 
 from . import _query, _xml
 from ._client import EnterpriseManager
-from ._criteria import RESULTS, STATES, Criteria, Fact, moment, timestamp
+from ._criteria import RESULTS, STATES, Criteria, Fact, moment_and_timestamp
 from ._errors import CHECK_EM, EmNotFoundError, EmProtocolError
 
 COLLECTION = "/api/cloud/failoverSessions"
@@ -73,16 +73,16 @@ def _run_facts(entity: _xml.Entity) -> Fact:
     # "None" is EM's word while running. It also stands in for a missing result, which tells as little.
     result = _xml.text(entity, "Result") or "None"
     finished = state == "Stopped"  # the only word that ends a run; Progress and Result do not (docs/evidence.md)
-    start = moment(_xml.text(entity, "CreationTimeUTC"))
-    end = moment(_xml.text(entity, "EndTimeUTC")) if finished else None
+    start, creation_time = moment_and_timestamp(_xml.text(entity, "CreationTimeUTC"))
+    end, end_time = moment_and_timestamp(_xml.text(entity, "EndTimeUTC") if finished else None)
     duration = (end - start).total_seconds() if start and end and end >= start else None
     return {
         "state": state,
         "result": result,
         "progress": _xml.whole_number(_xml.text(entity, "Progress")),
         "failure_message": _xml.text(entity, "FailureMessage"),
-        "creation_time": timestamp(start),
-        "end_time": timestamp(end),
+        "creation_time": creation_time,
+        "end_time": end_time,
         "duration": duration,
         "finished": finished,
         "succeeded": result == "Success" if finished else None,

@@ -193,7 +193,7 @@ class Reading:
 
     def _pass(self, document: _xml.Document) -> Generator[list[_xml.Entity], None, tuple[bool, bool]]:
         """One reading from page 1 to the last. Returns whether it took several pages, and whether an item came twice."""
-        met: set[str] = set()
+        met = set() if self._seen else self._seen  # in the first reading they are the same
         moved = False
         stale = 0
         number = 1
@@ -207,9 +207,10 @@ class Reading:
             if self._ahead:
                 self._client.read_ahead(map(self._path, range(number + 1, pages + 1)), self._tried)
             moved = moved or not met.isdisjoint(items)
+            fresh = [item for key, item in items.items() if key not in self._seen]
             met.update(items)
-            yield [item for key, item in items.items() if key not in self._seen]
             self._seen.update(items)
+            yield fresh
             if 0 < pages <= number and not has_next:
                 if pages > 1 and not met:
                     raise self._error(number, f"gave {pages} pages without a single item", _NOT_WHOLE)

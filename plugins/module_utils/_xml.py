@@ -104,36 +104,39 @@ class _ShallowParser:
     """A parser of expat that counts levels and attributes, for the handlers that xmltodict sets."""
 
     def __init__(self, parser: Any) -> None:
-        self.__dict__.update(parser=parser, depth=0)
+        self.__dict__.update(parser=parser, start=None)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.parser, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        wrap = {"StartElementHandler": self._start, "EndElementHandler": self._end}.get(name)
-        setattr(self.parser, name, wrap(value) if wrap else value)
+        if name == "StartElementHandler":
+            self.__dict__["start"] = value
+        elif name == "EndElementHandler":  # the second of the two that xmltodict sets
+            self.parser.StartElementHandler, self.parser.EndElementHandler = _counting(self.start, value)
+        else:
+            setattr(self.parser, name, value)
 
-    def _start(self, handle: Any) -> Any:
-        state = self.__dict__
 
-        def start(name: str, attributes: list[str]) -> None:  # names and values in turn
-            state["depth"] += 1
-            if state["depth"] > DEEPEST:
-                raise XmlError(f"its elements are nested more than {DEEPEST} levels deep")
-            if len(attributes) > 2 * DEEPEST:
-                raise XmlError(f"an element has more than {DEEPEST} attributes")
-            handle(name, attributes)
+def _counting(start: Any, end: Any) -> tuple[Any, Any]:
+    """Handlers that refuse what is too deep. They hold no parser: in a cycle with it, a page would outlive its reading."""
+    depth = 0
 
-        return start
+    def opened(name: str, attributes: list[str]) -> None:  # names and values in turn
+        nonlocal depth
+        depth += 1
+        if depth > DEEPEST:
+            raise XmlError(f"its elements are nested more than {DEEPEST} levels deep")
+        if len(attributes) > 2 * DEEPEST:
+            raise XmlError(f"an element has more than {DEEPEST} attributes")
+        start(name, attributes)
 
-    def _end(self, handle: Any) -> Any:
-        state = self.__dict__
+    def closed(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        end(name)
 
-        def end(name: str) -> None:
-            state["depth"] -= 1
-            handle(name)
-
-        return end
+    return opened, closed
 
 
 def _refuse_doctype(*dummy: object) -> NoReturn:
@@ -282,7 +285,9 @@ def guid(value: str | None) -> str | None:
     if not value:
         return None
     path, dummy, query = value.partition("?")
-    if "-" not in query and GUID.fullmatch(path, max(0, len(path) - 36)):  # as EM writes it; to look elsewhere takes time
+    if "-" not in query and GUID.fullmatch(
+        path, max(0, len(path) - 36)
+    ):  # as EM writes it; to look elsewhere takes time
         return path[-36:].lower()
     found: list[str] = GUID.findall(value)
     return found[-1].lower() if found else None

@@ -553,6 +553,7 @@ TIME_LIKE = st.one_of(
 @settings(max_examples=5 * settings().max_examples)
 def test_a_time_is_read_or_is_none(text):
     when = _criteria.moment(text)
+    assert _criteria.moment_and_timestamp(text) == (when, _criteria.timestamp(when))
     assert when is None or (when.tzinfo is None and 1969 < when.year <= 9999)
     assert when is None or _criteria.moment(_criteria.timestamp(when)) in (when, None)
 

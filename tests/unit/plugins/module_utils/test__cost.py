@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
@@ -126,3 +127,19 @@ def test_the_core_loads_two_libraries_and_what_these_load():
     ours = {module for module in loaded_by(package) - theirs if not module.startswith("core")}
     assert {module.partition(".")[0] for module in ours} <= set(sys.stdlib_module_names)
     assert ours <= {"dataclasses", "html", "html.entities", "signal"} | INSPECT
+
+
+def test_a_page_that_has_been_read_is_gone_without_the_garbage_collector(em, connect):
+    """Else pages would pile up until it runs."""
+    em.reset(sessions=90, tasks=3)
+    with connect() as client:
+        path = "/api/query?type=CloudFailoverSession&format=Entities"
+        client.get(path, "Read")
+        gc.collect()
+        gc.disable()
+        try:
+            assert len(client.get(path, "Read").items) == 90
+            left = gc.collect()
+        finally:
+            gc.enable()
+    assert left < 90  # of the thousands of objects that a page is made of

@@ -61,6 +61,7 @@ NOW = datetime(2026, 3, 8, 12, 0, 0, 250000)
 )
 def test_moment(written, expected):
     assert _criteria.timestamp(_criteria.moment(written)) == expected
+    assert _criteria.moment_and_timestamp(written) == (_criteria.moment(written), expected)
 
 
 # Criteria
