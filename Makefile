@@ -28,7 +28,7 @@ unexport VEEAM_EM_URL VEEAM_EM_USERNAME VEEAM_EM_PASSWORD VEEAM_EM_VALIDATE_CERT
 unexport VEEAM_EM_TIMEOUT VEEAM_EM_RETRIES VEEAM_EM_API_VERSION REQUESTS_CA_BUNDLE CURL_CA_BUNDLE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo emulator fuzz mutation test unit fault-matrix integration sanity lint docs-lint package cores floor newest copy build clean
+.PHONY: help setup dev demo emulator bench fuzz mutation test unit fault-matrix integration sanity lint docs-lint package cores floor newest copy build clean
 
 help:  ## list the targets
 	@echo "Usage: make TARGET [PYTHON=python3.11]"
@@ -117,6 +117,13 @@ fuzz:  ## fuzz the XML reader for SECONDS=300, guided by coverage; see docs/fuzz
 	@test -n "$(PY)" || { echo "atheris needs Python 3.11, 3.12 or 3.13, and none is here"; exit 1; }
 	@$(MAKE) setup VENV=.venv-fuzz REQUIREMENTS=requirements-fuzz.txt PYTHON=$(PY)
 	.venv-fuzz/bin/python tools/fuzz_xml.py --seconds $(SECONDS)
+
+# Not part of the tests: figures need a machine that does nothing else for a quarter of an hour.
+bench: PY = $(shell $(PYTHON) tools/find_python.py 3.11 3.12 3.13)
+bench:  ## time and memory beside what one would do without the collection (QUICK=1: a minute, writes nothing); see docs/performance.md
+	@test -n "$(PY)" || { echo "Python 3.11, 3.12 or 3.13 is needed, and none is here"; exit 1; }
+	@$(MAKE) setup VENV=.venv-bench REQUIREMENTS=requirements-bench.txt PYTHON=$(PY)
+	.venv-bench/bin/python tools/bench.py $(if $(QUICK),--quick)
 
 # Not part of the tests either: it takes about an hour. Results are kept in .cache/mutation, so it can be interrupted.
 mutation: PY = $(shell $(PYTHON) tools/find_python.py 3.11 3.12 3.13)

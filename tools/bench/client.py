@@ -1,0 +1,51 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The collection's client without Ansible: client.py list|each|one-page-at-a-time|save
+
+``list`` makes the list of all facts, as the module does; ``one-page-at-a-time`` too, but without asking for pages
+ahead; ``each`` takes facts one by one and keeps none; ``save`` writes them to a file, for the playbook ready.yml.
+Prints JSON: seconds after imports, and how many sessions and VMs came.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+import types
+from pathlib import Path
+
+package = types.ModuleType("core")
+package.__path__ = [str(Path(__file__).resolve().parents[2] / "plugins" / "module_utils")]
+sys.modules["core"] = package
+_client = importlib.import_module("core._client")
+_criteria = importlib.import_module("core._criteria")
+_failover_session = importlib.import_module("core._failover_session")
+
+
+def main(how: str) -> None:
+    began = time.perf_counter()
+    if how == "one-page-at-a-time":
+        _client.AHEAD = 0
+    connection = {name: os.environ[f"VEEAM_EM_{name.upper()}"] for name in ("url", "username", "password", "ca_path")}
+    criteria = _criteria.Criteria.from_options({}.get)
+    sessions = vms = 0
+    with _client.EnterpriseManager(**connection) as client:
+        if how == "each":
+            facts = _failover_session.each_session(client, criteria)
+        else:
+            facts = _failover_session.find(client, criteria).sessions
+        for fact in facts:
+            sessions += 1
+            vms += len(fact["tasks"])
+    if how == "save":
+        Path(os.environ["BENCH_READY_FACTS"]).write_text(json.dumps(facts), encoding="utf-8")
+    print(json.dumps({"seconds": time.perf_counter() - began, "sessions": sessions, "vms": vms}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
