@@ -34,11 +34,17 @@ help:  ## list the targets
 	@echo "Usage: make TARGET [PYTHON=python3.11]"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-demo: setup  ## the main job against the embedded emulator: sessions as facts, looked up, and as an inventory
-	@ANSIBLE_CALLBACK_RESULT_FORMAT=yaml ANSIBLE_NOCOWS=1 ANSIBLE_DEPRECATION_WARNINGS=false $(BIN)/python tools/with_emulator.py --sessions 24 --tasks 4 -- \
+demo: setup  ## the main job against the embedded emulator: sessions as facts and as an inventory, and a drill
+	@ANSIBLE_CALLBACK_RESULT_FORMAT=yaml ANSIBLE_NOCOWS=1 ANSIBLE_DEPRECATION_WARNINGS=false ANSIBLE_DISPLAY_SKIPPED_HOSTS=false \
+		$(BIN)/python tools/with_emulator.py --sessions 24 --tasks 4 --login admin --drill --clock-rate 20 -- \
 		sh -ec '$(BIN)/ansible-playbook playbooks/demo.yml; echo; \
 			echo "The VMs of the newest runs as an inventory (ansible-inventory -i playbooks/inventory/demo.veeam_em.yml --graph):"; \
-			ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED=true $(BIN)/ansible-inventory -i playbooks/inventory/demo.veeam_em.yml --graph'
+			ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED=true $(BIN)/ansible-inventory -i playbooks/inventory/demo.veeam_em.yml --graph; echo; \
+			echo "A drill of a plan of eight VMs, one of which fails (playbooks/drill.yml); time runs fast in the emulator:"; \
+			if $(BIN)/ansible-playbook playbooks/drill.yml -e @playbooks/vars/drill_targets.yml \
+				-e "failover_run_plan=\"ABC Company DR drill\" failover_run_poll_interval=1 failover_run_report_directory=build/demo-report"; \
+			then echo "The drill has passed, though one VM failed."; exit 1; fi; \
+			echo "The drill has failed, as it should: one VM did. Its report is in build/demo-report."'
 	@echo
 	@echo "(The sessions of 2015 are the samples of Veeam's reference; the emulator makes up the others.)"
 	@echo

@@ -1,0 +1,38 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# The documentation is in failover_report.yml.
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible.utils.unsafe_proxy import wrap_var
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import OptionError
+from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _report
+
+OPTIONS = ("verdict", "plan", "manifests", *_report.CONTEXT)
+
+
+def failover_report(session: Any, /, *args: Any, **options: Any) -> dict[str, Any]:
+    """The files of the report. They are marked as text of others, since names in them may look like templates."""
+    unknown = [option for option in options if option not in OPTIONS]
+    if args or unknown:
+        wrong = f"there is no option {unknown[0]}" if unknown else "each option needs its name"
+        raise AnsibleFilterError(f"failover_report: {wrong}. Options are: {', '.join(OPTIONS)}.")
+    given = {option: options.pop(option, None) for option in ("verdict", "plan", "manifests")}
+    try:
+        made: dict[str, Any] = wrap_var(_report.make(session, context=options, **given))
+    except OptionError as exc:
+        raise AnsibleFilterError(f"failover_report: {exc}") from None
+    return made
+
+
+class FilterModule:
+    """Filters of this file, by name."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"failover_report": failover_report}
