@@ -158,6 +158,7 @@ class EnterpriseManager:
     :arg warn: is given sentences for the user about things that do not stop the work.
     :raises OptionError: an option cannot be used.
     :ivar counters: :class:`Counters`, complete after the ``with`` block.
+    :ivar logons: logons made so far. What EM keeps for a logon, such as its tasks, is lost when this number grows.
     """
 
     def __init__(
@@ -209,6 +210,7 @@ class EnterpriseManager:
             # The user knows; urllib3 would say it again on each request.
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._token: str | None = None
+        self.logons = 0
         self._log_off_paths: list[str] = []
         self._early: dict[str, _Early] = {}
         self._in_trouble = False
@@ -285,6 +287,7 @@ class EnterpriseManager:
         if not token:
             raise self._error(EmProtocolError, reply, WRONG_SERVICE, f"but without the header {TOKEN_HEADER}")
         self._token = token
+        self.logons += 1
         guid = _guid_in(token)
         self._secrets.update({token, guid or token})
         path = _xml.log_off_path(reply.body) or (f"/api/logonSessions/{guid}" if guid else None)
@@ -342,6 +345,54 @@ class EnterpriseManager:
             return exc.kind
         # Another 2xx than the documented 204 may come from another service; a second attempt shows whether the logon is gone.
         return "" if reply.status in (204, 401, 404) else f"HTTP {reply.status}"
+
+    def log_on_again(self) -> None:
+        """Make a new logon, for an EM that refuses the old one with something else than 401.
+
+        :raises EmError: it was refused.
+        """
+        self._log_on()
+
+    # Acting
+
+    def post(self, path: str, tried: str, body: bytes = b"") -> _xml.Document:
+        """Ask for an action, once. It is sent again after a 401 only, with which EM refuses before it acts.
+
+        An interruption waits for the reply, so that what EM was asked for is known.
+
+        :arg path: path and query below the configured URL, as in :meth:`get`.
+        :arg body: an XML document, or nothing.
+        :raises EmError: the one that fits. Its ``in_doubt`` says whether EM may have acted all the same: no reply came
+            or none that can be read, or EM or a proxy answered with 5xx.
+        """
+        url = self.on_base_url(path)
+        reply = self._send_action(url, tried, body)
+        if reply.status == 401:
+            self._log_on()
+            reply = self._send_action(url, tried, body)
+        if 200 <= reply.status < 300:
+            try:
+                return self._parsed(reply)
+            except EmProtocolError as exc:
+                exc.in_doubt = True
+                raise
+        error = self._read_refused(reply, None)
+        if reply.status == 403:
+            check = f"Check the role of {self.username} in Enterprise Manager; it may have to be Portal Administrator."
+            error = self._error(EmPermissionError, reply, check)
+        error.in_doubt = reply.status >= 500 and reply.status != 501
+        raise error
+
+    def _send_action(self, url: str, tried: str, body: bytes) -> _Reply:
+        headers = {TOKEN_HEADER: self._token or "", "Content-Length": str(len(body))}
+        if body:
+            headers["Content-Type"] = "application/xml"
+        try:
+            with self._signals.held():
+                return self._send("POST", url, tried, headers, self.timeout, body)
+        except EmError as exc:
+            exc.in_doubt = not (isinstance(exc, EmTlsError) or _never_sent(exc.__cause__))
+            raise
 
     # Reading
 
@@ -467,7 +518,9 @@ class EnterpriseManager:
 
     # One request
 
-    def _send(self, method: str, url: str, tried: str, headers: dict[str, str], timeout: float) -> _Reply:
+    def _send(
+        self, method: str, url: str, tried: str, headers: dict[str, str], timeout: float, body: bytes = b""
+    ) -> _Reply:
         """Send one request and read its whole reply, within ``timeout`` seconds; any status is a reply."""
         with self._counting:
             self.counters.requests += 1
@@ -480,6 +533,7 @@ class EnterpriseManager:
                 self._http.request(
                     method,
                     url,
+                    data=body or None,
                     headers=headers,
                     auth=_no_auth,
                     verify=self._verify,
@@ -489,12 +543,12 @@ class EnterpriseManager:
                 ) as response,
             ):
                 try:
-                    body = self._read_body(response, deadline, tried, url)
+                    received = self._read_body(response, deadline, tried, url)
                 except (urllib3.exceptions.HTTPError, OSError, EmProtocolError):
                     if method != "POST" or TOKEN_HEADER not in response.headers:
                         raise
-                    body = b""  # the logon is made, so it must be kept to be ended; its token has come
-                return _Reply(tried, url, response.status_code, response.headers, body)
+                    received = b""  # the logon is made, so it must be kept to be ended; its token has come
+                return _Reply(tried, url, response.status_code, response.headers, received)
         except (urllib3.exceptions.HTTPError, OSError) as exc:  # requests' own errors are OSErrors
             raise self._transport_error(tried, url, exc, timeout) from exc
 

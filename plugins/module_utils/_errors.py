@@ -37,9 +37,11 @@ class EmError(Exception):
     :ivar status: HTTP status, or None where there was no reply.
     :ivar server_message: the server's own words, cut to one line, or None.
     :ivar url: the URL that was asked.
+    :ivar in_doubt: whether an action that was asked for may have been carried out all the same.
     """
 
     kind = ""
+    in_doubt = False
 
     def __init__(
         self,
@@ -102,6 +104,45 @@ class EmServerError(EmError):
     """EM answered with an error status that none of the others describe."""
 
     kind = "server"
+
+
+# What can go wrong with an action or a wait, though EM was understood
+
+
+class EmAmbiguousError(EmError):
+    """Several plans or sessions fit, and nothing tells them apart."""
+
+    kind = "ambiguous"
+
+
+class EmBusyError(EmError):
+    """The plan is at work, so that this action cannot be taken."""
+
+    kind = "busy"
+
+
+class EmRefusedError(EmError):
+    """EM took the action as a task, and the task did not succeed."""
+
+    kind = "refused"
+
+
+class EmInDoubtError(EmError):
+    """It is not known whether EM carried an action out."""
+
+    kind = "in_doubt"
+
+
+class EmWaitError(EmError):
+    """The time for waiting is over."""
+
+    kind = "wait_timeout"
+
+
+class EmRunFailedError(EmError):
+    """The run of a plan ended without success."""
+
+    kind = "run_failed"
 
 
 def one_line(text: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -77,14 +77,28 @@ def client_from(module: AnsibleModule) -> _client.EnterpriseManager:
     return _client.EnterpriseManager(**{name: module.params[name] for name in CONNECTION_SPEC}, warn=module.warn)
 
 
+def at_least(module: AnsibleModule, least: int, *names: str) -> None:
+    """Make sure that these options are not smaller.
+
+    :raises OptionError: one of them is.
+    """
+    for name in names:
+        if module.params[name] < least:
+            raise _errors.OptionError(name, module.params[name], f"Give a whole number of seconds, {least} or more.")
+
+
 @contextmanager
-def failing_clearly(module: AnsibleModule) -> Iterator[None]:
-    """Ends the module with ``fail_json`` on every error that the client and the facts raise; nothing is swallowed."""
+def failing_clearly(module: AnsibleModule, known: Callable[[], dict[str, Any]] = dict) -> Iterator[None]:
+    """Ends the module with ``fail_json`` on every error that the client and the facts raise; nothing is swallowed.
+
+    :arg known: gives what a failure has to tell besides, such as ``changed``.
+    """
     try:
         yield
     except _errors.OptionError as exc:
-        module.fail_json(msg=str(exc))
+        module.fail_json(msg=str(exc), **known())
     except _errors.EmError as exc:
-        module.fail_json(msg=str(exc), error={"kind": exc.kind, "status": exc.status, "message": exc.server_message})
+        error = {"kind": exc.kind, "status": exc.status, "message": exc.server_message}
+        module.fail_json(msg=str(exc), error=error, **known())
     except KeyboardInterrupt as exc:
-        module.fail_json(msg=str(exc) or "Interrupted.")
+        module.fail_json(msg=str(exc) or "Interrupted.", **known())

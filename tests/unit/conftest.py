@@ -6,10 +6,14 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import os
 import signal
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -62,3 +66,143 @@ def connect(em):
         )
 
     return make
+
+
+@pytest.fixture
+def hours(em, monkeypatch):
+    """Time that passes only where a wait sleeps: for the code under test and for the emulator alike.
+
+    ``hours.at(seconds, call)`` has something happen at that time; ``hours.now`` is the time; ``hours.slept`` the pauses.
+    """
+    from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _wait
+
+    class Hours:
+        now = 0.0
+
+        def __init__(self):
+            self.slept = []
+            self.events = []
+
+        def at(self, seconds, call):
+            self.events.append((seconds, call))
+            self.events.sort(key=lambda event: event[0])
+
+        def sleep(self, seconds):
+            assert seconds >= 0
+            self.slept.append(seconds)
+            until = self.now + seconds
+            while self.events and self.events[0][0] <= until:
+                when, call = self.events.pop(0)
+                self._pass(max(0.0, when - self.now))
+                call()
+            self._pass(until - self.now)
+
+        def _pass(self, seconds):
+            self.now += seconds
+            em.clock.advance(seconds)
+
+    time = Hours()
+    em.clock.rate = 0
+    monkeypatch.setattr(_wait, "sleep", time.sleep)
+    monkeypatch.setattr(_wait, "monotonic", lambda: time.now)
+    return time
+
+
+# Front ends in this process, so that tests can hold the clock
+
+
+@contextmanager
+def _arguments(params):
+    from ansible.module_utils import basic
+
+    try:
+        from ansible.module_utils.testing import patch_module_args
+    except ImportError:  # ansible-core 2.18 and older
+        basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": params}).encode()
+        yield
+        basic._ANSIBLE_ARGS = None
+    else:
+        with patch_module_args(params):
+            yield
+
+
+@pytest.fixture
+def module_arguments():
+    """A context in which a module finds these parameters, as Ansible would give them."""
+    return _arguments
+
+
+@pytest.fixture
+def run_module(em, capsys, monkeypatch):
+    """Run a module as Ansible does; returns what it prints, with its warnings. ``None`` takes an option away."""
+    from ansible.module_utils import basic
+    from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _module
+
+    for name in list(_module.CONNECTION_SPEC):
+        monkeypatch.delenv(f"VEEAM_EM_{name.upper()}", raising=False)
+
+    warnings = []
+    monkeypatch.setattr(basic.AnsibleModule, "warn", lambda module, warning: warnings.append(warning))
+
+    def call(module, check_mode=False, **options):
+        warnings.clear()
+        given = {"url": em.url, "username": "admin", "password": "Passw0rd!", "retries": 0, **options}
+        params = {name: value for name, value in given.items() if value is not None}
+        main = importlib.import_module(f"ansible_collections.dr_runbook.veeam_em.plugins.modules.{module}").main
+        with _arguments({**params, "_ansible_check_mode": check_mode}), pytest.raises(SystemExit):
+            main()
+        said = [warning for warning in warnings if "clear text" not in warning]
+        return {**json.loads(capsys.readouterr().out), **({"warnings": said} if said else {})}
+
+    return call
+
+
+@pytest.fixture
+def lines(monkeypatch):
+    """What action plugins show."""
+    from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _progress
+
+    shown = []
+
+    def display(line, stderr):
+        assert stderr
+        shown.append(line)
+
+    monkeypatch.setattr(_progress._display, "display", display)
+    return shown
+
+
+@pytest.fixture
+def act(em, run_module, lines, hours, monkeypatch):
+    """Run an action plugin; ``act.runs`` are the modules that it ran, as name and options."""
+
+    def call(name, check_mode=False, no_log=False, async_val=0, **options):
+        module = importlib.import_module(f"ansible_collections.dr_runbook.veeam_em.plugins.action.{name}")
+        task = SimpleNamespace(
+            args=options,
+            async_val=async_val,
+            check_mode=check_mode,
+            no_log=no_log,
+            action=f"dr_runbook.veeam_em.{name}",
+            diff=False,
+        )
+        connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/nowhere"), has_native_async=False)
+        plugin = module.ActionModule(task, connection, SimpleNamespace(), None, None, None)
+
+        def execute(module_name, module_args=None, task_vars=None, wrap_async=False):
+            given = options if module_args is None else module_args
+            call.runs.append((module_name.rpartition(".")[2], dict(given)))
+            call.wrapped = wrap_async
+            if call.before:
+                call.before.pop(0)()
+            result = run_module(module_name.rpartition(".")[2], check_mode=check_mode, **given)
+            hours.sleep(call.cost)
+            return result
+
+        monkeypatch.setattr(plugin, "_execute_module", execute)
+        call.runs = []
+        return plugin.run(task_vars={})
+
+    call.cost = 2
+    call.before = []
+    return call

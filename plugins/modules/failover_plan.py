@@ -1,0 +1,422 @@
+#!/usr/bin/python
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: failover_plan
+short_description: Start, test or undo a cloud failover plan of Veeam Backup Enterprise Manager
+version_added: 0.1.0
+description:
+  - Starts, tests or undoes one cloud failover plan in Veeam Backup Enterprise Manager (EM), and waits until its run is over.
+  - It is made so that a plan is not started twice. It looks for a session of the plan that is not over, asks EM for the action exactly
+    once, and never repeats a request that EM may have carried out.
+  - If the reply to that request is lost, it looks for the session that the request may have made. If there is none after two minutes, the
+    task fails and says that it is not known whether the plan was started.
+  - While it waits, each change is shown in the output of the playbook. The wait goes on if EM is away for a while or starts again.
+extends_documentation_fragment:
+  - dr_runbook.veeam_em._attributes
+  - dr_runbook.veeam_em._connection
+attributes:
+  check_mode:
+    support: full
+    details: It finds the plan, looks whether it is running, and says what would happen. EM is not asked for the action.
+  diff_mode:
+    support: N/A
+    details: There is no state of a plan to compare.
+  idempotent:
+    support: partial
+    details: While a run goes on, O(action=start) and O(action=test) join it. When it is over, the next task makes another run.
+  async:
+    description: Supports being used with the C(async) keyword.
+    support: full
+    details: Changes are not shown then.
+options:
+  plan:
+    description:
+      - The plan, as id (GUID, URN or Href) or name, exactly as EM shows it.
+      - If several plans have this name, the task fails and lists them.
+    type: str
+    required: true
+  tenant:
+    description: Name of the tenant that the plan must belong to, to tell plans of one name apart.
+    type: str
+  backup_server:
+    description: Name of the backup server that the plan must be on, to tell plans of one name apart.
+    type: str
+  action:
+    description:
+      - V(start) fails over for real, V(test) carries out EM's test of the plan, V(undo) takes a failover back.
+      - EM 9.x does not have V(test).
+    type: str
+    choices: [start, test, undo]
+    required: true
+  restore_point_before:
+    description:
+      - Use the newest restore point of each VM that is older than this moment. Without it EM uses the newest of all.
+      - ISO 8601 with zone, or an age such as V(90m), V(24h) or V(7d). It is sent in whole seconds.
+      - This picks restore points and is no timer. The failover begins at once, so a moment that lies ahead is refused.
+      - With O(action=start) only.
+    type: str
+  force:
+    description:
+      - Ask EM for the action even if a session of the plan is not over.
+      - It is meant for sessions that EM shows as running for ever. EM may refuse a second run, or make one.
+    type: bool
+    default: false
+  wait:
+    description:
+      - Whether to wait until the run is over.
+      - If V(false), the task ends as soon as EM has taken the action and its session is known, which takes seconds as a rule.
+        An undo commonly has no session; its EM task is then followed for 20 seconds, in which EM may refuse it.
+    type: bool
+    default: true
+  wait_timeout:
+    description:
+      - Seconds for the whole task after the action was sent. If they are over, the task fails; the run in EM goes on.
+      - It can take longer by one read with its O(timeout) and O(retries).
+    type: int
+    default: 3600
+  poll_interval:
+    description:
+      - Seconds between two looks at the run, 1 or more.
+      - Until the session is known it is never more than five.
+    type: int
+    default: 5
+notes:
+  - The task fails if the run that it has waited for ends with V(Failed) or without a result, or if one of its VMs has failed.
+    RV(error.kind) is then V(run_failed). It does not fail for V(Warning) without a failed VM, for which it warns. The facts are returned
+    with a failure, too, so a playbook that judges for itself can take V(run_failed) for no failure, as an example shows.
+  - EM does not say in a session whether it was a start, a test or an undo, nor to which plan it belongs. A session is taken for the
+    plan's if name and backup server are the same. So O(action=start) also joins a test of the plan that is running, with a warning.
+    If another plan, of another tenant, has the same name and backup server, the task fails where it would have to guess.
+  - EM shows a copy of what its backup servers know, and by default refreshes it every 15 minutes. A run that was started in the console
+    may not be seen until then.
+  - Two tasks at once on one machine are kept apart by a lock. EM has none, so two machines (or two containers) can start a plan at the
+    same moment; if both sessions are seen, a warning names them.
+  - O(action=undo) does not join a running session. It fails with RV(error.kind=busy), since VMs would be left in failover.
+  - An interruption (Ctrl-C, a cancelled job) ends the task and not the run in EM, which cannot be stopped through this API.
+seealso:
+  - module: dr_runbook.veeam_em.failover_plan_info
+  - module: dr_runbook.veeam_em.failover_session_wait
+  - name: Guide to failover plans
+    description: What is safe by construction, and what it rests on.
+    link: https://github.com/dr-runbook/veeam_em/blob/main/docs/failover_plan.md
+author:
+  - dr_runbook contributors (@dr-runbook)
+"""
+
+EXAMPLES = r"""
+# The connection options come from VEEAM_EM_URL, VEEAM_EM_USERNAME and VEEAM_EM_PASSWORD, or from module_defaults:
+#
+#   module_defaults:
+#     group/dr_runbook.veeam_em.all:
+#       url: https://em.example.com:9398
+#       username: DR\robot
+#       password: "{{ vault_veeam_em_password }}"
+
+- name: Test a plan and wait until the test is over
+  dr_runbook.veeam_em.failover_plan:
+    plan: ABC Company Failover Plan
+    action: test
+  register: drill
+
+- name: Take the test back
+  dr_runbook.veeam_em.failover_plan:
+    plan: ABC Company Failover Plan
+    action: undo
+
+- name: Say what a start would do
+  dr_runbook.veeam_em.failover_plan:
+    plan: ABC Company Failover Plan
+    action: start
+  check_mode: true
+  register: would
+
+- name: Start a plan of one tenant with restore points that are at least two hours old, and do not wait
+  dr_runbook.veeam_em.failover_plan:
+    plan: ABC Company Failover Plan
+    backup_server: 172.17.53.48
+    action: start
+    restore_point_before: 2h
+    wait: false
+  register: started
+
+- name: Wait for its end, an hour at most
+  dr_runbook.veeam_em.failover_session_wait:
+    id: "{{ started.failover_session.id }}"
+    finish_timeout: 3600
+  register: finished
+
+- name: Start a plan, and go on if its run fails, to judge it with own rules
+  dr_runbook.veeam_em.failover_plan:
+    plan: ABC Company Failover Plan
+    action: start
+    wait_timeout: 7200
+  register: run
+  failed_when: run is failed and run.error.kind | default('') != 'run_failed'
+"""
+
+RETURN = r"""
+changed:
+  description:
+    - Whether EM was asked for the action and may have carried it out. In check mode, whether it would be asked.
+    - A failure has it, too. V(false) there means that EM surely did nothing.
+  returned: always
+  type: bool
+  sample: true
+action:
+  description: The action that was asked for.
+  returned: always
+  type: str
+  sample: test
+plan:
+  description: The plan, V(null) if it was not found. Its commands are left out, since they may hold secrets.
+  returned: always
+  type: dict
+  contains:
+    id:
+      description: GUID of the plan, in lower case.
+      returned: always
+      type: str
+      sample: 3d1a5c94-6f0e-4ac5-9f3e-6bb0c1d6c7b2
+    uid:
+      description: URN of the plan as EM writes it.
+      returned: always
+      type: str
+      sample: urn:veeam:CloudFailoverPlan:3d1a5c94-6f0e-4ac5-9f3e-6bb0c1d6c7b2
+    name:
+      description: Name of the plan.
+      returned: always
+      type: str
+      sample: ABC Company Failover Plan
+    description:
+      description: Description of the plan. V(null) if there is none.
+      returned: always
+      type: str
+      sample: Web shop, database first
+    tenant:
+      description: The tenant with C(id) and C(name). V(null) if EM gives none.
+      returned: always
+      type: dict
+      sample: {id: 0a1d6b1c-5a56-4a0b-9f1e-3f0b1c9d2e11, name: ABC Company}
+    backup_server:
+      description: The backup server with C(id) and C(name). V(null) if EM gives none.
+      returned: always
+      type: dict
+      sample: {id: 8fff3b8e-c3f1-4ef5-aecc-561f07bf9982, name: 172.17.53.48}
+    vms:
+      description: The VMs with C(id), C(name) and C(order), in the order in which they start.
+      returned: always
+      type: list
+      elements: dict
+      sample: [{id: 6a3f1c70-6a5e-4a11-9be5-0a4b2c4f8a10, name: filesrv03, order: 0}]
+failover_session:
+  description:
+    - Facts of the session that the action has made, or of the one that was running already, with the structure of an item of
+      RV(dr_runbook.veeam_em.failover_session_info#module:failover_sessions), and one key more, C(tasks_kept_at).
+    - EM may drop the list of VMs when a run ends. The last list seen is then returned as C(tasks), with its C(task_summary), and
+      C(tasks_kept_at) says when EM gave it; a VM may have gone further since. It is V(null) where EM still gives the list, or never gave one.
+    - V(null) in check mode if nothing is running, for an undo without a session (the documented case), and where no session is known.
+  returned: always
+  type: dict
+  sample:
+    id: 475420ee-d045-4493-9869-0a970e08f6f9
+    uid: urn:veeam:CloudFailoverSession:475420ee-d045-4493-9869-0a970e08f6f9
+    name: ABC Company Failover Plan
+    job_type: FailoverPlan
+    state: Stopped
+    result: Success
+    progress: 100
+    failure_message: null
+    creation_time: "2026-03-02T08:00:01.500000Z"
+    end_time: "2026-03-02T08:04:40.000000Z"
+    duration: 278.5
+    finished: true
+    succeeded: true
+    backup_server: {id: 8fff3b8e-c3f1-4ef5-aecc-561f07bf9982, name: 172.17.53.48}
+    href: /api/cloud/failoverSessions/475420ee-d045-4493-9869-0a970e08f6f9
+    tasks:
+      - vm_name: filesrv03
+        state: Stopped
+        result: Success
+        progress: 100
+        failure_message: null
+        creation_time: "2026-03-02T08:00:06.110000Z"
+        end_time: "2026-03-02T08:02:11.500000Z"
+        duration: 125.39
+        finished: true
+        succeeded: true
+        replica_point: {id: c1beab6b-2b18-47f1-9e71-354ab8a49fc2, name: "filesrv03@2026-03-02 05:00:46"}
+    task_summary: {total: 1, success: 1, warning: 0, failed: 0, running: 0, other: 0}
+    tasks_kept_at: "2026-03-02T08:04:36.000000Z"
+already_running:
+  description: Whether a session of the plan was running already, so that EM was not asked for the action. RV(failover_session) is that session.
+  returned: always
+  type: bool
+  sample: false
+task:
+  description: EM's task for the action, as far as it was followed. It ends with the logon, so EM may forget it before it is finished.
+  returned: always
+  type: dict
+  contains:
+    state:
+      description: EM's word, V(Running), V(OperationFinished) or V(Finished). V(null) if there is no task, or none is known.
+      returned: always
+      type: str
+      sample: Finished
+    success:
+      description: Whether the task succeeded, which only means that the run was begun (or the undo carried out). V(null) if not known.
+      returned: always
+      type: bool
+      sample: true
+    message:
+      description: EM's words. V(null) if it said nothing.
+      returned: always
+      type: str
+      sample: Ok
+timed_out:
+  description: Whether the task failed because O(wait_timeout) was over.
+  returned: failure
+  type: bool
+  sample: false
+error:
+  description: What went wrong, for playbooks to branch on. The sentence for people is in RV(msg).
+  returned: failure, unless an option could not be used or the run was interrupted
+  type: dict
+  contains:
+    kind:
+      description:
+        - V(run_failed) if the run ended without success, V(refused) if EM took the action and its task did not succeed,
+          V(in_doubt) if it is not known whether the action was carried out or which session it made, V(busy) if the plan is at work,
+          V(wait_timeout) if O(wait_timeout) was over.
+        - V(not_found) and V(ambiguous) if no plan, or more than one, fits.
+        - V(auth), V(permission), V(connection), V(tls), V(timeout), V(protocol) and V(server) as in
+          M(dr_runbook.veeam_em.failover_session_info).
+      returned: always
+      type: str
+      sample: run_failed
+    status:
+      description: HTTP status of the answer. V(null) if there was none, or the answer was right and what it tells is not.
+      returned: always
+      type: int
+      sample: 200
+    message:
+      description: The server's own words, cut to one line. V(null) if it said nothing.
+      returned: always
+      type: str
+      sample: Failover of 1 of 8 VMs failed
+msg:
+  description: What was tried, at which URL, what the server said, and what to check.
+  returned: failure
+  type: str
+  sample: >-
+    Start of plan ABC Company Failover Plan failed: https://em.example.com:9398/api/cloud/cloudFailoverPlans/3d1a5c94-6f0e-4ac5-9f3e-6bb0c1d6c7b2?action=start
+    took it as a task that did not succeed, with the message 'No restore points'. Nothing is repeated. Look at the plan in the console, at
+    its replicas and their restore points.
+"""
+
+from typing import Any
+
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _wait
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import EmWaitError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_plan import (
+    ACTIONS,
+    LOCK_TIME,
+    NO_TASK,
+    Run,
+    find_one,
+    judge,
+    start_date,
+)
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._lock import only_one
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
+    at_least,
+    client_from,
+    create_module,
+    failing_clearly,
+)
+
+SPEC: dict[str, Any] = {
+    "plan": {"type": "str", "required": True},
+    "tenant": {"type": "str"},
+    "backup_server": {"type": "str"},
+    "action": {"type": "str", "choices": list(ACTIONS), "required": True},
+    "restore_point_before": {"type": "str"},
+    "force": {"type": "bool", "default": False},
+    "wait": {"type": "bool", "default": True},
+    "wait_timeout": {"type": "int", "default": 3600},
+    "poll_interval": {"type": "int", "default": 5},
+}
+SHOWN = ("id", "uid", "name", "description", "tenant", "backup_server", "vms")
+
+
+def main() -> None:
+    module = create_module(SPEC, supports_check_mode=True)
+    run = None
+    result: dict[str, Any] = {
+        "changed": False,
+        "action": module.params["action"],
+        "plan": None,
+        "failover_session": None,
+        "already_running": False,
+        "task": NO_TASK,
+    }
+
+    def known() -> dict[str, Any]:
+        if run is not None:
+            result.update(
+                changed=run.asked,
+                plan={name: run.plan[name] for name in SHOWN},
+                failover_session=run.session,
+                already_running=run.already_running,
+                task=run.task,
+            )
+        return result
+
+    def failed() -> dict[str, Any]:
+        return {**known(), "timed_out": isinstance(problem, EmWaitError)}
+
+    problem = None
+    with failing_clearly(module, failed):
+        at_least(module, 1, "wait_timeout", "poll_interval")
+        before = module.params["restore_point_before"]
+        if before is not None:
+            before = start_date(before, module.params["action"], _wait.utc_now())
+        client = client_from(module)
+        try:
+            with client:
+                plan, twins = find_one(
+                    client, module.params["plan"], module.params["tenant"], module.params["backup_server"]
+                )
+                run = Run(client, plan, twins, module.params["action"])
+                if module.check_mode:
+                    run.look(module.params["force"])
+                    module.exit_json(**{**known(), "changed": not run.already_running})
+                carry_out(module, run, before)
+        except EmWaitError as exc:
+            problem = exc
+            raise
+    failure = judge(run.session, module.warn) if module.params["wait"] and run.session else {}
+    if failure:
+        module.fail_json(**{**known(), **failure})
+    module.exit_json(**known())
+
+
+def carry_out(module: Any, run: Run, before: str | None) -> None:
+    """Look, ask and settle under the lock, and wait where that is wanted."""
+    client, params = run.client, module.params
+    with only_one(client.base_url, run.plan["id"], LOCK_TIME, run.tried, module.warn):
+        run.look(params["force"])
+        until = _wait.monotonic() + params["wait_timeout"]
+        if not run.already_running:
+            run.ask(before)
+            run.settle(params["wait_timeout"], params["poll_interval"], params["wait"])
+    if params["wait"] and run.session:
+        run.follow(until - _wait.monotonic(), params["poll_interval"])
+
+
+if __name__ == "__main__":
+    main()

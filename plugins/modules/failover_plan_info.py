@@ -1,0 +1,259 @@
+#!/usr/bin/python
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: failover_plan_info
+short_description: Read cloud failover plans from Veeam Backup Enterprise Manager
+version_added: 0.1.0
+description:
+  - Reads the cloud failover plans that Veeam Backup Enterprise Manager (EM) has, with their tenants, backup servers and VMs.
+  - It changes nothing. It logs on, asks for all plans in one query where EM allows that, and logs off whatever happens.
+extends_documentation_fragment:
+  - dr_runbook.veeam_em._attributes
+  - dr_runbook.veeam_em._attributes.info_module
+  - dr_runbook.veeam_em._connection
+options:
+  id:
+    description:
+      - Ids of plans, as GUID, URN or Href. Unknown ids are no error, see RV(missing_ids).
+      - All criteria must hold; several values in one criterion are alternatives.
+    type: list
+    elements: str
+  name:
+    description:
+      - Name or list of names, exactly as EM shows them. Plans of two tenants may share a name.
+      - It is not split at commas, which names may contain.
+    type: raw
+  tenant:
+    description: Names of tenants, exactly as EM shows them.
+    type: list
+    elements: str
+  backup_server:
+    description: Names of backup servers, exactly as EM shows them.
+    type: list
+    elements: str
+notes:
+  - The commands of a plan are returned as EM gives them. If passwords stand in them, they are in the result, in registered variables and,
+    with C(-v), in the output. Use C(no_log=true) for the task then, or better, take the passwords out of the commands.
+  - A plan has no state. Whether it is running, or was, is only in its sessions.
+seealso:
+  - module: dr_runbook.veeam_em.failover_plan
+  - module: dr_runbook.veeam_em.failover_session_info
+author:
+  - dr_runbook contributors (@dr-runbook)
+"""
+
+EXAMPLES = r"""
+# The connection options come from VEEAM_EM_URL, VEEAM_EM_USERNAME and VEEAM_EM_PASSWORD, or from module_defaults:
+#
+#   module_defaults:
+#     group/dr_runbook.veeam_em.all:
+#       url: https://em.example.com:9398
+#       username: DR\robot
+#       password: "{{ vault_veeam_em_password }}"
+
+- name: Read all plans
+  dr_runbook.veeam_em.failover_plan_info:
+  register: all_plans
+
+- name: Read one plan
+  dr_runbook.veeam_em.failover_plan_info:
+    name: ABC Company Failover Plan
+  register: found
+
+- name: Show the order in which its VMs start
+  ansible.builtin.debug:
+    msg: "{{ found.failover_plans[0].vms | map(attribute='name') | join(', then ') }}"
+
+- name: Stop if the plan is not there, or not unique, or may not be tested
+  ansible.builtin.assert:
+    that:
+      - found.failover_plans | length == 1
+      - "'test' in found.failover_plans[0].actions"
+    quiet: true
+"""
+
+RETURN = r"""
+failover_plans:
+  description: The plans for which all criteria hold, sorted by name.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: GUID of the plan, in lower case.
+      returned: always
+      type: str
+      sample: 3d1a5c94-6f0e-4ac5-9f3e-6bb0c1d6c7b2
+    uid:
+      description: URN of the plan as EM writes it.
+      returned: always
+      type: str
+      sample: urn:veeam:CloudFailoverPlan:3d1a5c94-6f0e-4ac5-9f3e-6bb0c1d6c7b2
+    name:
+      description: Name of the plan.
+      returned: always
+      type: str
+      sample: ABC Company Failover Plan
+    description:
+      description: Description of the plan. V(null) if there is none.
+      returned: always
+      type: str
+      sample: Web shop, database first
+    tenant:
+      description: The tenant that the plan belongs to. V(null) if EM gives none.
+      returned: always
+      type: dict
+      contains:
+        id:
+          description: GUID of the tenant.
+          returned: always
+          type: str
+          sample: 0a1d6b1c-5a56-4a0b-9f1e-3f0b1c9d2e11
+        name:
+          description: Name of the tenant.
+          returned: always
+          type: str
+          sample: ABC Company
+    backup_server:
+      description: The backup server that has the plan. V(null) if EM gives none.
+      returned: always
+      type: dict
+      contains:
+        id:
+          description: GUID of the backup server in EM.
+          returned: always
+          type: str
+          sample: 8fff3b8e-c3f1-4ef5-aecc-561f07bf9982
+        name:
+          description: Name of the backup server as EM shows it.
+          returned: always
+          type: str
+          sample: 172.17.53.48
+    pre_command:
+      description: Script that runs before the failover.
+      returned: always
+      type: dict
+      contains:
+        enabled:
+          description: Whether it is to run. V(null) if EM does not say.
+          returned: always
+          type: bool
+          sample: true
+        command:
+          description: The script, as EM gives it. It may hold secrets. V(null) if there is none.
+          returned: always
+          type: str
+          sample: C:\scripts\before.ps1
+    post_command:
+      description: Script that runs after the failover.
+      returned: always
+      type: dict
+      contains:
+        enabled:
+          description: Whether it is to run. V(null) if EM does not say.
+          returned: always
+          type: bool
+          sample: false
+        command:
+          description: The script, as EM gives it. It may hold secrets. V(null) if there is none.
+          returned: always
+          type: str
+          sample: C:\scripts\after.ps1
+    vms:
+      description: The VMs in the order in which they start.
+      returned: always
+      type: list
+      elements: dict
+      contains:
+        id:
+          description: Id of the VM in the plan, as EM gives it.
+          returned: always
+          type: str
+          sample: 6a3f1c70-6a5e-4a11-9be5-0a4b2c4f8a10
+        name:
+          description: Name of the VM.
+          returned: always
+          type: str
+          sample: filesrv03
+        order:
+          description: Place in the order, from 0. V(null) if EM gives none.
+          returned: always
+          type: int
+          sample: 0
+    actions:
+      description: Those of V(start), V(test) and V(undo) that EM offers links for. A missing one may mean a missing right (assumed).
+      returned: always
+      type: list
+      elements: str
+      sample: [start, test, undo]
+missing_ids:
+  description:
+    - GUIDs given in O(id) that EM does not know. That is no error.
+    - Before it is said, EM must have answered with a list of plans that does not hold these.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+error:
+  description: What went wrong, for playbooks to branch on. The sentence for people is in RV(msg).
+  returned: failure, unless an option could not be used or the run was interrupted
+  type: dict
+  contains:
+    kind:
+      description:
+        - V(auth), V(permission), V(not_found), V(connection), V(tls), V(timeout), V(protocol) or V(server), as in
+          M(dr_runbook.veeam_em.failover_session_info).
+      returned: always
+      type: str
+      sample: permission
+    status:
+      description: HTTP status of the answer. V(null) if there was no answer.
+      returned: always
+      type: int
+      sample: 403
+    message:
+      description: The server's own words, cut to one line. V(null) if it said nothing.
+      returned: always
+      type: str
+      sample: Access is denied
+msg:
+  description: What was tried, at which URL, what the server said, and what to check.
+  returned: failure
+  type: str
+  sample: >-
+    Read cloud failover plans failed: https://em.example.com:9398/api/query?type=CloudFailoverPlan&format=Entities&sortAsc=Name&pageSize=100&page=1
+    was answered with HTTP 403 and the message 'Access is denied'. Check the role of DR\robot in Enterprise Manager; tenants of a service
+    provider have no sessions.
+"""
+
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_plan import PlanCriteria, find
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
+    client_from,
+    create_module,
+    failing_clearly,
+)
+
+SPEC = {
+    "id": {"type": "list", "elements": "str"},
+    "name": {"type": "raw"},  # a list would be split at commas, which names may contain
+    "tenant": {"type": "list", "elements": "str"},
+    "backup_server": {"type": "list", "elements": "str"},
+}
+
+
+def main() -> None:
+    module = create_module(SPEC, supports_check_mode=True)
+    with failing_clearly(module):
+        criteria = PlanCriteria.from_options(module.params.get)
+        with client_from(module) as client:
+            plans, missing_ids = find(client, criteria)
+        module.exit_json(changed=False, failover_plans=plans, missing_ids=missing_ids)
+
+
+if __name__ == "__main__":
+    main()

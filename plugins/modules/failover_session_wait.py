@@ -1,0 +1,229 @@
+#!/usr/bin/python
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: failover_session_wait
+short_description: Wait until a cloud failover session appears or is over
+version_added: 0.1.0
+description:
+  - Waits until a cloud failover session appears in Veeam Backup Enterprise Manager (EM), or until it is over, and returns its facts.
+  - It changes nothing, so it can be stopped and started again at any time.
+  - While it waits, each change is shown in the output of the playbook. The wait goes on if EM is away for a while or starts again.
+extends_documentation_fragment:
+  - dr_runbook.veeam_em._attributes
+  - dr_runbook.veeam_em._attributes.info_module
+  - dr_runbook.veeam_em._connection
+attributes:
+  async:
+    description: Supports being used with the C(async) keyword.
+    support: full
+    details: Changes are not shown then.
+options:
+  id:
+    description:
+      - The session, as GUID, URN or Href.
+      - Exactly one of O(id) and O(plan) is required.
+    type: str
+  plan:
+    description:
+      - Name of a plan, exactly as EM shows it. The session is one of this name that was created at O(created_after) or later.
+      - If there are several, the newest is taken, with a warning. If they are on different backup servers, the task fails.
+    type: str
+  created_after:
+    description:
+      - The session must have been created at this moment or later, by EM's clock. ISO 8601 with zone, or an age such as V(90m), V(24h) or V(7d).
+      - Required with O(plan), since an old session of the plan would be taken for the one that is waited for otherwise.
+    type: str
+  until:
+    description: What to wait for, the appearance of the session or its end.
+    type: str
+    choices: [appeared, finished]
+    default: finished
+  appear_timeout:
+    description: Seconds to wait for the session to appear. EM may show a run that was started in the console up to 15 minutes late.
+    type: int
+    default: 300
+  finish_timeout:
+    description:
+      - Seconds to wait for its end, counted from its appearance.
+      - Both times can be exceeded by one read with its O(timeout) and O(retries).
+    type: int
+    default: 3600
+  poll_interval:
+    description: Seconds between two looks, 1 or more.
+    type: int
+    default: 5
+notes:
+  - The task fails if a time is over. It does not fail if the session has failed; C(succeeded) in RV(failover_session) tells that, as an
+    example shows.
+  - EM must answer when the wait begins. From then on it may be away, or start again, until the time is over. That is a warning when it begins.
+  - A logon that EM refuses during the wait is tried once more a minute later, and then ends the wait, so that no account gets locked.
+seealso:
+  - module: dr_runbook.veeam_em.failover_plan
+  - module: dr_runbook.veeam_em.failover_session_info
+author:
+  - dr_runbook contributors (@dr-runbook)
+"""
+
+EXAMPLES = r"""
+# The connection options come from VEEAM_EM_URL, VEEAM_EM_USERNAME and VEEAM_EM_PASSWORD, or from module_defaults:
+#
+#   module_defaults:
+#     group/dr_runbook.veeam_em.all:
+#       url: https://em.example.com:9398
+#       username: DR\robot
+#       password: "{{ vault_veeam_em_password }}"
+
+# failover_session_id is the id of a session that an earlier job or task has handed over.
+- name: Wait until a session is over, and fail unless it has succeeded
+  dr_runbook.veeam_em.failover_session_wait:
+    id: "{{ failover_session_id }}"
+    finish_timeout: 1800
+  register: finished
+  failed_when: finished is failed or finished.failover_session.succeeded is not true
+
+- name: Wait until somebody starts the plan in the console
+  dr_runbook.veeam_em.failover_session_wait:
+    plan: ABC Company Failover Plan
+    created_after: 1h
+    until: appeared
+    appear_timeout: 1200
+    poll_interval: 15
+  register: appeared
+"""
+
+RETURN = r"""
+failover_session:
+  description:
+    - Facts of the session, with the structure of an item of
+      RV(dr_runbook.veeam_em.failover_session_info#module:failover_sessions), and one key more, C(tasks_kept_at).
+    - EM may drop the list of VMs when a run ends. The last list seen during the wait is then returned as C(tasks), with its C(task_summary),
+      and C(tasks_kept_at) says when EM gave it; a VM may have gone further since. It is V(null) where EM still gives the list or never did.
+    - On failure, the last facts that were seen. V(null) if the session has not appeared.
+  returned: always
+  type: dict
+  sample:
+    id: 475420ee-d045-4493-9869-0a970e08f6f9
+    uid: urn:veeam:CloudFailoverSession:475420ee-d045-4493-9869-0a970e08f6f9
+    name: ABC Company Failover Plan
+    job_type: FailoverPlan
+    state: Stopped
+    result: Success
+    progress: 100
+    failure_message: null
+    creation_time: "2015-12-07T17:38:16.000000Z"
+    end_time: "2015-12-07T17:39:36.000000Z"
+    duration: 80.0
+    finished: true
+    succeeded: true
+    backup_server: {id: 8fff3b8e-c3f1-4ef5-aecc-561f07bf9982, name: 172.17.53.48}
+    href: /api/cloud/failoverSessions/475420ee-d045-4493-9869-0a970e08f6f9
+    tasks: []
+    task_summary: {total: 0, success: 0, warning: 0, failed: 0, running: 0, other: 0}
+    tasks_kept_at: null
+waited:
+  description: Seconds that the wait took.
+  returned: always
+  type: float
+  sample: 80.4
+timed_out:
+  description: Whether the task failed because O(appear_timeout) or O(finish_timeout) was over.
+  returned: failure
+  type: bool
+  sample: true
+error:
+  description: What went wrong, for playbooks to branch on. The sentence for people is in RV(msg).
+  returned: failure, unless an option could not be used or the run was interrupted
+  type: dict
+  contains:
+    kind:
+      description:
+        - V(wait_timeout) if a time was over, V(ambiguous) if sessions on several backup servers fit.
+        - V(auth), V(permission), V(not_found), V(connection), V(tls), V(timeout), V(protocol) and V(server) as in
+          M(dr_runbook.veeam_em.failover_session_info).
+      returned: always
+      type: str
+      sample: wait_timeout
+    status:
+      description: HTTP status of the last answer. V(null) if there was none.
+      returned: always
+      type: int
+      sample: 200
+    message:
+      description: The server's own words, cut to one line. V(null) if it said nothing.
+      returned: always
+      type: str
+      sample:
+msg:
+  description: What was tried, at which URL, what the server said, and what to check.
+  returned: failure
+  type: str
+  sample: >-
+    Wait for the end of session 475420ee-d045-4493-9869-0a970e08f6f9 of plan ABC Company Failover Plan failed:
+    https://em.example.com:9398/api/cloud/failoverSessions/475420ee-d045-4493-9869-0a970e08f6f9 had it in state Working with 3 of 8 VMs done,
+    and 3600 seconds were over. The run is not stopped by this. Wait on with failover_session_wait and this id, or look at it in the console.
+"""
+
+from typing import Any
+
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _wait
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._criteria import Criteria
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import EmWaitError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
+    at_least,
+    client_from,
+    create_module,
+    failing_clearly,
+)
+
+SPEC: dict[str, Any] = {
+    "id": {"type": "str"},
+    "plan": {"type": "str"},
+    "created_after": {"type": "str"},
+    "until": {"type": "str", "choices": ["appeared", "finished"], "default": "finished"},
+    "appear_timeout": {"type": "int", "default": 300},
+    "finish_timeout": {"type": "int", "default": 3600},
+    "poll_interval": {"type": "int", "default": 5},
+}
+
+
+def main() -> None:
+    module = create_module(
+        SPEC,
+        supports_check_mode=True,
+        required_one_of=[("id", "plan")],
+        mutually_exclusive=[("id", "plan"), ("id", "created_after")],
+        required_by={"plan": ["created_after"]},
+    )
+    params = module.params
+    started = _wait.monotonic()
+    session: dict[str, Any] | None = None
+    timed_out = False
+
+    def known() -> dict[str, Any]:
+        return {"failover_session": session, "waited": round(_wait.monotonic() - started, 3)}
+
+    with failing_clearly(module, lambda: {**known(), "timed_out": timed_out}):
+        at_least(module, 1, "appear_timeout", "finish_timeout", "poll_interval")
+        ids = None if params["id"] is None else [params["id"]]
+        wanted = {"id": ids, "name": params["plan"], "created_after": params["created_after"]}
+        criteria = Criteria.from_options(wanted.get)
+        try:
+            with client_from(module) as client:
+                session = _wait.until_appeared(client, criteria, params["appear_timeout"], params["poll_interval"])
+                if params["until"] == "finished":
+                    times = (params["finish_timeout"], params["poll_interval"])
+                    for fact in _wait.until_finished(client, session["id"], *times, session):
+                        session = fact
+        except EmWaitError:
+            timed_out = True
+            raise
+        module.exit_json(changed=False, **known())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _wait
+
+
+@pytest.fixture
+def plan(em):
+    vms = [{"name": f"vm{number}", "duration": 60 + number} for number in range(8)]
+    vms[5]["result"] = "Warning"
+    return em.world.add_plan("Acme", vms, tenant="A")
+
+
+def posts(em):
+    return [request for request in em.requests if request.method == "POST" and "/cloudFailoverPlans/" in request.path]
+
+
+@pytest.fixture
+def run(act):
+    return lambda **options: act("failover_plan", **{"plan": "Acme", "action": "test", **options})
+
+
+def without(result, *names):
+    return {name: value for name, value in result.items() if name not in names}
+
+
+def test_each_change_is_a_line(em, plan, act, run, lines):
+    result = run()
+    assert len(posts(em)) == 1
+    assert lines[0] == f"[Acme] test has begun: session {result['failover_session']['id']}, Working"
+    assert "3/8 VMs done, vm0 Success 60 s" in " ".join(lines)
+    assert "8/8 VMs done" in lines[-1]
+    assert "Stopped, result Warning after" in lines[-1]
+    assert 4 <= len(lines) <= 20
+    assert sum("vm0 Success" in line for line in lines) == 1
+    assert [name for name, dummy in act.runs] == ["failover_plan"] + ["failover_session_wait"] * (len(act.runs) - 1)
+    assert em.counters.live_logons == 0
+    assert em.counters.logons == len(act.runs) <= 20
+
+
+def test_the_result_is_that_of_the_module_alone(em, plan, act, run, run_module, lines):
+    sliced = run()
+    alone = run_module("failover_plan", plan="Acme", action="test")
+    assert set(sliced) - {"invocation"} == set(alone) - {"invocation"}
+    changing = ("invocation", "failover_session", "warnings")
+    assert without(sliced, *changing) == without(alone, *changing)
+    assert without(sliced["failover_session"], "id", "uid", "href", "tasks", "creation_time", "end_time") == without(
+        alone["failover_session"], "id", "uid", "href", "tasks", "creation_time", "end_time"
+    )
+    assert len(sliced["warnings"]) == len(alone["warnings"]) == 1
+
+
+def test_a_failed_run_fails_like_the_module_alone(em, plan, act, run, run_module):
+    em.behaviour.failing_vms = "vm3"
+    sliced = run()
+    alone = run_module("failover_plan", plan="Acme", action="test")
+    assert (sliced["failed"], sliced["changed"], sliced["error"]) == (True, True, alone["error"])
+    assert sliced["error"]["kind"] == "run_failed"
+    assert set(sliced) - {"invocation"} == set(alone) - {"invocation"}
+
+
+def test_a_time_out_carries_the_last_facts(em, plan, act, run, hours):
+    result = run(wait_timeout=100)
+    assert (result["failed"], result["changed"], result["timed_out"]) == (True, True, True)
+    assert result["error"]["kind"] == "wait_timeout"
+    assert result["failover_session"]["state"] == "Working"
+    assert "3 of 6 VMs done" in result["msg"]
+    assert 100 <= hours.now < 110
+
+
+def test_a_second_task_joins_and_posts_nothing(em, plan, act, run, lines):
+    first = run(wait=False)
+    second = run()
+    assert second["failover_session"]["id"] == first["failover_session"]["id"]
+    assert (second["already_running"], second["changed"], len(posts(em))) == (True, False, 1)
+    assert "was running already" in lines[0]
+    assert "no second one was made" in second["warnings"][0]
+
+
+@pytest.mark.parametrize("kind", ["503", "drop"])
+def test_an_outage_of_three_minutes_with_a_restart(em, plan, act, run, lines, hours, kind):
+    hours.at(60, lambda: em.restart(3600, kind))
+    hours.at(240, lambda: em.outage(0))
+    result = run()
+    assert "failed" not in result
+    assert result["failover_session"]["finished"]
+    assert len(posts(em)) == 1
+    assert sum(warning.endswith(_wait.GOES_ON) for warning in result["warnings"]) == 1
+    assert sum(line.endswith(_wait.GOES_ON) for line in lines) == 1
+
+
+def test_an_outage_that_lasts_is_a_time_out(em, plan, act, run, hours):
+    hours.at(60, lambda: em.outage(3600, "503"))
+    result = run(wait_timeout=300)
+    em.outage(0)
+    assert (result["timed_out"], result["error"]["kind"]) == (True, "wait_timeout")
+    assert "could not be asked" in result["msg"]
+    assert result["failover_session"]["state"] == "Working"
+
+
+def test_a_session_that_cannot_be_read_does_not_prolong_the_wait(em, plan, act, run, hours):
+    em.faults.add("status", status=503, path="/failoverSessions/")
+    result = run(wait_timeout=120)
+    em.faults.clear()
+    assert (result["timed_out"], result["error"]["kind"], result["changed"]) == (True, "wait_timeout", True)
+    assert 120 <= hours.now < 150
+
+
+def test_a_logon_is_refused_twice_at_most(em, plan, act, run, hours):
+    hours.at(60, lambda: (em.expire_logons(), em.faults.add("unauthorized", path="/sessionMngr")))
+    result = run()
+    em.faults.clear()
+    assert result["error"]["kind"] == "auth"
+    assert result["failover_session"]["state"] == "Working"
+    statuses = [request.status for request in em.requests if "sessionmngr" in request.path.lower()]
+    assert statuses.count(401) == 2
+
+
+def test_vms_that_em_drops_are_kept_from_run_to_run(em, plan, act, run, hours):
+    em.behaviour.finished_tasks = "drop"
+    act.cost = 20  # between two runs, in which the session ends
+    session = run()["failover_session"]
+    assert session["task_summary"]["total"] == 8
+    assert session["tasks_kept_at"]
+
+
+def test_no_log_shows_nothing(em, plan, run, lines):
+    assert run(no_log=True)["failover_session"]["finished"]
+    assert lines == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"wait": False},
+        {"wait": "no"},
+        {"wait": "perhaps"},
+        {"check_mode": True},
+        {"async_val": 60},
+        {"poll_interval": 0},
+        {"wait_timeout": "soon"},
+        {"wait_timeout": None, "poll_interval": None},
+        {"action": "stop"},
+        {"plan": "Acne"},
+    ],
+    ids=str,
+)
+def test_what_has_nothing_to_show_is_one_run_of_the_module(em, plan, act, run, lines, options):
+    run(**options)
+    assert [name for name, dummy in act.runs] == ["failover_plan"] or "wait_timeout" in options
+    assert bool(act.wrapped) is ("async_val" in options)
+    assert lines == [] or "wait_timeout" in options
+
+
+def test_an_undo_is_one_run_of_the_module(em, plan, act, run, lines):
+    run(action="start")
+    result = run(action="undo")
+    assert result["task"]["success"] is True
+    assert [name for name, dummy in act.runs] == ["failover_plan"]
+
+
+def test_text_of_the_server_is_one_line_without_control_characters(em, act, lines):
+    em.world.add_plan("Ac\x85me", ["db\u202e"], tenant="A")
+    act("failover_plan", plan="Ac\x85me", action="test")
+    assert all(line.isprintable() for line in lines)
+    assert len(lines) > 1

@@ -1,0 +1,554 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Plans in action: start, test and undo, and what EM and the network may do to them. Real HTTP against the emulator."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from datetime import datetime
+
+import pytest
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _errors, _failover_plan, _lock, _wait
+
+POST = "POST"
+PLANS = "/cloudFailoverPlans/"
+
+
+@pytest.fixture
+def admin(connect):
+    """Make a client for a user who may start plans; what it warns of is in its ``said``."""
+
+    def make(**options):
+        said = []
+        client = connect(**{"username": "admin", "warn": said.append, **options})
+        said.clear()  # that the emulator speaks plain HTTP
+        client.said = said
+        return client
+
+    return make
+
+
+@pytest.fixture
+def plan(em, hours):
+    return em.world.add_plan("Acme", [{"name": "db", "duration": 30}, {"name": "web", "duration": 60}], tenant="A")
+
+
+def run_of(client, action="test", plan="Acme", **more):
+    return _failover_plan.Run(client, *_failover_plan.find_one(client, plan, **more), action)
+
+
+def carried_out(client, action="test", before=None, seconds=600, wait=True, force=False):
+    """One action from the look to the end of its wait."""
+    run = run_of(client, action)
+    run.look(force)
+    if not run.already_running:
+        run.ask(before)
+        run.settle(seconds, 5, wait)
+    if wait:
+        run.follow(seconds, 5)
+    return run
+
+
+def posts(em):
+    return [request for request in em.requests if request.method == POST and "/cloudFailoverPlans/" in request.path]
+
+
+def sessions(em):
+    return [session.id for session in em.world.sessions]
+
+
+@pytest.mark.parametrize("action", ["start", "test"])
+def test_a_run_from_start_to_end(em, plan, admin, action):
+    with admin() as client:
+        run = carried_out(client, action)
+    assert run.session["id"] in sessions(em)
+    assert (run.session["finished"], run.session["succeeded"]) == (True, True)
+    assert [task["vm_name"] for task in run.session["tasks"]] == ["db", "web"]
+    assert run.task == {"state": "Finished", "success": True, "message": "Ok"}
+    assert (run.asked, run.already_running) == (True, False)
+    assert len(posts(em)) == len(sessions(em)) == 1
+    assert client.said == []
+    assert em.counters.live_logons == 0
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"operation_finished": False},
+        {"early_result": False},
+        {"true_word": "True"},
+        {"true_word": "1", "task_message": ""},
+        {"session_link": "left out"},
+        {"session_link": "left out", "operation_finished": False},
+        {"hidden_task_reads": 2},
+        {"hidden_task_reads": 99},
+        {"hidden_task_reads": 99, "session_link": "left out"},
+        {"task_seconds": 400, "session_link": "left out"},
+        {"refresh_seconds": 400},
+        {"list_delay": 60},
+        {"list_delay": 60, "session_link": "left out"},
+        {"refuse_query_type": 400},
+        {"waiting_vms": "starting"},
+        {"xml_prefix": "v", "bom": True},
+    ],
+    ids=str,
+)
+def test_the_session_is_found_whatever_em_does(em, plan, admin, switches):
+    for name, value in switches.items():
+        setattr(em.behaviour, name, value)
+    em.world.add_session(name="Acme", result="Failed", creation_time="2026-01-01T00:00:00Z")
+    before = sessions(em)
+    with admin() as client:
+        run = carried_out(client)
+    assert [guid for guid in sessions(em) if guid not in before] == [run.session["id"]]
+    assert run.session["succeeded"] is True
+    assert len(posts(em)) == 1
+
+
+@pytest.mark.parametrize("hours_off", [-30, 30])
+def test_a_clock_that_is_hours_off_does_not_matter(em, plan, admin, hours_off):
+    em.behaviour.session_link = "left out"
+    em.world.add_session(name="Acme", result="Failed", state="Stopped")
+    em.clock.advance(3600 * hours_off)
+    with admin() as client:
+        run = carried_out(client)
+    assert run.session["succeeded"] is True
+
+
+def test_a_second_start_in_a_row_joins_the_first(em, plan, admin):
+    with admin() as client:
+        first = carried_out(client, "start", wait=False)
+        second = carried_out(client, "start")
+    assert second.session["id"] == first.session["id"]
+    assert (second.already_running, second.asked, first.asked) == (True, False, True)
+    assert second.session["succeeded"] is True
+    assert len(posts(em)) == len(sessions(em)) == 1
+    (said,) = client.said
+    assert first.session["id"] in said
+
+
+def test_the_next_start_makes_a_new_run(em, plan, admin):
+    with admin() as client:
+        first = carried_out(client, "start")
+        second = carried_out(client, "start")
+    assert second.session["id"] != first.session["id"]
+    assert len(sessions(em)) == 2
+
+
+def test_force_makes_a_second_run(em, plan, admin):
+    with admin() as client:
+        first = carried_out(client, "start", wait=False)
+        second = carried_out(client, "start", wait=False, force=True)
+    assert first.session["id"] != second.session["id"]
+    assert len(posts(em)) == 2
+
+
+def test_sessions_of_other_plans_and_servers_are_no_reason_to_wait(em, plan, admin):
+    em.world.add_session(name="Acme", state="Working", backup_server="elsewhere")
+    em.world.add_session(name="Acme two", state="Working")
+    with admin() as client:
+        assert carried_out(client).already_running is False
+
+
+def test_start_date(em, plan, admin):
+    with admin() as client:
+        run = run_of(client, "start")
+        run.look(False)
+        run.ask("2026-11-01T00:00:00Z")
+    (request,) = posts(em)
+    assert request.query == "action=start"
+    now = datetime(2026, 11, 2)
+    assert _failover_plan.start_date("2026-11-01T02:00:00.9+02:00", "start", now) == "2026-11-01T00:00:00Z"
+    assert _failover_plan.start_date("24h", "start", now) == "2026-11-01T00:00:00Z"
+    for value, action, words in [
+        ("2026-11-03T00:00:00Z", "start", "no timer"),
+        ("24h", "test", "not test"),
+        ("tomorrow", "start", "ISO 8601"),
+    ]:
+        with pytest.raises(_errors.OptionError, match=words):
+            _failover_plan.start_date(value, action, now)
+
+
+def test_no_restore_point_is_a_refusal_with_ems_words(em, plan, admin):
+    with admin() as client, pytest.raises(_errors.EmRefusedError, match="no restore point of db, web") as caught:
+        carried_out(client, "start", before="1999-01-01T00:00:00Z")
+    assert caught.value.kind == "refused"
+    assert sessions(em) == []
+    assert len(posts(em)) == 1
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409])
+def test_a_refusal_at_once_is_no_doubt(em, plan, admin, status):
+    em.world.change_plan(plan.id, refuse={"test": status})
+    with admin() as client:
+        run = run_of(client)
+        run.look(False)
+        with pytest.raises(_errors.EmError) as caught:
+            run.ask(None)
+    assert caught.value.status == status
+    assert (caught.value.in_doubt, run.asked) == (False, False)
+    assert len(posts(em)) == 1
+
+
+@pytest.mark.parametrize("needed", ["CredentialsNeeded", "ConfirmationNeeded"])
+def test_a_question_that_nobody_answers_is_a_refusal(em, plan, admin, needed):
+    body = f"""<Task xmlns="http://www.veeam.com/ent/v1.0" Href="{em.url}/api/tasks/task-1"><TaskId>task-1</TaskId>
+        <State>Finished</State><Result Success="true"><Message>Who?</Message><{needed}>true</{needed}></Result></Task>"""
+    em.faults.add("reply", method=POST, path=PLANS, status=202, content_type="application/xml", body=body)
+    with admin() as client, pytest.raises(_errors.EmRefusedError, match=r"Who\?"):
+        carried_out(client)
+
+
+# A lost reply
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"action": "drop_after_handling"},
+        {"action": "cut"},
+        {"action": "cut_xml"},
+    ],
+    ids=str,
+)
+def test_a_reply_lost_after_the_act_is_found_and_followed(em, plan, admin, fault):
+    em.behaviour.list_delay = 40
+    em.world.add_session(name="Acme", result="Failed", state="Stopped")
+    em.faults.add(**fault, method=POST, path=PLANS)
+    before = sessions(em)
+    with admin() as client:
+        run = carried_out(client)
+    assert [guid for guid in sessions(em) if guid not in before] == [run.session["id"]]
+    assert run.session["succeeded"] is True
+    assert len(posts(em)) == 1
+    assert [word for word in ("looked for a session",) if word not in client.said[0]] == []
+    assert run.task == _failover_plan.NO_TASK
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"action": "drop"},
+        {"action": "status", "status": 500},
+        {"action": "status", "status": 502},
+        {"action": "status", "status": 503},
+        {"action": "status", "status": 504},
+        {"action": "html"},
+        {"action": "empty"},
+        {"action": "garbage"},
+        {"action": "reply", "status": 200, "content_type": "application/xml", "body": "<Tasks />"},
+    ],
+    ids=str,
+)
+def test_a_reply_lost_before_the_act_is_a_doubt_and_no_second_try(em, plan, admin, hours, fault):
+    em.faults.add(**fault, method=POST, path=PLANS)
+    with admin(retries=3) as client:
+        run = run_of(client)
+        run.look(False)
+        run.ask(None)
+        with pytest.raises(_errors.EmInDoubtError, match="not known whether it was carried out") as caught:
+            run.settle(600, 5, True)
+    assert "console" in str(caught.value)
+    assert run.asked is True
+    assert len(posts(em)) == 1
+    assert _failover_plan.SETTLE <= hours.now < _failover_plan.SETTLE + 10
+
+
+def test_em_that_goes_away_with_the_reply_and_comes_back(em, plan, admin, hours):
+    em.faults.add("drop_after_handling", method=POST, path=PLANS)
+    with admin() as client:
+        run = run_of(client)
+        run.look(False)
+        run.ask(None)
+        em.outage(3600, "drop")
+        hours.at(180, lambda: em.restart() or em.outage(0))
+        run.settle(600, 5, True)
+        run.follow(600, 5)
+    assert [run.session["id"]] == sessions(em)
+    assert len(posts(em)) == 1
+    assert sum(_wait.GOES_ON in said for said in client.said) == 1
+
+
+def test_em_that_stays_away_after_the_reply_was_lost_is_a_doubt(em, plan, admin):
+    em.faults.add("drop_after_handling", method=POST, path=PLANS)
+    with admin() as client:
+        run = run_of(client)
+        run.look(False)
+        run.ask(None)
+        em.outage(3600, "drop")
+        with pytest.raises(_errors.EmInDoubtError, match="cannot be asked"):
+            run.settle(300, 5, True)
+        em.outage(0)
+
+
+def test_a_port_where_nobody_listens_any_more_is_no_doubt(em, plan, admin):
+    with admin() as client:
+        run = run_of(client)
+        run.look(False)
+        client.base_url = "http://127.0.0.1:1"
+        with pytest.raises(_errors.EmConnectionError):
+            run.ask(None)
+        client.base_url = em.url
+    assert run.asked is False
+
+
+def test_a_logon_that_has_ended_is_the_only_reason_to_send_it_again(em, plan, admin):
+    with admin() as client:
+        run = run_of(client)
+        run.look(False)
+        em.faults.add("expire", method=POST, path=PLANS, times=1)
+        run.ask(None)
+        run.settle(600, 5, True)
+    assert [request.status for request in posts(em)] == [401, 202]
+    assert [run.session["id"]] == sessions(em)
+    em.faults.add("unauthorized", method=POST, path=PLANS)
+    with admin() as client:
+        run = run_of(client)
+        run.look(True)
+        with pytest.raises(_errors.EmAuthError):
+            run.ask(None)
+    assert len(posts(em)) == 4
+    assert run.asked is False
+
+
+# Tasks
+
+
+def test_a_task_of_the_same_number_under_a_new_logon_is_another_task(em, plan, admin):
+    em.behaviour.session_link = "left out"
+    other = f"""<Task xmlns="http://www.veeam.com/ent/v1.0" Href="{em.url}/api/tasks/task-1"><TaskId>task-1</TaskId>
+        <State>Finished</State><Result Success="false"><Message>Another task</Message></Result></Task>"""
+    with admin() as client:
+        run = run_of(client)
+        run.look(False)
+        run.ask(None)
+        em.faults.add("expire", path="/tasks/", times=1)
+        em.faults.add("reply", path="/tasks/", after=1, status=200, content_type="application/xml", body=other)
+        run.settle(600, 5, True)
+    assert client.logons == 2
+    assert run.task["state"] == "Running"
+    assert [run.session["id"]] == sessions(em)
+
+
+def test_a_task_that_succeeds_without_a_session_is_no_success(em, plan, admin):
+    em.behaviour.session_link = "left out"
+    em.behaviour.list_delay = 3600
+    with admin() as client, pytest.raises(_errors.EmInDoubtError, match="says that it succeeded, but shows no new"):
+        carried_out(client)
+
+
+def test_a_link_to_a_session_that_em_does_not_show_is_no_success(em, plan, admin):
+    em.faults.add("status", status=404, path="/failoverSessions/")
+    with admin() as client:
+        run = run_of(client)
+        run.look(False)
+        run.ask(None)
+        em.world.remove_session(em.world.sessions[0])
+        with pytest.raises(_errors.EmInDoubtError, match="says that it made session .*, but does not show it"):
+            run.settle(600, 5, True)
+
+
+def test_a_task_that_does_not_end_is_a_time_out(em, plan, admin):
+    em.behaviour.undo_of_nothing = "accept"
+    em.behaviour.undo_seconds = 1000
+    with admin() as client, pytest.raises(_errors.EmWaitError, match="still in state Running after 60 seconds"):
+        carried_out(client, "undo", seconds=60)
+
+
+# Two at once
+
+
+def test_two_new_sessions_without_a_link_are_a_doubt_that_names_them(em, plan, admin):
+    em.behaviour.session_link = "left out"
+    with admin() as client:
+        run = run_of(client)
+        run.look(False)
+        run.ask(None)
+        other = em.world.add_session(name="Acme", state="Working")
+        with pytest.raises(_errors.EmInDoubtError) as caught:
+            run.settle(600, 5, True)
+    assert [guid for guid in sessions(em) if guid not in str(caught.value)] == []
+    assert other.id in sessions(em)
+
+
+def test_two_new_sessions_with_a_link_are_a_warning(em, plan, admin):
+    with admin() as client:
+        run = run_of(client)
+        run.look(False)
+        run.ask(None)
+        other = em.world.add_session(name="Acme", state="Working")
+        run.settle(600, 5, True)
+    assert run.session["id"] != other.id
+    (said,) = client.said
+    assert other.id in said
+    assert "no lock" in said
+
+
+def test_the_lock_lets_one_after_the_other_start(em, connect):
+    """Two threads stand for two processes: the lock is on an open file, which each of them opens anew."""
+    em.world.add_plan("Acme", ["db"])
+    em.behaviour.list_delay = 0.3
+    em.behaviour.task_seconds = em.behaviour.refresh_seconds = 0.1
+    runs = []
+
+    def one():
+        with connect(username="admin", warn=lambda said: None) as client:
+            run = run_of(client, "start")
+            with _lock.only_one(client.base_url, run.plan["id"], 60, run.tried, client.warn):
+                run.look(False)
+                if not run.already_running:
+                    run.ask(None)
+                    run.settle(60, 0.1, True)
+            runs.append(run)
+
+    both = [threading.Thread(target=one) for dummy in range(2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert len(posts(em)) == len(sessions(em)) == 1
+    assert sorted(run.already_running for run in runs) == [False, True]
+    assert {run.session["id"] for run in runs} == set(sessions(em))
+
+
+# Plans of one name
+
+
+def test_plans_of_one_name_must_be_told_apart(em, hours, admin):
+    first = em.world.add_plan("Acme", ["db"], tenant="A")
+    second = em.world.add_plan("Acme", ["db"], tenant="B")
+    third = em.world.add_plan("Acme", ["db"], tenant="C", backup_server="vbr9")
+    with admin() as client:
+        with pytest.raises(_errors.EmAmbiguousError) as caught:
+            _failover_plan.find_one(client, "Acme")
+        assert [plan.id for plan in (first, second, third) if plan.id not in str(caught.value)] == []
+        for options, found in [
+            ({"tenant": "B"}, second),
+            ({"server": "vbr9"}, third),
+            ({"plan": third.id}, third),
+            ({"plan": f"urn:veeam:FailoverPlan:{third.id.upper()}"}, third),
+        ]:
+            plan, twins = _failover_plan.find_one(client, **{"plan": "Acme", **options})
+            assert plan["id"] == found.id
+            assert [twin["id"] for twin in twins] == ([first.id] if found is second else [])
+        with pytest.raises(_errors.EmNotFoundError, match="of tenant D, but .*tenant A"):
+            _failover_plan.find_one(client, "Acme", "D")
+        with pytest.raises(_errors.EmNotFoundError, match="lists no plan Acne"):
+            _failover_plan.find_one(client, "Acne")
+        with pytest.raises(_errors.EmNotFoundError, match="of tenant A"):
+            _failover_plan.find_one(client, third.id, "A")
+
+
+def test_sessions_of_twins_are_not_guessed(em, hours, admin):
+    em.world.add_plan("Acme", ["db"], tenant="A")
+    em.world.add_plan("Acme", ["db"], tenant="B")
+    with admin() as client:
+        run = run_of(client, tenant="A")
+        run.look(False)
+        run.ask(None)
+        run.settle(600, 5, True)  # the link tells
+        assert run.session["id"] == sessions(em)[0]
+        with pytest.raises(_errors.EmBusyError, match="may belong to"):
+            run_of(client, tenant="B").look(False)
+        em.behaviour.session_link = "left out"
+        run = run_of(client, tenant="B")
+        run.look(True)
+        run.ask(None)
+        with pytest.raises(_errors.EmInDoubtError, match=sessions(em)[1]):
+            run.settle(600, 5, True)
+
+
+# Undo
+
+
+@pytest.mark.parametrize("undo_session", ["none", "unlinked", "linked"])
+def test_undo(em, plan, admin, undo_session):
+    em.behaviour.undo_session = undo_session
+    with admin() as client:
+        carried_out(client, "start")
+        run = carried_out(client, "undo")
+    assert run.task["success"] is True
+    assert (run.session is None) == (undo_session == "none")
+    if run.session:
+        assert run.session["id"] == sessions(em)[1]
+
+
+def test_undo_does_not_join_what_runs(em, plan, admin):
+    with admin() as client:
+        first = carried_out(client, "start", wait=False)
+        with pytest.raises(_errors.EmBusyError, match=first.session["id"]) as caught:
+            carried_out(client, "undo")
+    assert caught.value.kind == "busy"
+    assert len(posts(em)) == 1
+
+
+def test_undo_without_waiting_gives_em_time_to_refuse(em, plan, admin, hours):
+    with admin() as client:
+        with pytest.raises(_errors.EmRefusedError, match="nothing to undo"):
+            carried_out(client, "undo", wait=False)
+        carried_out(client, "start")
+        before = hours.now
+        em.behaviour.undo_seconds = 500
+        run = carried_out(client, "undo", wait=False)
+    assert run.task["state"] == "Running"
+    assert _failover_plan.CLAIM <= hours.now - before < 60
+
+
+# Interruptions
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_says_what_goes_on(em, plan, admin, hours, number):
+    before = [signal.getsignal(item) for item in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(KeyboardInterrupt, match="may go on in EM as session") as caught, admin() as client:
+        hours.at(60, lambda: os.kill(os.getpid(), number))
+        carried_out(client, "start")
+    assert sessions(em)[0] in str(caught.value)
+    assert em.counters.live_logons == 0
+    assert [signal.getsignal(item) for item in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_an_interruption_during_the_request_waits_for_its_reply(em, plan, admin):
+    em.faults.add("slow_headers", seconds=0.4, method=POST, path=PLANS)
+    with pytest.raises(KeyboardInterrupt, match="The start of plan Acme may go on"), admin() as client:
+        run = run_of(client, "start")
+        run.look(False)
+        timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM))
+        timer.start()
+        run.ask(None)
+    assert len(sessions(em)) == 1
+    assert em.counters.live_logons == 0
+
+
+# The judgement of a run
+
+
+@pytest.mark.parametrize(
+    ("session", "tasks", "failed"),
+    [
+        ({"result": "Success"}, [{"vm_name": "db"}], False),
+        ({"result": "Warning"}, [{"vm_name": "db", "result": "Warning"}], False),
+        ({"result": "Warning"}, [{"vm_name": "db", "result": "Failed", "failure_message": "no memory"}], True),
+        ({"result": "Success"}, [{"vm_name": "db", "result": "Failed", "failure_message": "no memory"}], True),
+        ({"result": "Failed", "failure_message": "no memory"}, [], True),
+        ({"result": "Success", "raw": {"Result": None}}, [], True),
+        ({"result": "Success", "raw": {"Result": "Perhaps"}}, [], True),
+    ],
+    ids=str,
+)
+def test_what_is_a_failure(em, connect, session, tasks, failed):
+    guid = em.world.add_session(name="Acme", state="Stopped", tasks=tasks, **session).id
+    said = []
+    with connect() as client:
+        result = _failover_plan.judge(_wait.read(client, guid), said.append)
+    assert result.get("failed", False) is failed
+    if failed:
+        assert result["error"]["kind"] == "run_failed"
+        assert guid in result["msg"]
+        if tasks:
+            assert "db: no memory" in result["msg"]
+    assert bool(said) is (not failed and session["result"] == "Warning")

@@ -1,0 +1,190 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from ansible_collections.dr_runbook.veeam_em.plugins.modules import failover_plan
+
+GUID = "475420ee-d045-4493-9869-0a970e08f6f9"
+
+
+@pytest.fixture
+def run(run_module):
+    return lambda **options: run_module("failover_plan", **{"plan": "Acme", "action": "test", **options})
+
+
+@pytest.fixture
+def plan(em, hours):
+    return em.world.add_plan(
+        "Acme", [{"name": "db", "duration": 30}], tenant="A", pre_command="net use /user:x Secret9"
+    )
+
+
+def posts(em):
+    return [request.path for request in em.requests if request.method == "POST" and "PLANS" in request.path.upper()]
+
+
+def test_a_run(em, plan, run):
+    result = run()
+    assert result["changed"] is True
+    assert result["failover_session"]["succeeded"] is True
+    assert (result["action"], result["already_running"], result["plan"]["id"]) == ("test", False, plan.id)
+    assert "warnings" not in result
+    assert em.counters.live_logons == 0
+
+
+def test_everything_documented_is_returned_and_nothing_else(em, plan, run):
+    documented = yaml.safe_load(failover_plan.RETURN)
+    result = run()
+    always = {name for name, entry in documented.items() if entry["returned"] == "always"}
+    assert set(result) - {"invocation"} == always
+    assert set(result["plan"]) == set(documented["plan"]["contains"])
+    assert set(result["task"]) == set(documented["task"]["contains"])
+    assert set(result["failover_session"]) == set(documented["failover_session"]["sample"])
+    assert set(result["failover_session"]["tasks"][0]) == set(documented["failover_session"]["sample"]["tasks"][0])
+    failure = run(plan="Acne")
+    assert set(failure) - {"invocation", "failed", "exception"} == set(documented)
+    assert set(failure["error"]) == set(documented["error"]["contains"])
+
+
+def test_commands_of_the_plan_are_not_in_the_result(plan, run):
+    result = run()
+    assert "Secret9" not in str(result)
+    assert "pre_command" not in result["plan"]
+
+
+def test_a_run_that_fails_fails_the_task_with_its_facts(em, plan, run):
+    em.behaviour.failing_vms = "db"
+    result = run()
+    assert (result["failed"], result["changed"], result["timed_out"]) == (True, True, False)
+    assert result["error"]["kind"] == "run_failed"
+    assert result["failover_session"]["task_summary"]["failed"] == 1
+    assert "db: " in result["msg"]
+
+
+def test_a_warning_warns(em, plan, run):
+    em.behaviour.warning_vms = "db"
+    result = run()
+    assert "failed" not in result
+    assert "result Warning" in result["warnings"][0]
+
+
+def test_without_wait(em, plan, run, hours):
+    result = run(wait=False)
+    assert result["changed"] is True
+    assert result["failover_session"]["finished"] is False
+    assert hours.now < 30
+
+
+def test_a_second_task_joins(em, plan, run):
+    first = run(action="start", wait=False)
+    second = run(action="start")
+    assert second["failover_session"]["id"] == first["failover_session"]["id"]
+    assert (second["changed"], second["already_running"]) == (False, True)
+    assert second["failover_session"]["finished"] is True
+    assert len(posts(em)) == 1
+
+
+def test_a_joined_run_that_fails_fails_the_task(em, plan, run):
+    em.behaviour.failing_vms = "db"
+    run(action="start", wait=False)
+    result = run(action="start")
+    assert (result["failed"], result["changed"], result["error"]["kind"]) == (True, False, "run_failed")
+
+
+@pytest.mark.parametrize("action", ["start", "test", "undo"])
+def test_check_mode_asks_em_for_nothing(em, plan, run, action):
+    result = run(check_mode=True, action=action)
+    assert (result["changed"], result["already_running"], result["failover_session"]) == (True, False, None)
+    assert posts(em) == []
+    assert not em.world.sessions
+
+
+def test_check_mode_tells_what_runs(em, plan, run):
+    first = run(wait=False)
+    result = run(check_mode=True)
+    assert (result["changed"], result["already_running"]) == (False, True)
+    assert result["failover_session"]["id"] == first["failover_session"]["id"]
+    assert run(check_mode=True, force=True)["changed"] is True
+    assert run(check_mode=True, action="undo")["error"]["kind"] == "busy"
+
+
+def test_a_time_out_carries_the_last_facts(em, plan, run):
+    result = run(wait_timeout=20)
+    assert (result["failed"], result["changed"], result["timed_out"]) == (True, True, True)
+    assert result["error"]["kind"] == "wait_timeout"
+    assert result["failover_session"]["finished"] is False
+
+
+def test_tasks_that_em_drops_are_kept(em, plan, run):
+    em.behaviour.finished_tasks = "drop"
+    em.behaviour.task_seconds = em.behaviour.refresh_seconds = 0
+    session = run()["failover_session"]
+    assert session["task_summary"]["total"] == 1
+    assert session["tasks_kept_at"]
+
+
+def test_undo(em, plan, run):
+    run(action="start")
+    result = run(action="undo")
+    assert (result["changed"], result["failover_session"]) == (True, None)
+    assert result["task"] == {"state": "Finished", "success": True, "message": "Ok"}
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "changed"),
+    [
+        ({"plan": "Acne"}, "not_found", False),
+        ({"plan": GUID}, "not_found", False),
+        ({"tenant": "B"}, "not_found", False),
+        ({"backup_server": "vbr9"}, "not_found", False),
+        ({"username": "restricted"}, "permission", False),
+        ({"password": "wrong"}, "auth", False),
+        ({"url": "http://127.0.0.1:1"}, "connection", False),
+        ({"action": "start", "restore_point_before": "1999-01-01T00:00:00Z"}, "refused", True),
+        ({"action": "undo"}, "refused", True),
+    ],
+    ids=str,
+)
+def test_failures_have_a_kind_and_tell_whether_em_was_asked(em, plan, run, options, kind, changed):
+    result = run(**options)
+    assert (result["failed"], result["error"]["kind"], result["changed"]) == (True, kind, changed)
+    assert "Traceback" not in str(result)
+    assert em.counters.live_logons == 0
+
+
+def test_plans_of_one_name_are_listed(em, plan, run):
+    other = em.world.add_plan("Acme", ["db"], tenant="B")
+    result = run()
+    assert result["error"]["kind"] == "ambiguous"
+    assert [guid for guid in (plan.id, other.id) if guid not in result["msg"]] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"plan": None}, ["plan", "missing"]),
+        ({"action": None}, ["action", "missing"]),
+        ({"action": "stop"}, ["action", "undo"]),
+        ({"poll_interval": 0}, ["poll_interval", "1 or more"]),
+        ({"wait_timeout": 0}, ["wait_timeout", "1 or more"]),
+        ({"restore_point_before": "1h"}, ["restore_point_before", "not test"]),
+        ({"restore_point_before": "2999-01-01T00:00:00Z", "action": "start"}, ["restore_point_before", "no timer"]),
+        ({"restore_point_before": "yesterday", "action": "start"}, ["restore_point_before", "ISO 8601"]),
+    ],
+)
+def test_a_bad_option_fails_before_any_request(em, run, options, words):
+    result = run(**options)
+    assert result["failed"] is True
+    assert [word for word in words if word not in result["msg"]] == []
+    assert em.counters.requests == 0
+
+
+def test_a_lost_reply_that_stays_lost_is_a_failure_that_says_so(em, plan, run):
+    em.faults.add("drop", method="POST", path="/cloudFailoverPlans/")
+    result = run()
+    assert (result["failed"], result["changed"], result["error"]["kind"]) == (True, True, "in_doubt")
+    assert len(posts(em)) == 1
