@@ -297,7 +297,7 @@ class _Run:
     @property
     def end_unseen(self) -> bool:
         """Whether it had not finished when EM listed it for the last time, so that its outcome was never seen."""
-        return self.kept_at is not None and self.vm is not None and not self.finished
+        return self.kept_at is not None and not self.finished
 
     @property
     def duration(self) -> float | None:
