@@ -9,7 +9,16 @@ from __future__ import annotations
 import json
 import sys
 
-CORE = ("_client.py", "_xml.py", "_query.py", "_criteria.py", "_failover_session.py")
+CORE = (
+    "_client.py",
+    "_xml.py",
+    "_query.py",
+    "_criteria.py",
+    "_failover_session.py",
+    "_failover_plan.py",
+    "_wait.py",
+    "_verdict.py",
+)
 NEEDED = 95.0
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Make docs/fault-matrix.md of what tests/unit/trust/test_fault_matrix.py has left in build/fault-matrix.
+"""Make docs/fault-matrix.md of what test_fault_matrix.py and test_run_faults.py have left in build/fault-matrix.
 
 With --check the page is compared with it instead, seconds and machine left out.
 """
@@ -22,7 +22,8 @@ from typing import Any
 REPO = Path(__file__).resolve().parents[1]
 RESULTS = REPO / "build" / "fault-matrix"
 PAGE = REPO / "docs" / "fault-matrix.md"
-FRONT_ENDS = ("module", "lookup", "inventory")
+FRONT_ENDS = {"module": "Module", "lookup": "Lookup", "inventory": "Inventory"}
+RUNS = {"start": "Start", "test": "Test", "undo": "Undo", "wait": "Wait", "plans": "Plans"}
 
 HEAD = """\
 # Fault matrix
@@ -38,31 +39,56 @@ only, never with a live EM:** the page shows what the collection does if a serve
 - No text showed the password, the Basic value or a token; no cookie was sent; nothing went to another host.
 - Times in facts are EM's own; ages such as `2h` count by the clock where Ansible runs. Pauses between attempts are left out.
 
+The [second table](#runs-of-plans) is about starting, testing and undoing a plan, and waiting.
+
 Seconds are rounded up: {cores} cores, Python {python}. `make fault-matrix` makes this page, `make unit` compares its outcomes.
+"""
+
+RUNS_HEAD = """
+## Runs of plans
+
+{faults} faults on the steps of a run. "-" means that the fault was not tried there.
+
+- `Start` is a task `failover_plan` with its live progress, as in a playbook; `Test` and `Undo` are the module alone, as under `async`.
+  `Wait` is `failover_session_wait` with its progress, `Plans` is `failover_plan_info`. `retries` is 1, waits may take 150 seconds.
+- The steps: log on; read the plan (`plans`); look for sessions that are running (`look`); ask for the action (`request`); read EM's
+  task (`task`) and the sessions of the plan (`new sessions`) until the own one is known; read that (`session`) until its end; log off.
+- `complete`: the run was found and followed to its end, its facts are those of the emulator. An undo is complete when EM's task is.
+- `fails`: the kind of the error; `changed` means that the result says that EM may have carried the action out. Where it is not there,
+  EM did nothing.
+- No task ever made EM start, test or undo a plan twice. What is said above of logons, secrets and other hosts holds here too.
+- An undo has no session that could be found again, so a task that is lost with its logon leaves it in doubt.
+
 """
 
 SECONDS = re.compile(r", \d+\.\d s(?= \|)")
 MACHINE = re.compile(r"\d+ cores, Python [\w.+]+\. ")
 
 
-def rows() -> dict[str, dict[str, dict[str, Any]]]:
+def rows(table: str) -> dict[str, dict[str, dict[str, Any]]]:
     """Results by fault and front end, in the order of the table of faults."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in RESULTS.glob("*.json")]
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in (RESULTS / table).glob("*.json")]
     by_fault: dict[str, dict[str, dict[str, Any]]] = {}
     for row in sorted(found, key=lambda row: row["number"]):
         by_fault.setdefault(row["fault"], {})[row["front_end"]] = row
     return by_fault
 
 
-def page(by_fault: dict[str, dict[str, dict[str, Any]]]) -> str:
-    python = platform.python_version()
-    lines = [HEAD.format(faults=len(by_fault), cores=os.cpu_count(), python=python)]
-    lines += ["| Fault | Module | Lookup | Inventory |", "|---|---|---|---|"]
+def table(by_fault: dict[str, dict[str, dict[str, Any]]], columns: dict[str, str]) -> list[str]:
+    lines = [f"| Fault | {' | '.join(columns.values())} |", f"|---{'|---' * len(columns)}|"]
     for fault, results in by_fault.items():
         cells = [
-            f"{row['outcome']}, {_rounded_up(row['seconds']):.1f} s" for row in map(results.get, FRONT_ENDS) if row
+            f"{row['outcome']}, {_rounded_up(row['seconds']):.1f} s" if row else "-"
+            for row in map(results.get, columns)
         ]
         lines.append(f"| {' | '.join([fault, *cells])} |")
+    return lines
+
+
+def page(reads: dict[str, dict[str, dict[str, Any]]], runs: dict[str, dict[str, dict[str, Any]]]) -> str:
+    python = platform.python_version()
+    lines = [HEAD.format(faults=len(reads), cores=os.cpu_count(), python=python), *table(reads, FRONT_ENDS)]
+    lines += [RUNS_HEAD.format(faults=len(runs)).removesuffix("\n"), *table(runs, RUNS)]
     return "\n".join(lines) + "\n"
 
 
@@ -75,12 +101,12 @@ def comparable(text: str) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    by_fault = rows()
-    incomplete = [fault for fault, results in by_fault.items() if set(results) != set(FRONT_ENDS)]
-    if incomplete or not by_fault:
+    reads, runs = rows("reads"), rows("runs")
+    incomplete = [fault for fault, results in reads.items() if set(results) != set(FRONT_ENDS)]
+    if incomplete or not reads or not runs:
         print(f"There are no results{' of ' + ', '.join(incomplete) if incomplete else ''}: run make fault-matrix")
         return 1
-    made = page(by_fault)
+    made = page(reads, runs)
     if "--check" not in arguments:
         PAGE.write_text(made, encoding="utf-8")
         return 0

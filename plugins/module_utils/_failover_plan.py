@@ -6,7 +6,7 @@
 
 """Cloud failover plans: criteria -> query -> facts, and what can be done with one of them: start, test, undo.
 
-Source of the fields and their quirks: docs/evidence.md, "Cloud failover plans".
+Source of the fields and their quirks: docs/evidence.md, "Cloud failover plans", "Actions of plans", "Tasks of EM".
 """
 
 from __future__ import annotations
@@ -494,7 +494,7 @@ class Run:
                 until = until or now + SETTLE
                 alone_since = (alone_since or now) if len(new) == 1 else None
                 if self.task["success"] is False:
-                    said = self.client.shown(self.task["message"] or "") or "no reason"
+                    said = self.task["message"] or "no reason"
                     check = "Nothing is repeated. Look at the plan in the console, at its replicas and their restore points."
                     happened = f"took it as a task that did not succeed, with the message '{said}'"
                     raise EmRefusedError(self.tried, self.url, happened, check, 200, said)
@@ -556,7 +556,8 @@ class Run:
         success = _flag(_xml.text(result, "Success"))
         if _flag(_xml.text(result, "CredentialsNeeded")) or _flag(_xml.text(result, "ConfirmationNeeded")):
             success = False  # nobody is there to give them
-        self.task = {"state": _xml.text(task, "State"), "success": success, "message": _xml.text(result, "Message")}
+        message = self.client.shown(_xml.text(result, "Message") or "") or None
+        self.task = {"state": _xml.text(task, "State"), "success": success, "message": message}
         for link in _xml.links(task):
             href = _xml.text(link, "Href") or ""
             if link.get("Rel") == "Related" and "/failoversessions/" in href.lower():

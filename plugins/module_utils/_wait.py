@@ -6,7 +6,7 @@
 
 """Waiting for a failover session: ask again and again, across outages of EM and logons that end, until a time is over.
 
-Source of what is assumed about outages and logons: docs/evidence.md, "Logon" and "Errors".
+Source of what is assumed about outages and logons: docs/evidence.md, "Waiting".
 """
 
 from __future__ import annotations

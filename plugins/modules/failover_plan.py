@@ -273,7 +273,7 @@ task:
       type: bool
       sample: true
     message:
-      description: EM's words. V(null) if it said nothing.
+      description: EM's words, cut to one line. V(null) if it said nothing.
       returned: always
       type: str
       sample: Ok

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Starting, testing and undoing cloud failover plans (docs/evidence.md).
+"""Starting, testing and undoing cloud failover plans (docs/evidence.md, "Actions of plans").
 
 All that will happen is decided when the action comes in; the clock does the rest.
 """

@@ -47,7 +47,7 @@ class Behaviour:
     unknown_id: int = _switch(404, 404, 500, 400)  # [doc] 404, [assumed] 500 or 400 with "There is no ... with id [..]"
     malformed_id: int = _switch(400, 400, 404, 500)  # [assumed] an id that is no GUID
 
-    # Plans in action (docs/evidence.md). Seconds are of the emulator's clock.
+    # Plans in action (docs/evidence.md, "Actions of plans", "Tasks of EM"). Seconds are of the emulator's clock.
     task_seconds: float = _switch(4.0, types=(int, float))  # [assumed] how long a start, test or refusal is Running
     refresh_seconds: float = _switch(4.0, types=(int, float))  # [assumed] then OperationFinished
     undo_seconds: float = _switch(60.0, types=(int, float))  # [assumed] how long an undo is Running

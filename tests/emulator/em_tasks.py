@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Tasks of Enterprise Manager: what ``?action=`` gives and ``/api/tasks`` shows (docs/evidence.md).
+"""Tasks of Enterprise Manager: what ``?action=`` gives and ``/api/tasks`` shows (docs/evidence.md, "Tasks of EM").
 
 They are not the tasks of a session, which are its VMs. They belong to a logon and die with it.
 """

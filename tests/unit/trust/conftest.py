@@ -2,16 +2,17 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The three front ends behind one function: ``run(front_end, **options)`` gives an ``Outcome``."""
+"""The three front ends that read, behind one function, and what is looked for and kept after each run of any."""
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import yaml
@@ -25,6 +26,7 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client
 from ansible_collections.dr_runbook.veeam_em.plugins.modules import failover_session_info
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 
+RESULTS = Path(__file__).resolve().parents[3] / "build" / "fault-matrix"
 NAME = "dr_runbook.veeam_em.failover_session"
 
 # Lookup and inventory have no place for error.kind, so their sentence must tell it: exactly one of these fits.
@@ -83,19 +85,6 @@ def pauses(monkeypatch):
     return stand_in
 
 
-@contextmanager
-def _arguments(params):
-    try:
-        from ansible.module_utils.testing import patch_module_args
-    except ImportError:  # ansible-core 2.18 and older
-        basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": params}).encode()
-        yield
-        basic._ANSIBLE_ARGS = None
-    else:
-        with patch_module_args(params):
-            yield
-
-
 def _kind(sentence: str) -> str:
     fitting = [kind for kind, pattern in KINDS.items() if re.search(pattern, sentence)]
     assert len(fitting) == 1, f"{fitting or 'no kind'}: {sentence}"
@@ -111,7 +100,7 @@ def _vms_of(sessions):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
+def run(monkeypatch, capsys, tmp_path, module_arguments):
     """Run a front end in this process, as Ansible does. An error that a user should not see comes through as it is."""
     for name in _module.CONNECTION_SPEC:
         monkeypatch.delenv(f"VEEAM_EM_{name.upper()}", raising=False)
@@ -120,7 +109,7 @@ def run(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(basic.AnsibleModule, "warn", lambda module, warning: warnings.append(warning))
 
     def module(options):
-        with _arguments(options), pytest.raises(SystemExit):
+        with module_arguments(options), pytest.raises(SystemExit):
             start = time.monotonic()
             try:
                 failover_session_info.main()
@@ -180,3 +169,55 @@ def run(monkeypatch, capsys, tmp_path):
         return outcome
 
     return call
+
+
+# After a run
+
+
+@pytest.fixture(scope="session")
+def other_host():
+    """An emulator that nobody should ask."""
+    from emulator import Emulator
+
+    with Emulator(documented=False, sessions=0) as running:
+        yield running
+
+
+@pytest.fixture
+def settle():
+    """Wait until an emulator is done with slow requests whose client has gone: they take effect nevertheless."""
+
+    def wait(em, seconds):
+        until = time.monotonic() + seconds
+        while any(record.status is None for record in em.requests) and time.monotonic() < until:
+            time.sleep(0.02)
+
+    return wait
+
+
+@pytest.fixture
+def secrets():
+    """All secrets that have gone to an emulator, or that it holds, in every form."""
+
+    def found(em):
+        headers = [record.headers for record in em.requests]
+        tokens = {sent["x-restsvcsessionid"] for sent in headers if "x-restsvcsessionid" in sent}
+        tokens |= {logon.token for logon in em.logons.live()}
+        basics = {sent["authorization"].partition(" ")[2] for sent in headers if "authorization" in sent}
+        passwords = {base64.b64decode(basic).decode().partition(":")[2] for basic in basics}
+        return {*tokens, *(base64.b64decode(token).decode() for token in tokens), *basics, *passwords} - {""}
+
+    return found
+
+
+@pytest.fixture
+def keep_row():
+    """Keep an outcome for tools/fault_matrix.py, in the folder of its table."""
+
+    def write(table, number, fault, front_end, outcome, seconds):
+        row = {"number": number, "fault": fault, "front_end": front_end, "outcome": outcome}
+        (RESULTS / table).mkdir(parents=True, exist_ok=True)
+        path = RESULTS / table / f"{number:03}-{front_end}.json"
+        path.write_text(json.dumps({**row, "seconds": round(seconds, 4)}) + "\n", encoding="utf-8")
+
+    return write

@@ -11,18 +11,14 @@ out goes to build/fault-matrix/, from where tools/fault_matrix.py makes docs/fau
 from __future__ import annotations
 
 import base64
-import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from emulator import Emulator
 
-RESULTS = Path(__file__).resolve().parents[3] / "build" / "fault-matrix"
 FRONT_ENDS = ("module", "lookup", "inventory")
 PASSWORD = "Passw0rd!"
 WRONG = "Wr0ng-passw0rd!"
@@ -378,12 +374,6 @@ FAULTS = [
 # Running them
 
 
-@pytest.fixture(scope="session")
-def other_host():
-    with Emulator(documented=False, sessions=0) as running:
-        yield running
-
-
 @pytest.fixture
 def emulator(request, em):
     """The emulator of all tests, or for a fault that stops it one of its own."""
@@ -412,21 +402,6 @@ def vms(em: Emulator) -> set[tuple[str, str | None]]:
         for session in em.world.sessions
         for name in ([task.vm_name for task in session.tasks] or [None])
     }
-
-
-def settle(em: Emulator) -> None:
-    """Wait until the emulator is done with slow requests whose client has gone: they take effect nevertheless."""
-    until = time.monotonic() + 2 * SLOW
-    while any(record.status is None for record in em.requests) and time.monotonic() < until:
-        time.sleep(0.02)
-
-
-def secrets(em: Emulator) -> set[str]:
-    headers = [record.headers for record in em.requests]
-    tokens = {found["x-restsvcsessionid"] for found in headers if "x-restsvcsessionid" in found}
-    tokens |= {logon.token for logon in em.logons.live()}
-    basics = {found["authorization"].partition(" ")[2] for found in headers if "authorization" in found}
-    return {PASSWORD, WRONG, BASIC, *tokens, *(base64.b64decode(token).decode() for token in tokens), *basics}
 
 
 def outcome_of(em: Emulator, outcome: Any, before: set[tuple[str, str | None]]) -> str:
@@ -459,7 +434,7 @@ def cases() -> list[Any]:
 
 
 @pytest.mark.parametrize(("emulator", "number", "front_end"), cases(), indirect=["emulator"])
-def test_fault(emulator, other_host, run, pauses, monkeypatch, number, front_end):
+def test_fault(emulator, other_host, run, pauses, monkeypatch, settle, secrets, keep_row, number, front_end):
     fault = FAULTS[number]
     em = emulator
     other_host.reset()
@@ -471,23 +446,17 @@ def test_fault(emulator, other_host, run, pauses, monkeypatch, number, front_end
         before = vms(em)
         outcome = run(front_end, page_size=PAGE_SIZE, **options)
     if "timeout" in fault.options:
-        settle(em)
+        settle(em, 2 * SLOW)
     came = outcome_of(em, outcome, before)
-    write(number, fault.name, front_end, came, outcome.seconds)
+    keep_row("reads", number, fault.name, front_end, came, outcome.seconds)
 
     expected = fault.expected if isinstance(fault.expected, str) else fault.expected[front_end]
     assert came == expected, (outcome.sentence, outcome.warnings)
     assert outcome.seconds < fault.limit
     assert all(pause <= 60 for pause in pauses.made)
-    assert [secret for secret in secrets(em) if secret in outcome.text] == []
+    assert [secret for secret in {PASSWORD, BASIC, *secrets(em)} if secret in outcome.text] == []
     assert [record for record in em.requests if "cookie" in record.headers] == []
     assert other_host.counters.requests == 0
-
-
-def write(number: int, name: str, front_end: str, outcome: str, seconds: float) -> None:
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    row = {"number": number, "fault": name, "front_end": front_end, "outcome": outcome, "seconds": round(seconds, 4)}
-    RESULTS.joinpath(f"{number:03}-{front_end}.json").write_text(json.dumps(row) + "\n", encoding="utf-8")
 
 
 def test_the_names_of_faults_are_told_apart():

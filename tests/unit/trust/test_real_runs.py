@@ -49,6 +49,23 @@ PLAYBOOK = """
         verbosity: 1
       when: given is not defined
 """
+RUN = """
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  vars:
+    ansible_python_interpreter: "{{ ansible_playbook_python }}"
+  tasks:
+    - dr_runbook.veeam_em.failover_plan:
+        plan: Acme run
+        action: test
+        poll_interval: 1
+        password: "{{ given | default(omit) }}"
+      register: by_run
+    - set_fact:
+        by_run: "{{ by_run }}"
+        cacheable: true
+"""
 INVENTORY = """
 plugin: dr_runbook.veeam_em.failover_session
 retries: 0
@@ -79,16 +96,30 @@ def em():
     with Emulator(
         sessions=6, tasks=2, running=0, tls=True, users=[User(USER, PASSWORD, "Portal Administrator")]
     ) as running:
+        running.world.add_plan(
+            "Acme run", [{"name": "db", "duration": 20}, {"name": "web", "duration": 40}], tenant="A"
+        )
         yield running
 
 
 @pytest.fixture
-def place(em, tmp_path):
+def plan(em):
+    """The plan that is run; it is as new, and has no sessions."""
+    found = next(plan for plan in em.world.plans if plan.name == "Acme run")
+    for session in [session for session in em.world.sessions if session.name == found.name]:
+        em.world.remove_session(session)
+    em.world.change_plan(found, refuse={})
+    return found
+
+
+@pytest.fixture
+def place(em, plan, tmp_path):
     """A folder with all that a run needs, and where all that it leaves behind is found."""
     em.reset()
     (tmp_path / "callbacks").mkdir()
     (tmp_path / "callbacks" / "keeper.py").write_text(CALLBACK)
     (tmp_path / "book.yml").write_text(PLAYBOOK)
+    (tmp_path / "run.yml").write_text(RUN)
     (tmp_path / "dr.veeam_em.yml").write_text(INVENTORY.format(cache=tmp_path / "cache"))
     return tmp_path
 
@@ -99,6 +130,7 @@ def start(em, place, front_end, *options, **environment):
         "module": ["ansible-playbook", "book.yml", "-e", "front_end=module"],
         "lookup": ["ansible-playbook", "book.yml", "-e", "front_end=lookup"],
         "inventory": ["ansible-inventory", "-i", "dr.veeam_em.yml", "--list"],
+        "run": ["ansible-playbook", "run.yml"],
     }[front_end]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("VEEAM_EM_", "ANSIBLE_"))}
     settings = {
@@ -169,12 +201,19 @@ CASES = {
     "unreachable": ({"VEEAM_EM_URL": "https://localhost:1"}, (), "Connection refused"),
     "password in the URL": ({"VEEAM_EM_URL": f"https://{USER}:{PASSWORD}@localhost:1"}, (), "not in url"),
     "server error": ({}, (), "HTTP 500"),
+    "refused": ({}, (), "took it as a task that did not succeed"),
 }
+OF_A_RUN = ("success", "success, password as option", "wrong password", "refused")
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("front_end", ["module", "lookup", "inventory"])
-def test_no_secret_is_left_anywhere(em, place, front_end, case):
+@pytest.mark.parametrize(
+    ("front_end", "case"),
+    [
+        *((front_end, case) for front_end in ("module", "lookup", "inventory") for case in CASES if case != "refused"),
+        *(("run", case) for case in OF_A_RUN),
+    ],
+)
+def test_no_secret_is_left_anywhere(em, plan, place, front_end, case):
     environment, options, words = CASES[case]
     if case == "success, password as option":
         if front_end == "inventory":
@@ -184,7 +223,11 @@ def test_no_secret_is_left_anywhere(em, place, front_end, case):
     if case == "server error":
         # EM might say the secret itself.
         em.faults.add("status", status=500, path="/api/query", message=f"{USER}:{PASSWORD} is known to me")
+    if case == "refused":
+        em.world.change_plan(plan, refuse={"test": f"No points for {PASSWORD}"})
+    em.clock.rate = 20
     code, output = run(em, place, front_end, "-vvvv", *options, **environment)
+    em.clock.rate = 1
     (place / "secret.json").unlink(missing_ok=True)
     assert (code != 0) == bool(words), output[-2000:]
     assert words in " ".join(output.split())
@@ -193,6 +236,7 @@ def test_no_secret_is_left_anywhere(em, place, front_end, case):
     sources = {"output": output, **{str(name): text for name, text in left_behind(place)}}
     if not words:
         assert len(sources) > 3, sources.keys()  # something was left behind, so that there was something to search
+        assert front_end != "run" or "[Acme run] 2/2 VMs done" in output  # the live progress, which is searched too
         assert any("Acme" in text or "Borealis" in text for name, text in sources.items() if name != "output")
     for secret in secrets(em, PASSWORD, WRONG):
         for name, text in sources.items():
@@ -224,6 +268,29 @@ def test_an_interruption_during_a_request_logs_off(em, place, front_end, number)
     assert process.returncode != 0
     assert "Traceback" not in output
     em.faults.clear()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interruption_of_a_wait_logs_off(em, place, number):
+    process = start(em, place, "run")
+    deadline = time.monotonic() + 20
+    while not any("/api/tasks/" in request.path for request in em.requests):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    em.clock.advance(10)  # EM's task is over, and the run is not
+    while not any("/failoversessions/" in request.path.lower() for request in em.requests):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert em.counters.live_logons == 1
+    os.killpg(process.pid, number)
+    begin = time.monotonic()
+    output = process.communicate(timeout=20)[0]
+    while em.counters.live_logons and time.monotonic() - begin < 3:
+        time.sleep(0.02)
+    assert em.counters.live_logons == 0
+    assert process.returncode != 0
+    assert "Traceback" not in output
+    assert len([request for request in em.requests if "cloudfailoverplans/" in request.path.lower()]) == 1
 
 
 # Concurrency
