@@ -73,7 +73,7 @@ unit: setup  ## unit tests, with the coverage that the core files must have
 
 fault-matrix: setup  ## every fault on every front end, and docs/fault-matrix.md made from the outcomes
 	@rm -rf build/fault-matrix
-	$(BIN)/python -m pytest -n 2 tests/unit/trust/test_fault_matrix.py
+	$(BIN)/python -m pytest -n 2 tests/unit/trust/test_fault_matrix.py tests/unit/trust/test_run_faults.py
 	$(BIN)/python tools/fault_matrix.py
 
 integration: copy  ## integration targets: real playbooks against the emulator
