@@ -139,12 +139,6 @@ class EmWaitError(EmError):
     kind = "wait_timeout"
 
 
-class EmRunFailedError(EmError):
-    """The run of a plan ended without success."""
-
-    kind = "run_failed"
-
-
 def one_line(text: str) -> str:
     """The text on one line, with a space for whatever does not print: control characters, marks of direction."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
