@@ -141,7 +141,9 @@ def test_variables_with_required_inputs_only(tmp_path, more):
 def tls_em():
     from emulator import Emulator, User
 
-    with Emulator(documented=True, sessions=0, tls=True, users=[User(USER, PASSWORD, "Portal User")]) as running:
+    with Emulator(
+        documented=True, sessions=0, tls=True, users=[User(USER, PASSWORD, "Portal Administrator")]
+    ) as running:
         yield running
 
 
@@ -369,6 +371,41 @@ def test_an_inventory_update_with_a_wrong_password(awx, session):
 
 
 # The playbook that creates the type
+
+
+DRILL = """
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  vars:
+    ansible_python_interpreter: "{{ ansible_playbook_python }}"
+  tasks:
+    - ansible.builtin.include_role:
+        name: dr_runbook.veeam_em.failover_run
+      vars:
+        failover_run_plan: Drill
+        failover_run_poll_interval: 1
+        failover_run_report_directory: "{{ playbook_dir }}/reports"
+"""
+
+
+def test_a_drill_in_a_job_shows_its_progress(awx):
+    awx.em.world.add_plan(name="Drill", vms=[{"name": "db", "duration": 60}, {"name": "web", "duration": 200}])
+    awx.em.clock.rate = 40
+    awx.write("project/drill.yml", DRILL)
+    awx.keep({"_meta": {"hostvars": {}}})
+    done = awx.run(playbook="drill.yml")
+    assert done.rc == 0, done.output
+    assert "[Drill] test has begun: session" in done.output
+    assert re.search(r"\[Drill\] .*2/2 VMs done, .*Stopped, result Success after", done.output), done.output
+    # Lines are events of their own, so that AWX shows them while the task runs.
+    assert [event for event in done.events if "VMs done" in event["stdout"] and event["event"] == "verbose"]
+    assert sorted(path.suffix for path in (awx.private / "project" / "reports").iterdir()) == [
+        ".csv",
+        ".html",
+        ".json",
+        ".sha256",
+    ]
 
 
 def test_the_playbook_creates_the_type_as_the_file_has_it(awx, tmp_path):
