@@ -493,3 +493,26 @@ def test_identity():
 )
 def test_log_off_path(body, path):
     assert _xml.log_off_path(body.encode()) == path
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "{0}",
+        "urn:veeam:CloudFailoverSession:{0}",
+        "https://em:9398/api/cloud/failoverSessions/{0}",
+        "https://em:9398/api/cloud/failoverSessions/{0}?format=Entity",
+        "/api/cloud/failoverSessions/{0}/",
+        "/api/backupServers/{1}/cloud/failoverSessions/{0}",
+        "/api/backupServers/{1}?session={0}",
+        "/api/sessions/{1}?a-b={0}&format=Entity",
+    ],
+)
+def test_the_last_guid_counts_in_lower_case(value):
+    one, other = "475420EE-D045-4493-9869-0A970E08F6F9", "8FFF3B8E-C3F1-4EF5-AECC-561F07BF9982"
+    assert _xml.guid(value.format(one, other)) == one.lower()
+
+
+@pytest.mark.parametrize("value", [None, "", "no guid", "475420ee-d045-4493-9869", "?-"])
+def test_where_there_is_no_guid(value):
+    assert _xml.guid(value) is None
