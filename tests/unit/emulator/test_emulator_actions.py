@@ -37,10 +37,10 @@ def add(em, **options):
     return em.world.add_plan(**{"name": "Acme", "vms": VMS, "id": ID, **options})
 
 
-def act(client, action="start", body=None, headers=XML, plan=ID):
+def act(client, action="start", body=None, headers=None, plan=ID):
     if body is None and action == "start":
         body = spec()
-    return client.request("POST", f"{PLANS}/{plan}?action={action}", headers, body)
+    return client.request("POST", f"{PLANS}/{plan}?action={action}", XML if headers is None else headers, body)
 
 
 def read(node):

@@ -107,7 +107,7 @@ KINDS: dict[str, tuple[Callable[..., Inject], str]] = {
     "HTML login page": (lambda *where: rule("html", *where), "protocol"),
     "empty body": (lambda *where: rule("empty", *where), "protocol"),
     "garbage": (lambda *where: rule("garbage", *where), "protocol"),
-    "redirect": (lambda *where: redirect(*where), "protocol"),
+    "redirect": (redirect, "protocol"),
     "slow headers": (lambda *where: rule("slow_headers", *where, seconds=SLOW), "timeout"),
     "slow body": (lambda *where: rule("slow_body", *where, seconds=SLOW / 2), "timeout"),
     "expired logon": (lambda *where: rule("expire", *where), "auth"),
