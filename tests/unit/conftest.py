@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -53,6 +54,16 @@ def em(plain_emulator):
     plain_emulator.reset(sessions=0)
     yield plain_emulator
     plain_emulator.faults.clear()
+
+
+@pytest.fixture
+def quiet_em(em):
+    """The emulator when it has answered what earlier tests did not wait for, so that counters tell of one test only."""
+    until = time.monotonic() + 10
+    while em.counters.in_flight and time.monotonic() < until:
+        time.sleep(0.02)
+    em.reset(sessions=0)
+    return em
 
 
 @pytest.fixture

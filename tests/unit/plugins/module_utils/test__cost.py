@@ -34,6 +34,11 @@ COLLECTIONS = (
 
 
 @pytest.fixture
+def em(quiet_em):
+    return quiet_em
+
+
+@pytest.fixture
 def passes(monkeypatch):
     """How often each step of the way from bytes to facts is gone."""
     counted = Counter()

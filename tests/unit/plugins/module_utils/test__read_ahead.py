@@ -18,12 +18,9 @@ TEN_PAGES = 95
 
 
 @pytest.fixture
-def em(em):
-    until = time.monotonic() + 10
-    while em.counters.in_flight and time.monotonic() < until:  # what an earlier test did not wait for
-        time.sleep(0.02)
-    em.reset(sessions=TEN_PAGES, tasks=0)
-    return em
+def em(quiet_em):
+    quiet_em.reset(sessions=TEN_PAGES, tasks=0)
+    return quiet_em
 
 
 def criteria(**options):
