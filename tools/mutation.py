@@ -32,18 +32,20 @@ OWN_TESTS = {
     "_client": ("test__client.py", "test__read_ahead.py"),
 }
 
+FOLDER = f"{COLLECTION}/tests/unit/plugins/module_utils"
+SELECTION = [f"{FOLDER}/{name}" for name in sorted({name for names in OWN_TESTS.values() for name in names})]
+
 # mutmut finds the tests of a mutant by the import name of its module, so the tree has the layout of that name.
 CONFIG = f"""\
 [tool.mutmut]
 source_paths = ["{COLLECTION}/plugins"]
 only_mutate = {json.dumps([f"{COLLECTION}/plugins/module_utils/{name}" for name in CORE])}
 also_copy = ["{COLLECTION}"]
-pytest_add_cli_args_test_selection = ["{COLLECTION}/tests/unit/plugins/module_utils"]
-# These run the client in a process of its own, where no mutant is switched on, or count what it imports.
+pytest_add_cli_args_test_selection = {json.dumps(SELECTION)}
+# It runs the client in a process of its own under another module name, where no mutant is switched on.
 pytest_add_cli_args = [
   "-pmutation",
-  "--ignore={COLLECTION}/tests/unit/plugins/module_utils/test__cost.py",
-  "--deselect={COLLECTION}/tests/unit/plugins/module_utils/test__client.py::test_a_signal_logs_off",
+  "--deselect={FOLDER}/test__client.py::test_a_signal_logs_off",
 ]
 # Seconds of a mutant's run: (what its tests took without it + constant) * multiplier.
 timeout_constant = 3.0

@@ -131,7 +131,7 @@ class _Early:
         self._send = send
         self._until = time.monotonic() + timeout
         self._reply: _Reply | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=self._run, name="veeam_em read ahead", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:

@@ -178,3 +178,9 @@ def test_without_threads_pages_are_read_one_by_one(em, connect, monkeypatch):
         answer = fs.find(client, criteria(sort_order="ascending"))
     assert ids(answer) == all_ids(em)
     assert em.counters.max_in_flight == 1
+
+
+def test_a_request_sent_ahead_does_not_keep_python_alive(em, connect):
+    with connect() as client:
+        client.read_ahead(["/api/cloud/failoverSessions"], "Read")
+        assert [early._thread.daemon for early in client._early.values()] == [True]
