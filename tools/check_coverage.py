@@ -16,6 +16,7 @@ CORE = (
     "_criteria.py",
     "_failover_session.py",
     "_failover_plan.py",
+    "_failover_run.py",
     "_wait.py",
     "_verdict.py",
 )

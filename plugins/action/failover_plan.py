@@ -12,7 +12,7 @@ from typing import Any
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _module, _wait
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_plan import judge
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_run import judge
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._progress import Waiting
 
 MODULE = "dr_runbook.veeam_em.failover_plan"

@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _wait
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._criteria import _bound
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._criteria import time_bound
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import OptionError
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._progress import Waiting
 
@@ -30,7 +30,7 @@ class ActionModule(ActionBase):
             sliced = min(times.values()) >= 1 and not self._task.async_val
             if options.get("created_after") is not None:
                 # An age counts from the beginning of the wait, so it must not move with each run.
-                options["created_after"] = _bound("created_after", str(options["created_after"]), _wait.utc_now())
+                options["created_after"] = time_bound("created_after", str(options["created_after"]), _wait.utc_now())
         except (TypeError, ValueError, OptionError):
             sliced = False  # the module refuses it, with a sentence
             options = dict(self._task.args)

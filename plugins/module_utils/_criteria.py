@@ -122,9 +122,9 @@ class Criteria:
         order = option("sort_order") or SORT_ORDERS[0]
         if order not in SORT_ORDERS:
             raise OptionError("sort_order", order, f"Give one of: {', '.join(SORT_ORDERS)}.")
-        ids = _values(option, "id")
+        ids = given_values(option, "id")
         bounds = {
-            name: _bound(name, option(name), now)
+            name: time_bound(name, option(name), now)
             for name in ("created_after", "created_before", "ended_after", "ended_before")
         }
         for event in ("created", "ended"):
@@ -135,10 +135,10 @@ class Criteria:
         return cls(
             now=now,
             ids=None if ids is None else tuple(dict.fromkeys(session_id(value) for value in ids)),
-            names=_names(option, "name"),
+            names=name_set(option, "name"),
             states=_words(option, "state", STATES),
             results=_words(option, "result", RESULTS),
-            backup_servers=_names(option, "backup_server"),
+            backup_servers=name_set(option, "backup_server"),
             latest_per_plan=bool(option("latest_per_plan")),
             descending=order == "descending",
             limit=limit,
@@ -181,7 +181,7 @@ def guid_of_session(value: object) -> str | None:
     return match.group(1).lower() if match else None
 
 
-def _values(option: Callable[[str], Any], name: str) -> list[str] | None:
+def given_values(option: Callable[[str], Any], name: str) -> list[str] | None:
     values: list[str] | None = option(name)
     if values == []:
         # Reading it as "all" would answer a runbook that computed no ids with everything there is.
@@ -190,8 +190,8 @@ def _values(option: Callable[[str], Any], name: str) -> list[str] | None:
     return values
 
 
-def _names(option: Callable[[str], Any], name: str) -> frozenset[str] | None:
-    values: Any = _values(option, name)
+def name_set(option: Callable[[str], Any], name: str) -> frozenset[str] | None:
+    values: Any = given_values(option, name)
     if values is None:
         return None
     if not isinstance(values, list):
@@ -204,14 +204,14 @@ def _names(option: Callable[[str], Any], name: str) -> frozenset[str] | None:
 
 
 def _words(option: Callable[[str], Any], name: str, words: tuple[str, ...]) -> frozenset[str] | None:
-    values = _values(option, name)
+    values = given_values(option, name)
     for value in values or ():
         if value not in words:
             raise OptionError(name, value, f"Give one or more of: {', '.join(words)}.")
     return None if values is None else frozenset(values)
 
 
-def _bound(name: str, value: str | None, now: datetime) -> str | None:
+def time_bound(name: str, value: str | None, now: datetime) -> str | None:
     """A time or age given by the user, as text that compares with facts."""
     if value is None:
         return None

@@ -272,6 +272,11 @@ def whole_number(value: str | None) -> int | None:
         return None
 
 
+def flag(value: str | None) -> bool | None:
+    """A boolean, whose spelling may vary; None where EM gives none."""
+    return None if value is None else value.strip().lower() in ("true", "1")
+
+
 def children(entity: Entity, container: str) -> list[Entity]:
     """The child objects in a list container of an entity, such as the tasks in ``CloudFailoverTasks``.
 

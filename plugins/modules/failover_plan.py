@@ -322,12 +322,11 @@ from typing import Any
 
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _wait
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import EmWaitError
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_plan import (
-    ACTIONS,
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_plan import ACTIONS, find_one
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_run import (
     LOCK_TIME,
     NO_TASK,
     Run,
-    find_one,
     judge,
     start_date,
 )

@@ -12,7 +12,13 @@ import threading
 from datetime import datetime
 
 import pytest
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _errors, _failover_plan, _lock, _wait
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import (
+    _errors,
+    _failover_plan,
+    _failover_run,
+    _lock,
+    _wait,
+)
 
 POST = "POST"
 PLANS = "/cloudFailoverPlans/"
@@ -38,7 +44,7 @@ def plan(em, hours):
 
 
 def run_of(client, action="test", plan="Acme", **more):
-    return _failover_plan.Run(client, *_failover_plan.find_one(client, plan, **more), action)
+    return _failover_run.Run(client, *_failover_plan.find_one(client, plan, **more), action)
 
 
 def carried_out(client, action="test", before=None, seconds=600, wait=True, force=False):
@@ -162,15 +168,15 @@ def test_start_date(em, plan, admin):
     (request,) = posts(em)
     assert request.query == "action=start"
     now = datetime(2026, 11, 2)
-    assert _failover_plan.start_date("2026-11-01T02:00:00.9+02:00", "start", now) == "2026-11-01T00:00:00Z"
-    assert _failover_plan.start_date("24h", "start", now) == "2026-11-01T00:00:00Z"
+    assert _failover_run.start_date("2026-11-01T02:00:00.9+02:00", "start", now) == "2026-11-01T00:00:00Z"
+    assert _failover_run.start_date("24h", "start", now) == "2026-11-01T00:00:00Z"
     for value, action, words in [
         ("2026-11-03T00:00:00Z", "start", "no timer"),
         ("24h", "test", "not test"),
         ("tomorrow", "start", "ISO 8601"),
     ]:
         with pytest.raises(_errors.OptionError, match=words):
-            _failover_plan.start_date(value, action, now)
+            _failover_run.start_date(value, action, now)
 
 
 def test_no_restore_point_is_a_refusal_with_ems_words(em, plan, admin):
@@ -226,7 +232,7 @@ def test_a_reply_lost_after_the_act_is_found_and_followed(em, plan, admin, fault
     assert run.session["succeeded"] is True
     assert len(posts(em)) == 1
     assert [word for word in ("looked for a session",) if word not in client.said[0]] == []
-    assert run.task == _failover_plan.NO_TASK
+    assert run.task == _failover_run.NO_TASK
 
 
 @pytest.mark.parametrize(
@@ -255,7 +261,7 @@ def test_a_reply_lost_before_the_act_is_a_doubt_and_no_second_try(em, plan, admi
     assert "console" in str(caught.value)
     assert run.asked is True
     assert len(posts(em)) == 1
-    assert _failover_plan.SETTLE <= hours.now < _failover_plan.SETTLE + 10
+    assert _failover_run.SETTLE <= hours.now < _failover_run.SETTLE + 10
 
 
 def test_em_that_goes_away_with_the_reply_and_comes_back(em, plan, admin, hours):
@@ -495,7 +501,7 @@ def test_undo_without_waiting_gives_em_time_to_refuse(em, plan, admin, hours):
         em.behaviour.undo_seconds = 500
         run = carried_out(client, "undo", wait=False)
     assert run.task["state"] == "Running"
-    assert _failover_plan.CLAIM <= hours.now - before < 60
+    assert _failover_run.CLAIM <= hours.now - before < 60
 
 
 # Interruptions
@@ -544,7 +550,7 @@ def test_what_is_a_failure(em, connect, session, tasks, failed):
     guid = em.world.add_session(name="Acme", state="Stopped", tasks=tasks, **session).id
     said = []
     with connect() as client:
-        result = _failover_plan.judge(_wait.read(client, guid), said.append)
+        result = _failover_run.judge(_wait.read(client, guid), said.append)
     assert result.get("failed", False) is failed
     if failed:
         assert result["error"]["kind"] == "run_failed"
