@@ -8,10 +8,13 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
@@ -102,3 +105,24 @@ def failing_clearly(module: AnsibleModule, known: Callable[[], dict[str, Any]] =
         module.fail_json(msg=str(exc), error=error, **known())
     except KeyboardInterrupt as exc:
         module.fail_json(msg=str(exc) or "Interrupted.", **known())
+
+
+def exit_with_facts(module: AnsibleModule, name: str, facts: list[_criteria.Fact], **result: Any) -> None:
+    """``exit_json`` with a list of facts as ``name``, for lists of any length.
+
+    ansible-core looks for secrets in each value of a result, and encodes each, in Python. For facts that takes longer than
+    to read them from EM. Here they are encoded once and searched as one text, which then takes the place of a stand-in in
+    what ansible-core prints. If a secret is in it, masking is left to ansible-core.
+    """
+    text = json.dumps(facts)
+    # Encoding goes character by character, so what is part of a text is part of it afterwards too.
+    if not any(json.dumps(str(secret))[1:-1] in text for secret in module.no_log_values):
+        stand_in = os.urandom(16).hex()
+        printed = io.StringIO()
+        with redirect_stdout(printed), suppress(SystemExit):
+            module.exit_json(**result, **{name: stand_in})
+        before, dummy, after = printed.getvalue().partition(f'"{stand_in}"')
+        if after:  # else a short secret was found in the stand-in, and masked
+            sys.stdout.write(before + text + after)
+            sys.exit(0)
+    module.exit_json(**result, **{name: facts})

@@ -114,7 +114,7 @@ class _ShallowParser:
             self.__dict__["start"] = value
         elif name == "EndElementHandler":  # the second of the two that xmltodict sets
             self.parser.StartElementHandler, self.parser.EndElementHandler = _counting(self.start, value)
-        else:
+        elif name != "ordered_attributes":  # else expat gives lists, and xmltodict makes dictionaries of them
             setattr(self.parser, name, value)
 
 
@@ -122,12 +122,12 @@ def _counting(start: Any, end: Any) -> tuple[Any, Any]:
     """Handlers that refuse what is too deep. They hold no parser: in a cycle with it, a page would outlive its reading."""
     depth = 0
 
-    def opened(name: str, attributes: list[str]) -> None:  # names and values in turn
+    def opened(name: str, attributes: dict[str, str]) -> None:
         nonlocal depth
         depth += 1
         if depth > DEEPEST:
             raise XmlError(f"its elements are nested more than {DEEPEST} levels deep")
-        if len(attributes) > 2 * DEEPEST:
+        if len(attributes) > DEEPEST:
             raise XmlError(f"an element has more than {DEEPEST} attributes")
         start(name, attributes)
 

@@ -420,6 +420,7 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import
     SESSION_CRITERIA_SPEC,
     client_from,
     create_module,
+    exit_with_facts,
     failing_clearly,
 )
 
@@ -431,9 +432,11 @@ def main() -> None:
         client = client_from(module)
         with client:
             answer = find(client, criteria)
-        module.exit_json(
+        exit_with_facts(
+            module,
+            "failover_sessions",
+            answer.sessions,
             changed=False,
-            failover_sessions=answer.sessions,
             missing_ids=answer.missing_ids,
             query={
                 "filter": answer.filter,

@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -131,7 +132,7 @@ def test_the_core_loads_two_libraries_and_what_these_load():
     )
     ours = {module for module in loaded_by(package) - theirs if not module.startswith("core")}
     assert {module.partition(".")[0] for module in ours} <= set(sys.stdlib_module_names)
-    assert ours <= {"dataclasses", "html", "html.entities", "signal"} | INSPECT
+    assert ours <= {"dataclasses", "gc", "html", "html.entities", "signal"} | INSPECT
 
 
 def test_a_page_that_has_been_read_is_gone_without_the_garbage_collector(em, connect):
@@ -148,3 +149,34 @@ def test_a_page_that_has_been_read_is_gone_without_the_garbage_collector(em, con
         finally:
             gc.enable()
     assert left < 90  # of the thousands of objects that a page is made of
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("running", [True, False])
+def test_the_garbage_collector_waits_while_a_list_of_facts_grows(em, connect, monkeypatch, fails, running):
+    em.reset(sessions=90, tasks=3)
+    seen = []
+    hold_for = _criteria.Criteria.hold_for
+
+    def watched(criteria, fact):
+        seen.append(gc.isenabled())
+        return 1 // (not fails) and hold_for(criteria, fact)
+
+    monkeypatch.setattr(_criteria.Criteria, "hold_for", watched)
+    try:
+        if not running:
+            gc.disable()
+        with connect() as client, pytest.raises(ZeroDivisionError) if fails else nullcontext():
+            fs.find(client, _criteria.Criteria.from_options({}.get))
+        assert gc.isenabled() == running
+    finally:
+        gc.enable()
+    assert set(seen) == {False}
+
+
+def test_the_garbage_collector_runs_while_facts_are_taken_one_by_one(em, connect):
+    """Whoever takes them decides what is kept, and how long that takes."""
+    em.reset(sessions=5, tasks=1)
+    with connect() as client:
+        for dummy in fs.each_session(client, _criteria.Criteria.from_options({}.get)):
+            assert gc.isenabled()
