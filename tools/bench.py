@@ -55,9 +55,9 @@ class Peer:
     counts: bool = False
 
 
-def playbook(name: str, file: str, rounds: int = 5) -> Peer:
-    command = (str(BIN / "ansible-playbook"), str(BENCH / "playbooks" / file), "-e", "expected={sessions}")
-    return Peer(name, command, rounds)
+def playbook(name: str, file: str, *variables: str, rounds: int = 5) -> Peer:
+    given = " ".join(("expected={sessions}", *variables))
+    return Peer(name, (str(BIN / "ansible-playbook"), str(BENCH / "playbooks" / file), "-e", given), rounds)
 
 
 def script(name: str, *arguments: str) -> Peer:
@@ -72,7 +72,8 @@ PING = playbook("ping", "ping.yml")
 MODULE = playbook("module", "module.yml")
 QUERY = playbook("query", "query.yml")
 LOOP = playbook("loop", "loop.yml", rounds=1)
-HANDED_OVER = playbook("handed over", "ready.yml")
+HANDED_OVER = playbook("handed over", "ready.yml", "printed=false")
+PRINTED = playbook("printed", "ready.yml", "printed=true")
 FLOOR = script("floor", "floor.py")
 CLIENT = script("client", "client.py", "list")
 EACH = script("each", "client.py", "each")
@@ -99,13 +100,14 @@ class Stage:
 
 
 _ALL = (PING, MODULE, QUERY, LOOP, FLOOR, CLIENT, EACH)
+_READY = (HANDED_OVER, PRINTED)
 STAGES = (
     Stage(1, _ALL, before=_ALL),
-    Stage(200, _ALL, before=(FLOOR, QUERY)),
+    Stage(200, (*_ALL, *_READY), before=(FLOOR, QUERY, SAVE)),
     Stage(200, (MODULE, QUERY, FLOOR, CLIENT), latency_ms=50, before=(FLOOR, QUERY)),
     Stage(200, (MODULE, QUERY, FLOOR, CLIENT), latency_ms=200, before=(FLOOR, QUERY)),
     Stage(400, (EACH,)),
-    Stage(4_000, (PING, HANDED_OVER, MODULE, FLOOR, CLIENT, EACH), before=(FLOOR, SAVE)),
+    Stage(4_000, (PING, *_READY, MODULE, FLOOR, CLIENT, EACH), before=(FLOOR, SAVE)),
     Stage(4_000, (MODULE, FLOOR, CLIENT, IN_TURN), latency_ms=50),
     Stage(4_000, (MODULE, FLOOR, CLIENT, IN_TURN), latency_ms=200),
     Stage(20_000, (MODULE, FLOOR, CLIENT, EACH), rounds=1),
@@ -113,7 +115,7 @@ STAGES = (
 )
 QUICK = (
     Stage(1, _ALL, before=_ALL, rounds=1),
-    Stage(200, (PING, HANDED_OVER, MODULE, QUERY, FLOOR, CLIENT), before=(FLOOR, QUERY, SAVE), rounds=1),
+    Stage(200, (PING, *_READY, MODULE, QUERY, FLOOR, CLIENT), before=(FLOOR, QUERY, SAVE), rounds=1),
     Stage(1_000, (FLOOR, CLIENT, EACH, IN_TURN), latency_ms=50, rounds=1),
     Stage(100, (PLAIN, CACHED, READY), before=(FLOOR, CACHED), rounds=1),
 )
