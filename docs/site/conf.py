@@ -88,19 +88,26 @@ def link_to_repository(app, doctree):
 
 
 def tidy_plugin_page(app, doctree):
-    """Pages of antsibull-docs have a list of contents, which the theme has already, and titles that are too long for a sidebar."""
+    """Pages of antsibull-docs have a list of contents, which the theme has too, and titles that are too long for a sidebar."""
     page = app.env.docname
     if not page.startswith("plugins/"):
         return
     for topic in list(doctree.findall(nodes.topic)):
         if "contents" in topic["classes"]:
             topic.parent.remove(topic)
-    title, *_description = re.split(" -- | – ", app.env.titles[page].astext())
-    app.env.titles[page] = nodes.title("", title.removeprefix(f"{project}."))
+    title = next(doctree.findall(nodes.title))
+    if page == "plugins/index":
+        name, description = "Modules, plugins and roles", []
+    else:
+        name, *description = re.split(" -- | – ", title.astext().removeprefix(f"{project}."))
+    title.children = []
+    title += nodes.Text(name)
+    for text in description:
+        title.parent.insert(title.parent.index(title) + 1, nodes.paragraph("", text))
 
 
 def setup(app):
     os.environ.setdefault("SOURCE_DATE_EPOCH", "0")
     app.connect("doctree-read", link_to_repository)
-    app.connect("doctree-read", tidy_plugin_page, priority=900)  # when Sphinx has taken its title
+    app.connect("doctree-read", tidy_plugin_page, priority=400)  # before Sphinx takes the title
     app.connect("missing-reference", link_to_ansible)
