@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Links in Markdown lead to files and headings that are there, also on pages that are not part of the site (make docs)."""
+"""What Markdown points to is there: files, headings, and tests that it names; also on pages that make docs does not read."""
 
 from __future__ import annotations
 
@@ -52,3 +52,14 @@ def test_links_lead_somewhere(page):
         if not target.exists() or (anchor and anchor not in anchors(target)):
             dead.append(link)
     assert not dead
+
+
+def test_tests_that_pages_name_exist():
+    files = list((REPO / "tests").rglob("test_*.py"))
+    known = {file.name for file in files}.union(
+        *(re.findall(r"def (test_\w+)", file.read_text("utf-8")) for file in files)
+    )
+    named = {
+        (page, name) for page in PAGES for name in re.findall(r"\btest_\w+(?:\.py)?", (REPO / page).read_text("utf-8"))
+    }
+    assert [(page, name) for page, name in sorted(named) if name not in known] == []
