@@ -9,7 +9,6 @@ Sphinx reads build/docs/src, where the pages lie as in the repository, so that a
 
 from __future__ import annotations
 
-import os
 import posixpath
 import re
 from pathlib import Path
@@ -36,12 +35,6 @@ html_title = f"{project} {release}"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_copy_source = False
-html_theme_options = {
-    "source_repository": GALAXY["repository"],
-    "source_branch": "main",
-    "source_directory": "",
-    "top_of_page_buttons": [],
-}
 antsibull_ext_color_scheme = "none"  # site.css takes the colours of the theme, which has a dark mode
 
 
@@ -107,7 +100,6 @@ def tidy_plugin_page(app, doctree):
 
 
 def setup(app):
-    os.environ.setdefault("SOURCE_DATE_EPOCH", "0")
     app.connect("doctree-read", link_to_repository)
     app.connect("doctree-read", tidy_plugin_page, priority=400)  # before Sphinx takes the title
     app.connect("missing-reference", link_to_ansible)
