@@ -68,26 +68,32 @@ def link_to_repository(app, doctree):
     """
     page = app.env.doc2path(app.env.docname, base=False)
     for node in list(doctree.findall(addnodes.pending_xref)):
-        if node["reftype"] != "myst" or node.get("refdomain"):
-            continue
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(page), node["reftarget"].partition("#")[0]))
+        path, sharp, anchor = node["reftarget"].partition("#")
+        if node["reftype"] != "myst" or node.get("refdomain") or not re.search("[./]", path):
+            continue  # not a file
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(page), path))
         found = REPO / path
         if path.startswith("..") or not found.exists():
             continue
-        kind = "tree" if found.is_dir() else "blob"
-        anchor = "".join(node["reftarget"].partition("#")[1:])
-        url = f"{GALAXY['repository']}/{kind}/main/{path}{anchor}"
+        url = f"{GALAXY['repository']}/{'tree' if found.is_dir() else 'blob'}/main/{path}{sharp}{anchor}"
         node.replace_self(nodes.reference("", "", *node.children, refuri=url, internal=False))
 
 
 def tidy_plugin_page(app, doctree):
-    """Pages of antsibull-docs have a list of contents, which the theme has too, and titles that are too long for a sidebar."""
+    """Pages of antsibull-docs have a list of contents, which the theme has too, titles that are too long for a sidebar, and
+    links to guides in the repository, which are pages of the site."""
     page = app.env.docname
     if not page.startswith("plugins/"):
         return
     for topic in list(doctree.findall(nodes.topic)):
         if "contents" in topic["classes"]:
             topic.parent.remove(topic)
+    for title in doctree.findall(nodes.title):
+        title.attributes.pop("refid", None)  # back to that list
+    for link in doctree.findall(nodes.reference):
+        guide = link.get("refuri", "").removeprefix(f"{GALAXY['repository']}/blob/main/").removesuffix(".md")
+        if guide in app.env.found_docs:
+            link["refuri"] = app.builder.get_relative_uri(page, guide)
     title = next(doctree.findall(nodes.title))
     if page == "plugins/index":
         name, description = "Modules, plugins and roles", []

@@ -54,6 +54,14 @@ def test_links_lead_somewhere(page):
     assert not dead
 
 
+def test_files_that_plugins_link_to_exist():
+    files = [*(REPO / "plugins").glob("*/*.py"), *(REPO / "plugins").glob("*/*.yml")]
+    sources = "".join(file.read_text("utf-8") for file in files)
+    linked = re.findall(r"github\.com/dr-runbook/veeam_em/blob/main/(\S+)", sources)
+    assert linked
+    assert [path for path in linked if not (REPO / path).exists()] == []
+
+
 def test_tests_that_pages_name_exist():
     files = list((REPO / "tests").rglob("test_*.py"))
     known = {file.name for file in files}.union(
