@@ -28,7 +28,7 @@ unexport VEEAM_EM_URL VEEAM_EM_USERNAME VEEAM_EM_PASSWORD VEEAM_EM_VALIDATE_CERT
 unexport VEEAM_EM_TIMEOUT VEEAM_EM_RETRIES VEEAM_EM_API_VERSION REQUESTS_CA_BUNDLE CURL_CA_BUNDLE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo emulator bench fuzz mutation test unit fault-matrix integration sanity lint docs-lint package cores floor newest copy build clean
+.PHONY: help setup dev demo emulator bench fuzz mutation test unit fault-matrix integration sanity lint docs docs-lint package cores floor newest copy build clean
 
 help:  ## list the targets
 	@echo "Usage: make TARGET [PYTHON=python3.11]"
@@ -62,7 +62,7 @@ emulator: setup  ## an Enterprise Manager stand-in on port 9398, until Ctrl-C
 	@mkdir -p .cache/tls
 	@PYTHONPATH=tests exec $(BIN)/python -m emulator --port 9398 --tls $(CURDIR)/.cache/tls --sessions 24 --tasks 4
 
-test: lint docs-lint unit integration package sanity cores  ## everything CI runs
+test: lint docs-lint docs unit integration package sanity cores  ## everything CI runs
 
 unit: setup  ## unit tests, with the coverage that the core files must have
 	@mkdir -p build
@@ -93,6 +93,14 @@ lint: dev  ## ruff, yamllint, mypy, ansible-lint (production profile), changelog
 docs-lint: dev  ## documentation of plugins, references between them, metadata of execution environments
 	$(DEV)/antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck --validate-collection-refs=self .
 	$(DEV)/ansible-builder introspect $(ANSIBLE_COLLECTIONS_PATH) >/dev/null
+
+docs: dev  ## the documentation as a site in build/docs/html; warnings and dead links are errors
+	@rm -rf build/docs
+	@mkdir -p -m 755 build/docs/src/plugins
+	@tar -cf - *.md docs tests/emulator/README.md | tar -xf - -C build/docs/src
+	@cp docs/site/index.md build/docs/src/
+	$(DEV)/antsibull-docs collection --use-current --squash-hierarchy --fail-on-error --dest-dir build/docs/src/plugins $(COLLECTION)
+	$(DEV)/sphinx-build -q -W --keep-going -c docs/site build/docs/src build/docs/html
 
 build: dev
 	rm -rf build/*.tar.gz

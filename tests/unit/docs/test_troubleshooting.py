@@ -1,0 +1,172 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""docs/troubleshooting.md has a section for each ``error.kind``, with a message as it is really printed."""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+
+import pytest
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _errors
+
+REPO = Path(__file__).resolve().parents[3]
+GUIDE = (REPO / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+URL = "https://em.example.com:9398"
+
+
+@pytest.fixture(scope="module")
+def plain_emulator():
+    """In the place of the emulator of other tests: one with TLS, as users have it."""
+    from emulator import Emulator
+
+    with Emulator(documented=False, running=0, tls=True) as running:
+        yield running
+
+
+def kinds_in_code():
+    """All values of ``error.kind``: those of the exceptions, and those that are written into a result."""
+
+    def below(kind):
+        return {kind.kind}.union(*(below(other) for other in kind.__subclasses__()))
+
+    sources = [path.read_text(encoding="utf-8") for path in (REPO / "plugins").rglob("*.py")]
+    return below(_errors.EmError) - {""} | set(re.findall(r'"kind": "(\w+)"', "".join(sources)))
+
+
+def test_each_kind_has_its_section():
+    assert set(re.findall(r"^### `(\w+)`$", GUIDE, re.MULTILINE)) == kinds_in_code()
+
+
+def test_each_kind_has_its_case():
+    assert set(CASES) == kinds_in_code()
+
+
+def info(em, **options):
+    return "failover_session_info", options
+
+
+def plan(em, refuse=None, **options):
+    failure = {"result": "Failed", "failure_message": "Failed to power on: insufficient memory on host esx05"}
+    em.world.add_plan(
+        "ABC Company Failover Plan",
+        [{"name": "filesrv03", "duration": 80}, {"name": "dbsrv01", "duration": 40, **failure}],
+        id="3d1a5c94-6f0e-4ac5-9f3e-6bb0c1d6c7b2",
+        tenant="ABC Company",
+        backup_server="sp-vbr1.example.net",
+        refuse=refuse or {},
+    )
+    return "failover_plan", {"plan": "ABC Company Failover Plan", "action": "test", **options}
+
+
+def auth(em):
+    return info(em, username=r"DR\robot", password="wrong")
+
+
+def permission(em):
+    return info(em, username="restricted")
+
+
+def not_found(em):
+    return plan(em, plan="ABC Company Failover")
+
+
+def connection(em):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return info(em, url=f"https://127.0.0.1:{free.getsockname()[1]}")
+
+
+def tls(em):
+    return info(em, ca_path=None)
+
+
+def timeout(em):
+    em.faults.add("slow_headers", seconds=1.5, path="/api/query")
+    return info(em, timeout=1, retries=0)
+
+
+def protocol(em):
+    em.faults.add("html")
+    return info(em)
+
+
+def server(em):
+    em.faults.add("status", status=503, path="/api/query", message="The database is not available")
+    return info(em)
+
+
+def ambiguous(em):
+    other = {"id": "91f0c4a8-2c55-4d0c-a4d6-0d3a1d3ae6a1", "tenant": "Borealis", "backup_server": "sp-vbr2.example.net"}
+    em.world.add_plan("ABC Company Failover Plan", ["web01"], **other)
+    return plan(em)
+
+
+def busy(em):
+    em.world.add_session(name="ABC Company Failover Plan", backup_server="sp-vbr1.example.net", state="Working")
+    return plan(em, action="undo")
+
+
+def refused(em):
+    return plan(em, refuse={"test": "There are no restore points of VM filesrv03"})
+
+
+def in_doubt(em):
+    em.faults.add("drop", method="POST", query="action=start")
+    return plan(em, action="start")
+
+
+def wait_timeout(em):
+    return plan(em, wait_timeout=60)
+
+
+def run_failed(em):
+    return plan(em)
+
+
+CASES = {
+    case.__name__: case
+    for case in (
+        auth,
+        permission,
+        not_found,
+        connection,
+        tls,
+        timeout,
+        protocol,
+        server,
+        ambiguous,
+        busy,
+        refused,
+        in_doubt,
+        wait_timeout,
+        run_failed,
+    )  # fmt: skip
+}
+
+
+def compared(text):
+    """A message without what differs from run to run: ids, times, line numbers of libraries, where lines end."""
+    for pattern, word in (
+        (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID"),
+        (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME"),
+        (r" \(_ssl\.c:\d+\)", ""),
+        (r"\s+", " "),
+    ):
+        text = re.sub(pattern, word, text)
+    return text
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_the_message_is_the_one_that_is_printed(em, run_module, act, monkeypatch, kind):
+    monkeypatch.setattr(_client, "_sleep", lambda seconds: None)
+    module, options = CASES[kind](em)
+    run = act if module == "failover_plan" else run_module  # as Ansible does, where a module has an action plugin
+    result = run(module, **{"ca_path": em.ca_path, "retries": 3, **options})
+    assert result["error"]["kind"] == kind
+    printed = re.sub(r"https://127\.0\.0\.1:\d+|https://localhost:\d+", URL, result["msg"])
+    print(printed)
+    assert compared(printed) in compared(GUIDE)
