@@ -47,10 +47,10 @@ class ActionModule(ActionBase):
         if not session["finished"]:
             connection = {name: value for name, value in options.items() if name in _module.CONNECTION_SPEC}
             interval = int(options.get("poll_interval", 5))
-            seconds = int(options.get("wait_timeout", 3600)) - (_wait.monotonic() - began)
+            seconds = int(options.get("wait_timeout", 3600))
             these = {**connection, "id": session["id"], "poll_interval": interval}
             vms = len(done["plan"]["vms"])
-            last = waiting.until(these, "finish_timeout", seconds, interval, session, vms)
+            last = waiting.until(these, "finish_timeout", seconds, interval, session, vms, began)
             session = result["failover_session"] = last["failover_session"]
             if last.get("failed"):
                 result.update({name: last[name] for name in ("failed", "msg", "error", "exception") if name in last})

@@ -66,6 +66,7 @@ class Waiting:
         interval: float,
         session: Fact | None = None,
         vms: int = 0,
+        began: float | None = None,
     ) -> Result:
         """Run the module until it succeeds, fails with what does not pass, or the time is over.
 
@@ -73,9 +74,10 @@ class Waiting:
         :arg time_option: the option whose time is over then.
         :arg session: the facts that are known already.
         :arg vms: how many VMs the plan has, if that is known.
+        :arg began: from when on the time counts, if not from now on.
         :returns: the last result, with the facts of the session that any of the runs saw last.
         """
-        began = _wait.monotonic()
+        began = _wait.monotonic() if began is None else began
         while True:
             seen_at = timestamp(_wait.utc_now())
             waited = _wait.monotonic() - began
@@ -142,12 +144,15 @@ class Waiting:
     def _timed_out(self, result: Result, session: Fact | None, waited: float, time_option: str) -> Result:
         """The result of the last run, as if it had waited for the whole time."""
         outage = None if result.get("timed_out") else result["msg"]
+        asked = ((result.get("invocation") or {}).get("module_args") or {}).get("url") or ""
+        base = asked.strip().rstrip("/").removesuffix("/api")
         problem: EmWaitError
         if time_option == "appear_timeout":
-            problem = _wait.not_there(COLLECTION, waited, outage)
+            problem = _wait.not_there(base + COLLECTION, waited, outage)
         else:
             guid = session["id"] if session else "that was started"
-            problem = _wait.not_over(session["href"] if session else COLLECTION, guid, session, waited, outage)
+            path = session["href"] if session else COLLECTION
+            problem = _wait.not_over(base + path, guid, session, waited, outage)
         error = {"kind": problem.kind, "status": problem.status, "message": None}
         return {**result, "msg": str(problem), "error": error, "timed_out": True}
 
