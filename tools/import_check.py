@@ -4,8 +4,9 @@
 
 """Check the artifact as Galaxy does on upload, and take no complaint: import_check.py VENV FOLDER
 
-Runs galaxy-importer of VENV on the one artifact in FOLDER. Fails on each warning and error that it prints. It also fails if
-galaxy-importer read no documentation or linted nothing, which it would pass over with a warning at most.
+Runs galaxy-importer of VENV on the one artifact in FOLDER. Fails on each warning and error that it prints, if it
+read no documentation or linted nothing (which it passes over with a warning at most), and if the artifact has files that
+users do not need.
 """
 
 from __future__ import annotations
@@ -14,9 +15,15 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 DOCUMENTED = {"filter", "inventory", "lookup", "module"}
+# What users need, or may want to look up. The tests come along, with the emulator, as in most collections.
+TOP = {
+    *("CONTRIBUTING.md", "COPYING", "FILES.json", "MANIFEST.json", "README.md", "SECURITY.md"),
+    *("changelogs", "docs", "extensions", "meta", "playbooks", "plugins", "roles", "tests"),
+}
 
 
 def main(venv: Path, folder: Path) -> int:
@@ -44,6 +51,10 @@ def main(venv: Path, folder: Path) -> int:
     kinds = {content["content_type"] for content in contents if content["doc_strings"]}
     if kinds != DOCUMENTED:
         problems.append(f"documentation was read of {sorted(kinds)}, and not of {sorted(DOCUMENTED)}")
+    with tarfile.open(artifact) as archive:
+        others = {name.partition("/")[0] for name in archive.getnames()} - TOP
+    if others:
+        problems.append(f"the artifact has {sorted(others)}: add them to build_ignore in galaxy.yml, or to TOP here")
     if problems:
         print("The import check has failed:", *problems, sep="\n  ")
         return 1
