@@ -35,7 +35,7 @@ unexport VEEAM_EM_TIMEOUT VEEAM_EM_RETRIES VEEAM_EM_API_VERSION REQUESTS_CA_BUND
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev demo emulator bench fuzz mutation test matrix unit fault-matrix integration sanity lint docs-lint package ee \
-	import-check core copy build clean
+	import-check some-unit copy build clean
 
 help:  ## list the targets
 	@echo "Usage: make TARGET [PYTHON=python3.11]"
@@ -75,13 +75,19 @@ test: dev  ## everything CI runs, in legs side by side; see tools/legs.py
 matrix: $(LINK)  ## all unit tests and integration targets on ansible-core 2.16, 2.19 and 2.21; a table in build/matrix.md
 	@$(PYTHON) tools/legs.py matrix
 
+# Three workers, for two processors: the tests wait for a third of their time.
 unit: setup  ## unit tests, with the coverage that the core files must have
 	$(VERSIONS)
 	@mkdir -p build
 	@rm -rf build/fault-matrix
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-report=json:build/coverage.json
+	$(BIN)/python -m pytest -n 3 --cov --cov-report=term --cov-report=json:build/coverage.json
 	$(BIN)/python tools/check_coverage.py build/coverage.json
 	$(BIN)/python tools/fault_matrix.py --check
+
+# Without coverage, and not always all of them: what tools/legs.py runs on other versions.
+some-unit: setup
+	$(VERSIONS)
+	$(BIN)/python -m pytest -n 2 $(UNIT_TESTS)
 
 fault-matrix: setup  ## every fault on every front end, and docs/fault-matrix.md made from the outcomes
 	@rm -rf build/fault-matrix
@@ -90,11 +96,6 @@ fault-matrix: setup  ## every fault on every front end, and docs/fault-matrix.md
 
 integration: copy  ## integration targets: real playbooks against the emulator
 	$(VERSIONS)
-	$(call ANSIBLE_TEST,integration)
-
-core: copy
-	$(VERSIONS)
-	$(BIN)/python -m pytest -n 2 $(UNIT_TESTS)
 	$(call ANSIBLE_TEST,integration)
 
 sanity: copy  ## ansible-test sanity, all tests

@@ -21,7 +21,16 @@ from pathlib import Path
 DOCUMENTED = {"filter", "inventory", "lookup", "module"}
 # What users need, or may want to look up. The tests come along, with the emulator, as in most collections.
 TOP = {
-    *("CONTRIBUTING.md", "COPYING", "FILES.json", "MANIFEST.json", "README.md", "SECURITY.md"),
+    *(
+        "CHANGELOG.md",
+        "CHANGELOG.rst",
+        "CONTRIBUTING.md",
+        "COPYING",
+        "FILES.json",
+        "MANIFEST.json",
+        "README.md",
+        "SECURITY.md",
+    ),
     *("changelogs", "docs", "extensions", "meta", "playbooks", "plugins", "roles", "tests"),
 }
 

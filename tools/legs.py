@@ -37,10 +37,11 @@ ON_ANSIBLE = "tests/unit/plugins tests/unit/extensions"
 class Leg:
     """One call of make.
 
-    :ivar targets: for make, one after the other.
+    :ivar targets: for make, one after the other; one that fails does not stop the others.
     :ivar pythons: the first of these versions that is found here is used; none for the one of .venv.
     :ivar variables: for make.
     :ivar integration: whether all integration targets must have run in it.
+    :ivar alone: whether nothing may run beside it: the trust tests see to it that a run ends in time.
     """
 
     name: str
@@ -48,18 +49,19 @@ class Leg:
     pythons: tuple[str, ...] = ()
     variables: dict[str, str] = field(default_factory=dict)
     integration: bool = False
+    alone: bool = False
 
 
 def on_core(name: str, pythons: tuple[str, ...], requirements: str, tests: str) -> Leg:
     """Unit tests and all integration targets on one ansible-core, which the requirements name."""
     variables = {"VENV": f".venv-{name}", "REQUIREMENTS": requirements, "UNIT_TESTS": tests}
-    return Leg(name, ("core",), pythons, variables, integration=True)
+    return Leg(name, ("some-unit", "integration"), pythons, variables, integration=True, alone=tests == EVERYTHING)
 
 
 LEGS = {
-    # The longest first, so that none is left alone at the end.
+    # After what runs alone the longest first, so that none is left over at the end.
     "test": [
-        Leg("unit", ("unit",)),
+        Leg("unit", ("unit",), alone=True),
         on_core("core-2.16", ("3.10", "3.11", "3.12"), "requirements-floor.txt", ON_ANSIBLE),
         on_core("core-2.21", ("3.13", "3.12"), "requirements-test.txt", ON_ANSIBLE),
         Leg("artifact", ("package", "ee", "import-check"), integration=True),
@@ -118,7 +120,7 @@ def run(leg: Leg) -> Outcome:
     began = time.monotonic()
     with path.open("wb") as log:
         status = subprocess.run(
-            ["make", *leg.targets, *(f"{name}={value}" for name, value in variables.items())],
+            ["make", "--keep-going", *leg.targets, *(f"{name}={value}" for name, value in variables.items())],
             cwd=REPO,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -144,11 +146,13 @@ def table(outcomes: list[Outcome]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Run the legs of the tests side by side.")
     parser.add_argument("legs", choices=LEGS)
-    parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="legs that run at once")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="legs that run at once")
     options = parser.parse_args()
     LOGS.mkdir(parents=True, exist_ok=True)
+    legs = sorted(LEGS[options.legs], key=lambda leg: not leg.alone)
+    alone = [run(leg) for leg in legs if leg.alone]
     with ThreadPoolExecutor(options.jobs) as pool:
-        outcomes = list(pool.map(run, LEGS[options.legs]))
+        outcomes = [*alone, *pool.map(run, legs[len(alone) :])]
     text = table(outcomes)
     (REPO / "build" / f"{options.legs}.md").write_text(text + "\n", encoding="utf-8")
     failed = [outcome.leg.name for outcome in outcomes if not outcome.passed]

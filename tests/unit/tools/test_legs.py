@@ -17,8 +17,8 @@ CORE = "VERSIONS 2.16.19 3.10.13 2.28.2 0.13.0\n........ [100%]\n{tests} in 12.3
 MAKE = """#!{python}
 import sys, time
 from pathlib import Path
-target = sys.argv[1]
-Path({folder!r}, target).write_text(" ".join(sys.argv[2:]))
+target = sys.argv[2]
+Path({folder!r}, target).write_text(" ".join(sys.argv[3:]))
 print(Path({folder!r}, target + ".says").read_text())
 sys.exit(target == "bad")
 """
@@ -59,11 +59,11 @@ def ran(*targets, tests="8 passed"):
 
 def test_a_leg_is_a_row(legs, run, tmp_path):
     leg = legs.on_core("core-2.16", ("3.99", "3.10"), "floor.txt", "tests/unit")
-    status, output = run(leg, core=ran("a", "b", tests="1 failed, 7 passed, 2 skipped"))
+    status, output = run(leg, **{"some-unit": ran("a", "b", tests="1 failed, 7 passed, 2 skipped")})
     assert status == 0
     assert output.endswith("All 1 legs have passed.\n")
-    given = "VENV=.venv-core-2.16 REQUIREMENTS=floor.txt UNIT_TESTS=tests/unit PYTHON=/python3.10"
-    assert (tmp_path / "core").read_text() == given
+    given = "integration VENV=.venv-core-2.16 REQUIREMENTS=floor.txt UNIT_TESTS=tests/unit PYTHON=/python3.10"
+    assert (tmp_path / "some-unit").read_text() == given
     row = (tmp_path / "build" / "test.md").read_text().splitlines()[-1].split(" | ")
     assert row[:6] == [
         "| core-2.16",
@@ -84,6 +84,12 @@ def test_a_leg_that_fails_is_shown_whole_and_stops_no_other(legs, run):
     assert output.endswith("\nFAILED: first\n")
 
 
+def test_a_leg_that_must_be_alone_is_over_before_others_begin(legs, run):
+    status, output = run(legs.Leg("one", ("x",)), legs.Leg("two", ("y",), alone=True), x="", y="")
+    assert status == 0
+    assert output.index("leg two: passed") < output.index("leg one begins")
+
+
 @pytest.mark.parametrize("targets", [(), ("a",)])
 def test_a_leg_whose_targets_were_not_found_has_failed(legs, run, targets):
     status, output = run(legs.Leg("artifact", ("ee",), integration=True), ee=ran(*targets))
@@ -92,7 +98,7 @@ def test_a_leg_whose_targets_were_not_found_has_failed(legs, run, targets):
 
 
 def test_a_leg_without_its_python_has_failed(legs, run, tmp_path):
-    status, output = run(legs.on_core("core-9", ("3.99",), "r.txt", "tests/unit"), core=ran("a", "b"))
+    status, output = run(legs.on_core("core-9", ("3.99",), "r.txt", "tests/unit"), **{"some-unit": ran("a", "b")})
     assert status == 1
     assert "NOT RUN: Python 3.99 is not here" in output
-    assert not (tmp_path / "core").exists()
+    assert not (tmp_path / "some-unit").exists()
