@@ -10,12 +10,18 @@ BIN := $(CURDIR)/$(VENV)/bin
 DEV := $(CURDIR)/.venv/bin
 PYVER = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 LINK := .ansible/collections/$(COLLECTION_PATH)
-# ansible-test wants a real copy in its place, and a home of its own for what it would download.
-COPY_ROOT := $(CURDIR)/.cache/ansible-test
+# ansible-test wants a real copy in its place, and a home of its own for what it would download. Each venv has its own copy,
+# installed from the checkout or from an artifact, so that legs can run side by side.
+SOURCE ?= .
+COPY_ROOT := $(CURDIR)/.cache/ansible-test/$(VENV)
 COPY := $(COPY_ROOT)/$(COLLECTION_PATH)
-COPY_HOME := $(CURDIR)/.cache/home
+COPY_HOME := $(COPY_ROOT)/home
 ANSIBLE_TEST = cd $(COPY) && HOME=$(COPY_HOME) ansible-test $(1) --local --python $(PYVER) --color no
 INSTALLED := $(CURDIR)/.cache/installed
+UNIT_TESTS ?= tests/unit
+# A line that tools/legs.py reads.
+VERSIONS = @$(BIN)/python -c 'import platform; from importlib.metadata import version; \
+	print("VERSIONS", version("ansible-core"), platform.python_version(), version("requests"), version("xmltodict"), flush=True)'
 
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
 export ANSIBLE_HOME := $(CURDIR)/.ansible
@@ -28,7 +34,8 @@ unexport VEEAM_EM_URL VEEAM_EM_USERNAME VEEAM_EM_PASSWORD VEEAM_EM_VALIDATE_CERT
 unexport VEEAM_EM_TIMEOUT VEEAM_EM_RETRIES VEEAM_EM_API_VERSION REQUESTS_CA_BUNDLE CURL_CA_BUNDLE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo emulator bench fuzz mutation test unit fault-matrix integration sanity lint docs docs-lint package cores floor newest copy build clean
+.PHONY: help setup dev demo emulator bench fuzz mutation test matrix unit fault-matrix integration sanity lint docs docs-lint package ee \
+	import-check some-unit copy build clean
 
 help:  ## list the targets
 	@echo "Usage: make TARGET [PYTHON=python3.11]"
@@ -62,14 +69,25 @@ emulator: setup  ## an Enterprise Manager stand-in on port 9398, until Ctrl-C
 	@mkdir -p .cache/tls
 	@PYTHONPATH=tests exec $(BIN)/python -m emulator --port 9398 --tls $(CURDIR)/.cache/tls --sessions 24 --tasks 4
 
-test: lint docs-lint docs unit integration package sanity cores  ## everything CI runs
+test: dev  ## everything CI runs, in legs side by side; see tools/legs.py
+	@$(DEV)/python tools/legs.py test
 
+matrix: $(LINK)  ## all unit tests and integration targets on ansible-core 2.16, 2.19 and 2.21; a table in build/matrix.md
+	@$(PYTHON) tools/legs.py matrix
+
+# Three workers, for two processors: the tests wait for a third of their time.
 unit: setup  ## unit tests, with the coverage that the core files must have
+	$(VERSIONS)
 	@mkdir -p build
 	@rm -rf build/fault-matrix
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-report=json:build/coverage.json
+	$(BIN)/python -m pytest -n 3 --cov --cov-report=term --cov-report=json:build/coverage.json
 	$(BIN)/python tools/check_coverage.py build/coverage.json
 	$(BIN)/python tools/fault_matrix.py --check
+
+# Without coverage, and not always all of them: what tools/legs.py runs on other versions.
+some-unit: setup
+	$(VERSIONS)
+	$(BIN)/python -m pytest -n 2 $(UNIT_TESTS)
 
 fault-matrix: setup  ## every fault on every front end, and docs/fault-matrix.md made from the outcomes
 	@rm -rf build/fault-matrix
@@ -77,6 +95,7 @@ fault-matrix: setup  ## every fault on every front end, and docs/fault-matrix.md
 	$(BIN)/python tools/fault_matrix.py
 
 integration: copy  ## integration targets: real playbooks against the emulator
+	$(VERSIONS)
 	$(call ANSIBLE_TEST,integration)
 
 sanity: copy  ## ansible-test sanity, all tests
@@ -90,9 +109,8 @@ lint: dev  ## ruff, yamllint, mypy, ansible-lint (production profile), changelog
 	$(DEV)/ansible-lint --offline
 	$(DEV)/antsibull-changelog lint
 
-docs-lint: dev  ## documentation of plugins, references between them, metadata of execution environments
+docs-lint: dev  ## documentation of plugins, references between them
 	$(DEV)/antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck --validate-collection-refs=self .
-	$(DEV)/ansible-builder introspect $(ANSIBLE_COLLECTIONS_PATH) >/dev/null
 
 docs: dev  ## the documentation as a site in build/docs/html; warnings and dead links are errors
 	@rm -rf build/docs
@@ -112,17 +130,14 @@ package: build  ## build the artifact, install it elsewhere, and run the demo pl
 	cd $(INSTALLED) && ANSIBLE_COLLECTIONS_PATH=$(INSTALLED) $(DEV)/python $(CURDIR)/tools/with_emulator.py --sessions 5 -- \
 		$(DEV)/ansible-playbook $(COLLECTION).demo >/dev/null
 
-cores: floor newest  ## unit tests and integration targets on the oldest and the newest ansible-core
+# The venv is made anew each time, of what ansible-builder would install and nothing else: so the lists in meta/ are complete.
+ee: package  ## what an execution environment gets, and the integration targets with that and the artifact
+	$(DEV)/python tools/ee_requirements.py $(INSTALLED) build/ee
+	rm -rf .venv-ee
+	$(MAKE) integration VENV=.venv-ee REQUIREMENTS=build/ee/requirements.txt SOURCE=$$(ls build/*.tar.gz) EMULATOR_PYTHON=$(DEV)/python
 
-floor: PY = $(shell $(PYTHON) tools/find_python.py 3.11 3.10 3.12)
-floor:
-	@test -n "$(PY)" || { echo "ansible-core 2.16 needs Python 3.10, 3.11 or 3.12, and none is here"; exit 1; }
-	$(MAKE) core VENV=.venv-floor REQUIREMENTS=requirements-floor.txt PYTHON=$(PY)
-
-newest: PY = $(shell $(PYTHON) tools/find_python.py 3.13 3.12)
-newest:
-	@if [ -n "$(PY)" ]; then $(MAKE) core VENV=.venv-newest PYTHON=$(PY); \
-	else echo "NOT RUN: the newest ansible-core needs Python 3.12 or newer, and none is here"; fi
+import-check: build .venv-import/.ready  ## what Galaxy checks of an upload, without a word of complaint
+	$(DEV)/python tools/import_check.py .venv-import build
 
 # Not part of the tests: it takes as long as it is given, and no two runs are alike. What it finds becomes a test.
 SECONDS ?= 300
@@ -145,12 +160,6 @@ mutation:  ## mutation tests of the core files (MUTANTS='*_xml*' runs some again
 	@test -n "$(PY)" || { echo "Python 3.11, 3.12 or 3.13 is needed, and none is here"; exit 1; }
 	@$(MAKE) setup VENV=.venv-mutation REQUIREMENTS=requirements-mutation.txt PYTHON=$(PY)
 	@PATH=$(CURDIR)/.venv-mutation/bin:$$PATH .venv-mutation/bin/python tools/mutation.py $(if $(MUTANTS),'$(MUTANTS)')
-
-.PHONY: core
-core: copy
-	$(BIN)/ansible --version | head -1
-	$(BIN)/python -m pytest -n 2 tests/unit/plugins tests/unit/extensions
-	$(call ANSIBLE_TEST,integration)
 
 setup: $(VENV)/.ready $(LINK)
 dev: .venv/.dev setup
@@ -176,9 +185,16 @@ $(LINK):
 	@mkdir -p $(@D)
 	@ln -sfn ../../../.. $@
 
+.venv-import/.ready: requirements-import.txt
+	@echo "Setting up .venv-import ..."
+	@$(PYTHON) -m venv .venv-import
+	@$(call INSTALL,$(CURDIR)/.venv-import/bin,$<)
+	@touch $@
+
 copy: setup
-	@ANSIBLE_COLLECTIONS_PATH=$(COPY_ROOT) ansible-galaxy collection install . -p $(COPY_ROOT) --force --offline >/dev/null
+	@ANSIBLE_COLLECTIONS_PATH=$(COPY_ROOT) ansible-galaxy collection install $(SOURCE) -p $(COPY_ROOT) --force --offline >/dev/null
 	@git init -q $(COPY)
+	@$(if $(EMULATOR_PYTHON),echo "emulator_python: $(EMULATOR_PYTHON)" >$(COPY)/tests/integration/integration_config.yml)
 	@mkdir -p $(COPY_HOME)/.ansible/test/cache $(COPY_HOME)/.config
 	@for version in 23_1_2 24_2 25_2; do cp tools/get_pip_offline.py $(COPY_HOME)/.ansible/test/cache/get_pip_$$version.py; done
 	@if [ -d "$$HOME/.config/pip" ]; then ln -sfn "$$HOME/.config/pip" $(COPY_HOME)/.config/pip; fi

@@ -1,0 +1,44 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Files about the collection say what the collection is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+def read(path):
+    return yaml.safe_load(REPO.joinpath(path).read_text(encoding="utf-8"))
+
+
+def test_the_action_group_has_each_module():
+    modules = sorted(path.stem for path in REPO.glob("plugins/modules/*.py"))
+    assert read("meta/runtime.yml")["action_groups"] == {"all": modules}
+
+
+def test_the_oldest_ansible_core_is_the_one_that_is_tested():
+    floor = REPO.joinpath("requirements-floor.txt").read_text(encoding="utf-8").splitlines()
+    tested = next(line.partition("==")[2] for line in floor if line.startswith("ansible-core=="))
+    oldest = read("meta/runtime.yml")["requires_ansible"]
+    assert oldest.startswith(">=") and oldest[2:].split(".")[:2] == tested.split(".")[:2]
+    libraries = REPO.joinpath("meta/ee-requirements.txt").read_text(encoding="utf-8").split()
+    assert {library.replace(">=", "==") for library in libraries} <= set(floor)
+    for role in REPO.glob("roles/*/meta/main.yml"):
+        assert read(role)["galaxy_info"]["min_ansible_version"] == oldest[2:].rpartition(".")[0]
+
+
+def test_the_execution_environment_takes_the_artifact_of_this_version():
+    about = read("galaxy.yml")
+    artifact = f"{about['namespace']}-{about['name']}-{about['version']}.tar.gz"
+    taken = read("execution-environment.yml")["dependencies"]["galaxy"]["collections"]
+    assert [collection["name"] for collection in taken] == [f"collections/{artifact}"]
+
+
+def test_nothing_that_ansible_test_finds_is_ignored():
+    assert list(REPO.glob("tests/sanity/ignore-*.txt")) == []

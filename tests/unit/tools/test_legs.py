@@ -1,0 +1,112 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Legs that run side by side, with a stand-in for make: none passes that has not, and none is kept from running."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).resolve().parents[3] / "tools"
+CORE = "VERSIONS 2.16.19 3.10.13 2.28.2 0.13.0\n........ [100%]\n{tests} in 12.34s\n{targets}"
+MAKE = """#!{python}
+import sys, time
+from pathlib import Path
+target = sys.argv[2]
+Path({folder!r}, target).write_text(" ".join(sys.argv[3:]))
+print(Path({folder!r}, target + ".says").read_text())
+sys.exit(target == "bad")
+"""
+
+
+@pytest.fixture
+def legs(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(TOOLS))
+    module = importlib.import_module("legs")
+    monkeypatch.setattr(module, "REPO", tmp_path)
+    monkeypatch.setattr(module, "LOGS", tmp_path / "build" / "legs")
+    monkeypatch.setattr(module, "TARGETS", 2)
+    monkeypatch.setattr(module, "path_of", lambda version: f"/python{version}" if version != "3.99" else None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    make = tmp_path / "make"
+    make.write_text(MAKE.format(python=sys.executable, folder=str(tmp_path)))
+    make.chmod(0o755)
+    return module
+
+
+@pytest.fixture
+def run(legs, monkeypatch, tmp_path, capfd):
+    monkeypatch.delenv("CI", raising=False)
+
+    def call(*all_legs, legs_of="test", **says):
+        for target, text in says.items():
+            (tmp_path / f"{target}.says").write_text(text)
+        monkeypatch.setitem(legs.LEGS, legs_of, list(all_legs))
+        monkeypatch.setattr(sys, "argv", ["legs.py", legs_of])
+        status = legs.main()
+        return status, capfd.readouterr().out
+
+    return call
+
+
+def ran(*targets, tests="8 passed"):
+    recap = "".join(f"Running {name} integration test role\ntesthost   : ok=10   changed=1\n" for name in targets)
+    return CORE.format(tests=tests, targets=recap)
+
+
+def test_a_leg_is_a_row(legs, run, tmp_path):
+    leg = legs.on_core("core-2.16", ("3.99", "3.10"), "floor.txt", "tests/unit")
+    status, output = run(leg, **{"some-unit": ran("a", "b", tests="1 failed, 7 passed, 2 skipped")})
+    assert status == 0
+    assert output.endswith("All 1 legs that ran have passed.\n")
+    given = "integration VENV=.venv-core-2.16 REQUIREMENTS=floor.txt UNIT_TESTS=tests/unit PYTHON=/python3.10"
+    assert (tmp_path / "some-unit").read_text() == given
+    row = (tmp_path / "build" / "test.md").read_text().splitlines()[-1].split(" | ")
+    assert row[:6] == [
+        "| core-2.16",
+        "2.16.19",
+        "3.10.13",
+        "2.28.2, 0.13.0",
+        "1 failed, 7 passed, 2 skipped",
+        "2 targets, 20 tasks",
+    ]
+    assert row[-1] == "passed |"
+
+
+def test_a_leg_that_fails_is_shown_whole_and_stops_no_other(legs, run):
+    status, output = run(legs.Leg("first", ("bad",)), legs.Leg("second", ("good",)), bad="why it is bad", good="fine")
+    assert status == 1
+    assert "\n===== leg first =====\nwhy it is bad\n===== leg first: FAILED after 0 s =====\n" in output
+    assert "leg second: passed" in output
+    assert output.endswith("\nFAILED: first\n")
+
+
+def test_a_leg_that_must_be_alone_is_over_before_others_begin(legs, run):
+    status, output = run(legs.Leg("one", ("x",)), legs.Leg("two", ("y",), alone=True), x="", y="")
+    assert status == 0
+    assert output.index("leg two: passed") < output.index("leg one begins")
+
+
+@pytest.mark.parametrize("targets", [(), ("a",)])
+def test_a_leg_whose_targets_were_not_found_has_failed(legs, run, targets):
+    status, output = run(legs.Leg("artifact", ("ee",), integration=True), ee=ran(*targets))
+    assert status == 1
+    assert f"FAILED: {len(targets)} of 2 integration targets have run" in output
+
+
+@pytest.mark.parametrize(("ci", "legs_of", "status"), [("", "test", 0), ("true", "test", 1), ("", "matrix", 1)])
+def test_a_leg_without_its_python_is_named_and_fails_where_all_must_run(
+    legs, run, monkeypatch, tmp_path, ci, legs_of, status
+):
+    monkeypatch.setenv("CI", ci)
+    missing = legs.on_core("core-9", ("3.99",), "r.txt", "tests/unit")
+    outcome, output = run(missing, legs.Leg("good", ("good",)), legs_of=legs_of, good="fine")
+    assert outcome == status
+    assert "core-9 was NOT RUN: Python 3.99 is not here." in output
+    assert output.endswith("FAILED: core-9\n" if status else "All 1 legs that ran have passed.\n")
+    assert not (tmp_path / "some-unit").exists()
