@@ -171,9 +171,10 @@ import sys
 import threading
 import types
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -204,30 +205,39 @@ async def main(queue: Any, args: dict[str, Any]) -> None:
     """Put events into the queue until it is cancelled. All that blocks runs in threads."""
     watch = Watch(args)
     try:
-        while True:
-            _take_signals_back()
-            look = await asyncio.to_thread(watch.look)
-            if look is not None:
-                for event in watch.changes(*look):
-                    await queue.put({NAME: event})
-                await asyncio.to_thread(watch.save)
-            await _sleep(watch.pause)
+        with _graceful_signals():
+            while True:
+                look = await asyncio.to_thread(watch.look)
+                if look is not None:
+                    for event in watch.changes(*look):
+                        await queue.put({NAME: event})
+                    await asyncio.to_thread(watch.save)
+                await _sleep(watch.pause)
     finally:
         watch.leaving.set()
         await asyncio.shield(asyncio.to_thread(watch.leave))  # goes on even if it is not waited for
 
 
-def _take_signals_back() -> None:
-    """Put the signal handlers of ansible-rulebook in force again.
+@contextmanager
+def _graceful_signals() -> Iterator[None]:
+    """Put the handlers of ansible-rulebook for SIGINT and SIGTERM in force again, so that sources are cancelled.
 
-    It has them for a graceful end, but the Java machine that it starts later takes SIGINT and SIGTERM for itself and ends
-    the process at once: without a log off, and without a word to any source.
+    They are set when it starts. But then it starts a Java machine, which takes both signals for itself and ends the
+    process at once: no source can log off. They are called by the event loop, since the exception that they raise gets
+    lost where ansible-rulebook handles an event at that moment (seen with 1.3.2).
     """
-    if threading.current_thread() is threading.main_thread():
+    before = {}
+    if "drools" in sys.modules and threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             handler = signal.getsignal(number)
             if callable(handler):
-                signal.signal(number, handler)
+                before[number] = handler
+                signal.signal(number, partial(asyncio.get_running_loop().call_soon_threadsafe, handler))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 async def _sleep(seconds: float) -> None:
@@ -323,7 +333,7 @@ class Watch:
     def _read(self) -> tuple[list[Any], list[str], str, str | None]:
         now = _wait.utc_now()
         memory, client = self._memory, self._client
-        if memory.newest is None:
+        if memory.newest is None and self._first_look:
             newest = _failover_session.find(client, replace(self._criteria, limit=1, descending=True)).sessions
             memory.newest = newest[0]["creation_time"] if newest else None
         since = memory.active_since(now, self._look_back)

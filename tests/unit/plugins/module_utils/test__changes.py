@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 import pytest
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _changes
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._changes import Memory
 from hypothesis import given, settings
 from hypothesis import strategies as st
