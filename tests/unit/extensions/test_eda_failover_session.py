@@ -10,6 +10,7 @@ import asyncio
 import importlib.util
 import json
 import logging
+import re
 import runpy
 import stat
 import subprocess
@@ -155,6 +156,13 @@ def fails(source, em, **options):
     return sentence
 
 
+def shape(value):
+    """The keys of nested dictionaries."""
+    if isinstance(value, list):
+        return [shape(item) for item in value]
+    return {key: shape(item) for key, item in value.items()} if isinstance(value, dict) else None
+
+
 def ended(em, name="Acme", ago=60, **more):
     """A session that ended so many seconds ago, by EM's clock."""
     begin = em.clock.now() - timedelta(seconds=ago + 80)
@@ -214,6 +222,9 @@ def test_events_hold_facts(em, started):
             assert finished["session"]["tasks_kept_at"] is None
             assert failed["vm"] == finished["session"]["tasks"][0]
             assert failed["vm"]["failure_message"] == "no memory"
+            guide = (REPO / "docs" / "eda.md").read_text(encoding="utf-8")
+            printed = [json.loads(text)["failover_session"] for text in re.findall(r"```json\n(.*?)```", guide, re.S)]
+            assert [shape(event) for event in printed] == [shape(failed), shape(finished)]
 
     asyncio.run(steps())
 
