@@ -215,7 +215,7 @@ async def main(queue: Any, args: dict[str, Any]) -> None:
                 await _sleep(watch.pause)
     finally:
         watch.leaving.set()
-        await asyncio.shield(asyncio.to_thread(watch.leave))  # goes on even if it is not waited for
+        await asyncio.to_thread(watch.leave)  # the thread goes on even if it is not waited for
 
 
 @contextmanager
@@ -369,7 +369,6 @@ class Watch:
 
     def changes(self, facts: list[Any], gone: list[str], seen_at: str, since: str | None) -> Iterator[dict[str, Any]]:
         """The events of a look; one counts as told when the next is asked for."""
-        facts.sort(key=_failover_session.age_key)
         is_past = self._past() if self._first_look else _never
         for event in self._memory.changes(facts, seen_at, since, self._scope, is_past):
             yield {**event, "em": self._em}
