@@ -18,6 +18,7 @@ CORE = (
     "_failover_plan.py",
     "_failover_run.py",
     "_wait.py",
+    "_changes.py",
     "_verdict.py",
 )
 NEEDED = 95.0

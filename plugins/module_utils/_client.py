@@ -156,6 +156,7 @@ class EnterpriseManager:
     :arg timeout: seconds for one request, from sending it to the last byte of the reply.
     :arg retries: how often a read is repeated after a failure in transit or status 500, 502, 503, 504.
     :arg warn: is given sentences for the user about things that do not stop the work.
+    :arg pause: waits so many seconds before the next attempt; it may raise an exception, which ends the work.
     :raises OptionError: an option cannot be used.
     :ivar counters: :class:`Counters`, complete after the ``with`` block.
     :ivar logons: logons made so far. What EM keeps for a logon, such as its tasks, is lost when this number grows.
@@ -172,6 +173,7 @@ class EnterpriseManager:
         retries: int = 3,
         api_version: str = "latest",
         warn: Callable[[str], None] = _log.warning,
+        pause: Callable[[float], object] | None = None,
     ) -> None:
         self.base_url = _base_url(url)
         # As Ansible's type path does it, but an empty variable means that there is none.
@@ -199,6 +201,7 @@ class EnterpriseManager:
         self.api_version = api_version
         self.counters = Counters()
         self.warn = warn
+        self._pause = pause
         if self.base_url.startswith("http:"):
             self.warn(f"The password is sent in clear text to {self.base_url}: use https.")
         # UTF-8 is assumed: which encoding EM expects in Basic is not documented (docs/evidence.md, "Logon").
@@ -514,7 +517,7 @@ class EnterpriseManager:
             happened = f"and asks to come back in {asked:.0f} seconds"
             check = f"Try again then; the longest wait here is {LONGEST_WAIT:.0f} seconds."
             raise self._error(EmServerError, reply, check, happened)
-        _sleep(max(pause, asked or 0.0))
+        (self._pause or _sleep)(max(pause, asked or 0.0))
 
     # One request
 

@@ -101,6 +101,8 @@ class Criteria:
     descending: bool = True
     limit: int | None = None
     page_size: int = 100
+    active_since: str | None = None
+    """Not over, or created or ended at this moment or later. No option; for those who look again and again."""
 
     @classmethod
     def from_options(cls, option: Callable[[str], Any], now: datetime | None = None) -> Criteria:
@@ -157,7 +159,13 @@ class Criteria:
             and (self.backup_servers is None or (server is not None and server["name"] in self.backup_servers))
             and _within(fact["creation_time"], self.created_after, self.created_before)
             and _within(fact["end_time"], self.ended_after, self.ended_before)
+            and (self.active_since is None or not fact["finished"] or last_time(fact) >= self.active_since)
         )
+
+
+def last_time(fact: Fact) -> str:
+    """The last moment at which something is known to have happened to a session: its end or else its creation."""
+    return max(fact["creation_time"] or "", fact["end_time"] or "")
 
 
 def session_id(value: str) -> str:
@@ -211,14 +219,20 @@ def _words(option: Callable[[str], Any], name: str, words: tuple[str, ...]) -> f
     return None if values is None else frozenset(values)
 
 
+def age(value: str) -> timedelta | None:
+    """An age such as ``90m`` or ``7d``, or None if it is none."""
+    match = _AGE.fullmatch(value.strip())
+    return timedelta(**{_AGE_UNITS[match.group(2).lower()]: int(match.group(1))}) if match else None
+
+
 def time_bound(name: str, value: str | None, now: datetime) -> str | None:
     """A time or age given by the user, as text that compares with facts."""
     if value is None:
         return None
-    age = _AGE.fullmatch(value.strip())
+    ago = age(value)
     try:
-        if age:
-            return timestamp(now - timedelta(**{_AGE_UNITS[age.group(2).lower()]: int(age.group(1))}))
+        if ago is not None:
+            return timestamp(now - ago)
     except OverflowError:
         pass
     match = _TIME.fullmatch(value.strip())

@@ -428,6 +428,7 @@ def _expression(client: EnterpriseManager, criteria: Criteria, plans_only: bool 
             *_not_after("EndTime", criteria.ended_before),
             *_states(criteria.states),
             *_results(criteria.results),
+            *_active_since(criteria.active_since),
         ]
     # Very many names make a longer filter than a URL can hold; the longest terms are then left to the check here.
     terms.sort(key=len)
@@ -445,6 +446,14 @@ def _not_before(name: str, bound: str | None) -> list[str]:
 
 def _not_after(name: str, bound: str | None) -> list[str]:
     return [] if bound is None else [_query.quoted(name, "<=", _whole_seconds(bound, 2))]
+
+
+def _active_since(bound: str | None) -> list[str]:
+    """All three, since EM may give no end, and a run that has ended would drop out of what runs."""
+    if bound is None:
+        return []
+    times = [*_not_before("CreationTime", bound), *_not_before("EndTime", bound)]
+    return [_query.any_of([_query.comparison("State", "!=", "Stopped"), *times])]
 
 
 def _whole_seconds(bound: str, later: int) -> str:

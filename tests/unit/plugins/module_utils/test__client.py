@@ -629,6 +629,24 @@ def test_pauses_never_pass_the_longest(monkeypatch, pauses, connect):
     assert pauses == [0.5, 1.0, 2.0, _client.LONGEST_WAIT]
 
 
+def test_a_pause_of_somebody_else_may_end_the_work(em, connect, pauses):
+    class Enough(Exception):
+        pass
+
+    asked = []
+
+    def pause(seconds):
+        asked.append(seconds)
+        if len(asked) == 2:
+            raise Enough
+
+    em.faults.add("status", status=503, path=SESSIONS)
+    with pytest.raises(Enough), connect(retries=9, pause=pause) as client:
+        read(client)
+    assert len(asked) == 2 and pauses == []
+    assert em.counters.live_logons == 0
+
+
 def test_the_pause_is_real(monkeypatch):
     slept = []
     monkeypatch.setattr(_client.time, "sleep", slept.append)

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _criteria
@@ -235,6 +236,40 @@ def test_a_running_session_has_not_ended():
     assert not criteria(ended_before="2030-01-01T00:00:00Z").hold_for(running)
     assert not criteria(ended_after="2000-01-01T00:00:00Z").hold_for(running)
     assert criteria(result=["None"]).hold_for(running)
+
+
+@pytest.mark.parametrize(
+    ("fact", "since", "holds"),
+    [
+        ({"finished": False}, "2026-04-01T00:00:00.000000Z", True),
+        ({"finished": True}, "2026-03-02T08:00:10.500000Z", True),
+        ({"finished": True}, "2026-03-02T08:00:10.500001Z", False),
+        ({"finished": True, "end_time": None}, "2026-03-02T08:00:00.000000Z", True),
+        ({"finished": True, "end_time": None}, "2026-03-02T08:00:00.000001Z", False),
+        ({"finished": True, "end_time": "2026-03-01T08:00:00.000000Z"}, "2026-03-02T08:00:00.000000Z", True),
+        ({"finished": True, "end_time": None, "creation_time": None}, "2026-03-02T08:00:00.000000Z", False),
+    ],
+)
+def test_active_since(fact, since, holds):
+    assert replace(criteria(), active_since=since).hold_for({**FACT, **fact}) is holds
+
+
+@pytest.mark.parametrize(
+    ("text", "age"),
+    [
+        ("90m", timedelta(minutes=90)),
+        ("24h", timedelta(days=1)),
+        (" 7 D ", timedelta(days=7)),
+        ("1w", timedelta(days=7)),
+        ("0s", timedelta(0)),
+        ("h", None),
+        ("1.5h", None),
+        ("2026-03-02T08:00:00Z", None),
+        ("", None),
+    ],
+)
+def test_an_age(text, age):
+    assert _criteria.age(text) == age
 
 
 def test_a_backup_server_is_compared_by_name():

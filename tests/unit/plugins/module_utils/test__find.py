@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -284,6 +285,28 @@ def test_pages_beyond_a_count_that_is_too_low_are_read_in_their_order(em, find):
         em.faults.add("reply", path="/query", query=f"page={number}&?$", body=body)
     assert set(find(page_size=1).ids) == set(guids)
     assert [page["page"] for page in queries(em)] == [["1"], ["2"], ["3"], ["4"]]
+
+
+def test_what_is_active_since_a_moment(em, connect):
+    """What runs, however old it is, and what was created or has ended since then; with EM doing the work."""
+    for name, created, more in (
+        ("old", "2026-03-01T08:00:00Z", {}),
+        ("ended later", "2026-03-01T23:59:30Z", {}),
+        ("created later", "2026-03-02T08:00:00Z", {}),
+        ("runs", "2026-01-01T08:00:00Z", {"state": "Working"}),
+        ("without an end", "2026-03-02T08:00:00Z", {"raw": {"EndTimeUTC": None}}),
+    ):
+        em.world.add_session(name=name, creation_time=created, **more)
+    criteria = _criteria.Criteria.from_options({"backup_server": ["sp-vbr1.example.net"]}.get)
+    criteria = dataclasses.replace(criteria, active_since="2026-03-02T00:00:00.250000Z")
+    answer = fs.Answer()
+    with connect() as client:
+        found = {fact["name"] for fact in fs.each_session(client, criteria, answer)}
+    assert found == {"ended later", "created later", "runs", "without an end"}
+    assert answer.filter == (
+        '(BackupServerName=="sp-vbr1.example.net";'
+        '(State!=Stopped,CreationTime>="2026-03-01T23:59:59Z",EndTime>="2026-03-01T23:59:59Z"))'
+    )
 
 
 def test_ids_are_read_once_even_if_they_run(em, find):
