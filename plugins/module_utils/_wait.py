@@ -149,11 +149,12 @@ def with_kept_tasks(fact: Fact, before: Fact | None, seen_at: str | None) -> Fac
 
     ``tasks_kept_at`` says when EM listed such VMs for the last time; it is None where EM lists VMs itself.
 
+    :arg fact: from a reading, or from a wait that has kept VMs itself.
     :arg before: facts of the same session from an earlier reading.
     :arg seen_at: when that was.
     """
     if fact["tasks"] or before is None or not before["tasks"]:
-        return {**fact, "tasks_kept_at": None}
+        return {**fact, "tasks_kept_at": fact.get("tasks_kept_at")}
     kept = {name: before[name] for name in ("tasks", "task_summary")}
     return {**fact, **kept, "tasks_kept_at": before.get("tasks_kept_at") or seen_at}
 

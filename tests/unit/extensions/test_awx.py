@@ -10,14 +10,7 @@ inject_credential in awx/main/models/credential.py, RunInventoryUpdate and RunJo
 
 from __future__ import annotations
 
-import base64
-import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,32 +23,14 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 pytest.importorskip("ansible_runner")
 
 REPO = Path(__file__).resolve().parents[3]
-ROOT = Path(_module.__file__).absolute().parents[5]
 TYPE_FILE = REPO / "extensions" / "awx" / "credential_type.yml"
 CREDENTIAL_TYPE = yaml.safe_load(TYPE_FILE.read_text(encoding="utf-8"))
 FIELDS = {field["id"]: field for field in CREDENTIAL_TYPE["inputs"]["fields"]}
 ENV = CREDENTIAL_TYPE["injectors"]["env"]
-SNIPPETS = {
-    name: text
-    for text, name in re.findall(
-        r"^```yaml\n(# (\S+)\n.*?)^```$", (REPO / "docs" / "awx.md").read_text(encoding="utf-8"), re.M | re.S
-    )
-}
-
-SECRET = "S3cr3tPart"
-# Nothing on the way may read it as a template, or as text for a shell.
-PASSWORD = f"{SECRET}{{{{ 7 * 7 }}}}'\"$HOME\u00fc"
-USER = "DR\\robot"
 PLAN = "Payroll"
 UNKNOWN = "00000000-0000-4000-8000-000000000001"
-RUN = "import ansible_runner, json, sys; sys.exit(ansible_runner.run(**json.load(sys.stdin)).rc)"
-# What AWX sets for inventory updates: STANDARD_INVENTORY_UPDATE_ENV in awx/main/constants.py.
-UPDATE_ENV = {
-    "ANSIBLE_INVENTORY_UNPARSED_FAILED": "True",
-    "ANSIBLE_INVENTORY_EXPORT": "True",
-    "ANSIBLE_VERBOSE_TO_STDERR": "True",
-    "ANSIBLE_HOST_PATTERN_MISMATCH": "error",
-}
+USER = "DR\\robot"
+PASSWORD = "{{ 7 * 7 }}'\"$HOME\u00fc"
 
 
 # The credential type, by AWX's rules
@@ -99,22 +74,7 @@ def test_injected_variables_are_those_of_the_collection():
     assert {"VEEAM_EM_URL", "VEEAM_EM_USERNAME", "VEEAM_EM_PASSWORD"} <= set(ENV)
 
 
-def inject(inputs, private):
-    """The files and the variables that AWX makes of a credential."""
-    names = {name: value for name, value in inputs.items() if value != ""}
-    for field in FIELDS.values():
-        if field["type"] == "boolean":
-            names.setdefault(field["id"], False)
-    sandbox = ImmutableSandboxedEnvironment()
-    (private / "env").mkdir(exist_ok=True)
-    handle, path = tempfile.mkstemp(dir=private / "env")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(sandbox.from_string(CREDENTIAL_TYPE["injectors"]["file"]["template"]).render(**names))
-    names["tower"] = SimpleNamespace(filename=path)
-    return {name: sandbox.from_string(template).render(**names) for name, template in ENV.items()}
-
-
-def test_variables_with_all_inputs(tmp_path):
+def test_variables_with_all_inputs(inject, tmp_path):
     inputs = {"url": "https://em:9398", "username": USER, "password": PASSWORD, "ca_certificate": "PEM\n"}
     env = inject({**inputs, "skip_certificate_check": True}, tmp_path)
     path = env.pop("VEEAM_EM_CA_PATH")
@@ -128,132 +88,13 @@ def test_variables_with_all_inputs(tmp_path):
 
 
 @pytest.mark.parametrize("more", [{}, {"ca_certificate": "", "skip_certificate_check": False}])
-def test_variables_with_required_inputs_only(tmp_path, more):
+def test_variables_with_required_inputs_only(inject, tmp_path, more):
     env = inject({"url": "https://em:9398", "username": USER, "password": PASSWORD, **more}, tmp_path)
     assert env["VEEAM_EM_CA_PATH"] == ""
     assert env["VEEAM_EM_VALIDATE_CERTS"] == "true"
 
 
 # Runs
-
-
-@pytest.fixture(scope="module")
-def tls_em():
-    from emulator import Emulator, User
-
-    with Emulator(
-        documented=True, sessions=0, tls=True, users=[User(USER, PASSWORD, "Portal Administrator")]
-    ) as running:
-        yield running
-
-
-class Awx:
-    """The private data directory of an AWX job with a credential, and what AWX runs in it."""
-
-    def __init__(self, em, private, env, issued):
-        self.em = em
-        self.env = env
-        self.private = private
-        self.issued = issued
-        self.inputs = {
-            "url": em.url,
-            "username": USER,
-            "password": PASSWORD,
-            # Whoever pastes it may leave out the last line feed.
-            "ca_certificate": Path(em.ca_path).read_text(encoding="utf-8").strip(),
-        }
-
-    def write(self, name, text):
-        path = self.private / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    def run(self, *, playbook=None, args=None, env=None):
-        if args:
-            self.write("args", " ".join(args))
-        options = {"private_data_dir": str(self.private), "playbook": playbook, "ident": "7"}
-        artifacts = self.private / "artifacts" / "7"
-        shutil.rmtree(artifacts, ignore_errors=True)
-        # In a process of its own, as ansible-runner forks, and the emulator's thread is in this one.
-        run = subprocess.run(
-            [sys.executable, "-c", RUN],
-            input=json.dumps({**options, "suppress_env_files": True, "quiet": True}),
-            env={**self.env, **inject(self.inputs, self.private), **(env or {})},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        secrets = {
-            SECRET,
-            base64.b64encode(f"{USER}:{self.inputs['password']}".encode()).decode(),
-            *(logon.token for logon in self.issued),
-        }
-        assert not [secret for secret in secrets if secret in run.stdout]
-        for file in artifacts.rglob("*"):
-            if file.is_file() and file.name != "command":  # there ansible-runner itself keeps the whole environment
-                content = file.read_text(encoding="utf-8", errors="replace")
-                assert not [secret for secret in secrets if secret in content], file
-        output = (artifacts / "stdout").read_text(encoding="utf-8")
-        output = re.sub(r"\x1b\[[0-9;]*m", "", output)
-        assert "Traceback" not in output
-        assert self.em.counters.live_logons == 0
-        events = [json.loads(file.read_text(encoding="utf-8")) for file in (artifacts / "job_events").glob("*.json")]
-        words = re.sub(r"\s+", " ", output).replace("\\\\", "\\")
-        return SimpleNamespace(rc=run.returncode, output=words, events=events)
-
-    def job(self, name, *, extra_vars=None):
-        """A job template with a playbook of docs/awx.md."""
-        self.write(f"project/{name}", SNIPPETS[name])
-        if extra_vars:  # AWX marks them, so that Ansible does not take them for templates
-            lines = [f"!unsafe {json.dumps(key)}: !unsafe {json.dumps(value)}\n" for key, value in extra_vars.items()]
-            self.write("env/extravars", "".join(lines))
-        if not (self.private / "inventory").exists():
-            self.keep({"_meta": {"hostvars": {}}})
-        return self.run(playbook=name)
-
-    def update(self):
-        """An update of the inventory source of docs/awx.md."""
-        source = self.write("project/dr/veeam_em.yml", SNIPPETS["dr/veeam_em.yml"])
-        answer = self.private / "output.json"
-        args = ["ansible-inventory", "--list", "--export", "-i", str(source), "--output", str(answer)]
-        done = self.run(args=[*args, "--playbook-dir", str(source.parent), "-vvv"], env=UPDATE_ENV)
-        (self.private / "args").unlink()
-        done.answer = json.loads(answer.read_text(encoding="utf-8")) if answer.exists() else None
-        return done
-
-    def keep(self, answer):
-        """The inventory of later jobs, which AWX writes as a script."""
-        text = json.dumps(answer)
-        self.write("inventory/hosts", f"#!{sys.executable}\nprint({text!r})\n").chmod(0o700)
-
-
-@pytest.fixture
-def awx(tls_em, tmp_path, monkeypatch):
-    from emulator.logons import Logons
-
-    # Of this process's environment nothing goes in but what finds Python and Ansible.
-    env = {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "HOME": str(tmp_path),
-        "LC_ALL": "C.UTF-8",
-        "ANSIBLE_INVENTORY_UNPARSED_FAILED": "True",  # for jobs too
-        "ANSIBLE_COLLECTIONS_PATH": f"{tmp_path / 'collections'}:{ROOT}",
-    }
-    issued = []
-    log_on = Logons.log_on
-
-    def recorded(self, user):
-        issued.append(log_on(self, user))
-        return issued[-1]
-
-    monkeypatch.setattr(Logons, "log_on", recorded)
-    tls_em.reset(sessions=0)
-    private = tmp_path / "private"
-    private.mkdir()
-    return Awx(tls_em, private, env, issued)
 
 
 @pytest.fixture
@@ -279,12 +120,6 @@ def plain(value):
     return [plain(item) for item in value] if isinstance(value, list) else value
 
 
-def results(done, task):
-    """What a task of a job has returned, by host and item."""
-    data = [event["event_data"] for event in done.events if event["event"] in ("runner_on_ok", "runner_item_on_ok")]
-    return [(item["host"], item["res"]) for item in data if item["task"] == task]
-
-
 @pytest.fixture
 def without_certificate(awx):
     """No certificate in the credential. That these runs succeed shows that an empty path is none, and no folder."""
@@ -295,10 +130,10 @@ def without_certificate(awx):
 def test_a_job_with_module_and_lookup(awx, session, without_certificate):
     done = awx.job("report.yml")
     assert done.rc == 0, done.output
-    [(dummy, read)] = results(done, "Read the sessions of the last day")
+    [(dummy, read)] = done.results("Read the sessions of the last day")
     assert [(run["id"], run["result"]) for run in read["failover_sessions"]] == [(session.id, "Failed")]
     assert [task["vm_name"] for task in read["failover_sessions"][0]["tasks"]] == ["db", "web"]
-    [(dummy, shown)] = results(done, "Show the newest run of one plan")
+    [(dummy, shown)] = done.results("Show the newest run of one plan")
     assert shown["msg"] == "ABC Company Failover Plan began at 2015-12-07T17:38:16.000000Z"
     assert awx.em.counters.logons == 2
 
@@ -318,7 +153,7 @@ def test_an_inventory_update_and_a_job_on_its_hosts(awx, session, without_certif
     awx.keep(updated.answer)
     done = awx.job("check_synced.yml", extra_vars={"failover_session_id": session.id})
     assert done.rc == 0, done.output
-    shown = [(host, result["msg"]) for host, result in results(done, "Show what became of the VM")]
+    shown = [(host, result["msg"]) for host, result in done.results("Show what became of the VM")]
     assert sorted(shown) == [("db", "Payroll: Success, "), ("web", "Payroll: Failed, no {{ memory }}")]
     assert awx.em.counters.logons == 1  # the job has asked nothing
 
@@ -331,13 +166,11 @@ def test_a_session_through_a_workflow(awx, session):
     awx.em.world.add_session(PLAN, creation_time="2026-03-01T02:00:00Z", tasks=[{"vm_name": "old"}])
     found = awx.job("find_session.yml", extra_vars={"plan": PLAN})
     assert found.rc == 0, found.output
-    [stats] = [event for event in found.events if event["event"] == "playbook_on_stats"]
-    handed_over = stats["event_data"]["artifact_data"]
-    assert handed_over == {"failover_session_id": session.id}
+    assert found.artifacts == {"failover_session_id": session.id}
 
-    done = awx.job("check_session.yml", extra_vars=handed_over)
+    done = awx.job("check_session.yml", extra_vars=found.artifacts)
     assert done.rc == 0, done.output
-    shown = results(done, "Show what became of the VM")
+    shown = done.results("Show what became of the VM")
     assert sorted((host, result["veeam_result"]) for host, result in shown) == [("db", "Success"), ("web", "Failed")]
 
 
@@ -353,7 +186,7 @@ REFUSED = "Log on to Veeam Backup Enterprise Manager as DR\\robot failed: "
 
 
 def test_a_job_with_a_wrong_password(awx, session):
-    awx.inputs.update(password=f"{SECRET}, but wrong", ca_certificate="", skip_certificate_check=True)
+    awx.inputs.update(password=f"{awx.secret}, but wrong", ca_certificate="", skip_certificate_check=True)
     done = awx.job("report.yml")
     assert done.rc != 0
     [failed] = [event["event_data"]["res"] for event in done.events if event["event"] == "runner_on_failed"]
@@ -363,14 +196,14 @@ def test_a_job_with_a_wrong_password(awx, session):
 
 
 def test_an_inventory_update_with_a_wrong_password(awx, session):
-    awx.inputs["password"] = f"{SECRET}, but wrong"  # the answer shows that the certificate is trusted
+    awx.inputs["password"] = f"{awx.secret}, but wrong"  # the answer shows that the certificate is trusted
     updated = awx.update()
     assert updated.rc != 0
     assert updated.answer is None
     assert REFUSED in updated.output
 
 
-# The playbook that creates the type
+# A job with progress
 
 
 DRILL = """
@@ -406,21 +239,3 @@ def test_a_drill_in_a_job_shows_its_progress(awx):
         ".json",
         ".sha256",
     ]
-
-
-def test_the_playbook_creates_the_type_as_the_file_has_it(awx, tmp_path):
-    module = """
-from ansible.module_utils.basic import AnsibleModule
-module = AnsibleModule({"name": {"required": True}, "description": {}, "kind": {}, "inputs": {"type": "dict"}, "injectors": {"type": "dict"}})
-module.exit_json(changed=True, given=module.params)
-"""
-    stand_in = tmp_path / "collections" / "ansible_collections" / "awx" / "awx"
-    (stand_in / "plugins" / "modules").mkdir(parents=True)
-    (stand_in / "plugins" / "modules" / "credential_type.py").write_text(module, encoding="utf-8")
-    installed = tmp_path / ".ansible" / "collections" / "ansible_collections" / "dr_runbook"
-    installed.mkdir(parents=True)
-    (installed / "veeam_em").symlink_to(REPO, target_is_directory=True)
-    done = awx.job("create_credential_type.yml")
-    assert done.rc == 0, done.output
-    [(dummy, result)] = results(done, "Create or update it")
-    assert result["given"] == CREDENTIAL_TYPE

@@ -120,9 +120,10 @@ def test_a_logon_is_refused_twice_at_most(em, plan, act, run, hours):
     assert statuses.count(401) == 2
 
 
-def test_vms_that_em_drops_are_kept_from_run_to_run(em, plan, act, run, hours):
+@pytest.mark.parametrize("cost", [0, 20])
+def test_vms_that_em_drops_are_kept_from_run_to_run(em, plan, act, run, hours, cost):
     em.behaviour.finished_tasks = "drop"
-    act.cost = 20  # between two runs, in which the session ends
+    act.cost = cost  # between two runs; the session ends there, or in a run, which has kept the VMs itself then
     session = run()["failover_session"]
     assert session["task_summary"]["total"] == 8
     assert session["tasks_kept_at"]

@@ -143,7 +143,9 @@ def test_kept_tasks_stay_kept():
     now = {"tasks": [], "task_summary": {"total": 0}}
     assert _wait.with_kept_tasks(now, first, "later") == first
     assert _wait.with_kept_tasks(now, None, "later") == {**now, "tasks_kept_at": None}
-    assert _wait.with_kept_tasks({**first}, {"tasks": [2]}, "later")["tasks_kept_at"] is None
+    assert _wait.with_kept_tasks(first, {"tasks": [2]}, "later") == first
+    listed = {"tasks": [1], "task_summary": {"total": 1}}
+    assert _wait.with_kept_tasks(listed, {"tasks": [2]}, "later") == {**listed, "tasks_kept_at": None}
 
 
 def test_an_end_without_a_result_is_read_again(em, client, hours):

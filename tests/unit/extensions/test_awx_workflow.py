@@ -1,0 +1,594 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The configuration of AWX in extensions/awx/, and the workflow that it makes: whole runs, node after node as AWX starts them.
+
+What AWX does is taken from its source (24.6.1): JobTemplateSurveySpec in awx/api/views/__init__.py, SurveyJobTemplateMixin in
+awx/main/models/mixins.py, WorkflowDAG in awx/main/scheduler/dag_workflow.py, WorkflowJobNode.get_job_kwargs in awx/main/models/workflow.py,
+could_be_playbook in awx/main/utils/ansible.py.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytest.importorskip("ansible_runner")
+
+REPO = Path(__file__).resolve().parents[3]
+OPTIONS = yaml.safe_load((Path(__file__).parent / "awx_options.yml").read_text(encoding="utf-8"))
+CREDENTIAL_TYPE = yaml.safe_load((REPO / "extensions" / "awx" / "credential_type.yml").read_text(encoding="utf-8"))
+EDGES = ("success_nodes", "failure_nodes", "always_nodes")
+PLAN = "Payroll {{ 7 * 7 }}"
+PASSWORD = "S3cr3tPart and more"
+UNKNOWN = "00000000-0000-4000-8000-000000000001"
+# The configuration
+
+# In place of a module, since that would be a process of its own.
+STAND_IN = """
+import json
+from ansible.plugins.action import ActionBase
+
+class ActionModule(ActionBase):
+    def run(self, tmp=None, task_vars=None):
+        dummy, options = self.validate_argument_spec(argument_spec={spec!r})
+        with open({calls!r}, "a") as file:
+            file.write(json.dumps([{name!r}, options]) + "\\n")
+        return {{"changed": True}}
+"""
+
+
+def configure(folder, settings, password=PASSWORD):
+    """Run configure.yml with modules that have the options of those of awx.awx; what these were given, in their order."""
+    actions = folder / "ansible_collections" / "awx" / "awx" / "plugins" / "action"
+    actions.mkdir(parents=True, exist_ok=True)
+    calls = folder / "calls"
+    for name, spec in OPTIONS.items():
+        (actions / f"{name}.py").write_text(STAND_IN.format(name=name, spec=spec, calls=str(calls)), encoding="utf-8")
+    run = subprocess.run(
+        ["ansible-playbook", str(REPO / "extensions" / "awx" / "configure.yml"), "-vvv", "-e", json.dumps(settings)],
+        env={
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HOME": str(folder),
+            "LC_ALL": "C.UTF-8",
+            "ANSIBLE_COLLECTIONS_PATH": str(folder),
+            **({"VEEAM_EM_PASSWORD": password} if password else {}),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert PASSWORD not in run.stdout
+    lines = calls.read_text(encoding="utf-8").splitlines() if calls.exists() else []
+    made = [
+        (name, {key: value for key, value in given.items() if value is not None})
+        for name, given in map(json.loads, lines)
+    ]
+    return run, made
+
+
+@pytest.fixture(scope="module")
+def settings(snippets, tmp_path_factory):
+    """Those of docs/awx.md, with a folder that can be written here, and a certificate from a file."""
+    folder = tmp_path_factory.mktemp("reports")
+    certificate = tmp_path_factory.mktemp("tls") / "em-ca.pem"
+    certificate.write_text("PEM", encoding="utf-8")
+    return {
+        **yaml.safe_load(snippets["settings.yml"]),
+        "em_report_directory": str(folder),
+        "em_ca_certificate": f"{{{{ lookup('ansible.builtin.file', '{certificate}') }}}}",
+    }
+
+
+@pytest.fixture(scope="module")
+def configured(settings, tmp_path_factory):
+    run, made = configure(tmp_path_factory.mktemp("configured"), settings)
+    assert run.returncode == 0, run.stdout
+    return made
+
+
+def given(configured, module):
+    return [options for name, options in configured if name == module]
+
+
+def test_what_is_created_and_in_which_order(configured, settings):
+    assert [name for name, dummy in configured] == [
+        "credential_type",
+        "credential",
+        "project",
+        "inventory",
+        "inventory",
+        "inventory_source",
+        *["job_template"] * 5,
+        "workflow_job_template",
+    ]
+    [kind] = given(configured, "credential_type")
+    assert {key: value for key, value in kind.items() if key != "state"} == CREDENTIAL_TYPE
+    [credential] = given(configured, "credential")
+    assert credential["inputs"] == {
+        "url": settings["em_url"],
+        "username": settings["em_username"],
+        "password": PASSWORD,
+        "ca_certificate": "PEM",
+    }
+    assert {options["state"] for dummy, options in configured} == {"present"}
+    assert {options.get("organization") for name, options in configured if name != "credential_type"} == {"Default"}
+
+
+def test_the_parts_name_each_other(configured, settings):
+    [project], [credential] = given(configured, "project"), given(configured, "credential")
+    inventories = {inventory["name"]: inventory.get("variables", {}) for inventory in given(configured, "inventory")}
+    [source] = given(configured, "inventory_source")
+    assert source["source_project"] == project["name"]
+    assert source["credential"] == credential["name"]
+    assert inventories[source["inventory"]] == settings["em_check_variables"]
+    assert source["overwrite"] and source["overwrite_vars"] and source["update_on_launch"]
+    assert source["source_vars"] == {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"}
+    assert (REPO / source["source_path"]).is_file()
+    assert source["source_path"].endswith(".veeam_em.yml")
+    for template in given(configured, "job_template"):
+        assert template["project"] == project["name"]
+        assert template["inventory"] in inventories
+        assert template["credentials"] == [credential["name"]]
+        assert template["extra_vars"] == {
+            "failover_report_directory": settings["em_report_directory"],
+            "failover_targets": settings["em_targets"],
+        }
+        assert template["execution_environment"] == settings["em_execution_environment"]
+    checks = [
+        template for template in given(configured, "job_template") if template["inventory"] == source["inventory"]
+    ]
+    assert [Path(template["playbook"]).name for template in checks] == ["drill_checks.yml"]
+
+
+def test_the_playbooks_are_such_that_awx_offers_them(configured):
+    for template in given(configured, "job_template"):
+        playbook = Path(template["playbook"])
+        assert not {"tasks", "roles", "group_vars", "host_vars"} & set(playbook.parts)
+        lines = (REPO / playbook).read_text(encoding="utf-8").splitlines()
+        assert any(re.match(r"\s*-?\s*(?:hosts|(?:ansible\.builtin\.)?import_playbook):", line) for line in lines)
+
+
+def test_without_a_password_the_credential_is_left_alone(settings, tmp_path):
+    run, made = configure(tmp_path, settings, password=None)
+    assert run.returncode == 0, run.stdout
+    assert not given(made, "credential")
+    assert len(made) == 11
+
+
+def test_what_is_missing_is_named_before_anything_is_created(tmp_path):
+    run, made = configure(tmp_path, {"em_url": "https://em"})
+    assert run.returncode != 0
+    missing = "em_username, em_execution_environment, em_project_url, em_report_directory"
+    assert f"Nothing was created. Please set {missing}." in run.stdout
+    assert not made
+
+
+def argument_spec(path):
+    """The argument spec in the source of a module."""
+    constants, spec = {}, None
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            if node.targets[0].id == "argument_spec":
+                spec = node.value
+            elif isinstance(node.value, ast.Dict) and node.value.keys:
+                constants[node.targets[0].id] = [getattr(key, "value", None) for key in node.value.keys]
+
+    def value(node):
+        if isinstance(node, ast.Call) and node.func.id == "dict":
+            return {keyword.arg: value(keyword.value) for keyword in node.keywords}
+        if isinstance(node, ast.Call):  # list(CONSTANT.keys())
+            return constants[node.args[0].func.value.id]
+        return ast.literal_eval(node)
+
+    return value(spec)
+
+
+def test_the_recorded_options_are_those_of_awx():
+    places = [Path(place) for place in sys.path] + list(REPO.glob(".venv-bench/lib/python3*/site-packages"))
+    found = [place / "ansible_collections" / "awx" / "awx" / "plugins" / "modules" for place in places]
+    modules = next((place for place in found if place.is_dir()), None)
+    if modules is None:
+        pytest.skip("awx.awx is not installed here; make bench brings it")
+    assert {name: argument_spec(modules / f"{name}.py") for name in OPTIONS} == OPTIONS
+
+
+# The workflow, by AWX's rules
+
+SURVEY_TYPES = {"text": str, "textarea": str, "password": str, "integer": int, "float": (int, float)}
+
+
+def test_the_survey_is_one_that_awx_accepts(configured):
+    [workflow] = given(configured, "workflow_job_template")
+    survey = workflow["survey_spec"]
+    assert workflow["survey_enabled"]
+    assert set(survey) == {"name", "description", "spec"} and survey["spec"]
+    for question in survey["spec"]:
+        assert {"type", "question_name", "variable", "required"} <= set(question)
+        assert isinstance(question["required"], bool)
+        assert question.get("default", "") == "" or type(question["default"]) is SURVEY_TYPES[question["type"]]
+        assert all(type(question[limit]) is int for limit in ("min", "max"))
+        assert not answer_errors(question, question.get("default")) or question["required"]
+    asked = {question["variable"]: (question["type"], question["required"]) for question in survey["spec"]}
+    assert asked == {
+        "failover_run_plan": ("text", True),
+        "failover_rto_minutes": ("integer", True),
+        "failover_run_change_id": ("text", False),
+    }
+    artifacts = {
+        "failover_session_id",
+        "failover_drill",
+        "failover_verdict",
+        "failover_checks",
+        "failover_undo",
+        "failover_report",
+    }
+    assert not artifacts & set(asked)  # in AWX answers come before artifacts
+
+
+def answer_errors(question, answer):
+    """Why AWX would refuse an answer."""
+    if answer is None:
+        return ["missing"] if question["required"] else []
+    if type(answer) is not SURVEY_TYPES[question["type"]]:
+        return ["type"]
+    size = len(answer) if isinstance(answer, str) else answer
+    return ["size"] if not question["min"] <= size <= question["max"] else []
+
+
+@pytest.mark.parametrize(
+    ("variable", "answer"),
+    [
+        ("failover_run_plan", None),
+        ("failover_run_plan", ""),
+        ("failover_rto_minutes", "60"),
+        ("failover_rto_minutes", 0),
+        ("failover_run_change_id", "x" * 65),
+    ],
+)
+def test_answers_that_awx_refuses(configured, variable, answer):
+    [workflow] = given(configured, "workflow_job_template")
+    [question] = [question for question in workflow["survey_spec"]["spec"] if question["variable"] == variable]
+    assert answer_errors(question, answer)
+
+
+def test_the_nodes_are_such_that_awx_accepts_them(configured):
+    [workflow] = given(configured, "workflow_job_template")
+    templates = {template["name"] for template in given(configured, "job_template")}
+    nodes = {node["identifier"]: node for node in workflow["workflow_nodes"]}
+    assert len(nodes) == len(workflow["workflow_nodes"])
+    for node in nodes.values():
+        assert set(node) <= {"identifier", "unified_job_template", "related", "all_parents_must_converge"}
+        template = node["unified_job_template"]
+        assert template == {"name": template["name"], "type": "job_template", "organization": {"name": "Default"}}
+        assert template["name"] in templates
+        assert set(node.get("related", {})) <= set(EDGES)
+        children = [child for edge in EDGES for child in children_of(node, edge)]
+        assert len(children) == len(set(children))  # only one kind of edge between two nodes
+        assert set(children) <= set(nodes) - {node["identifier"]}
+
+
+def children_of(node, *edges):
+    return [child["identifier"] for edge in edges for child in node.get("related", {}).get(edge, [])]
+
+
+def test_a_failed_step_cannot_end_in_a_green_workflow(configured):
+    """For AWX a workflow has failed if a node has failed that nothing follows on failure: here that is one node, which always runs."""
+    nodes = given(configured, "workflow_job_template")[0]["workflow_nodes"]
+    last = [node["identifier"] for node in nodes if not children_of(node, "failure_nodes", "always_nodes")]
+    assert last == ["report"]
+    reached = {nodes[0]["identifier"]}
+    for node in nodes:
+        if node["identifier"] in reached:
+            reached.update(children_of(node, "always_nodes"))
+    assert reached == {node["identifier"] for node in nodes}
+
+
+# Runs
+
+
+class Workflow:
+    """Runs the nodes as AWX does.
+
+    :ivar jobs: what came of each node that was run, by identifier.
+    :ivar artifacts: what each node had for the next ones, with those of its ancestors.
+    """
+
+    def __init__(self, awx, configured, inventory_variables=None):
+        self.awx = awx
+        self.templates = {template["name"]: template for template in given(configured, "job_template")}
+        [self.workflow] = given(configured, "workflow_job_template")
+        [self.source] = given(configured, "inventory_source")
+        self.inventory_variables = inventory_variables or {}
+        self.jobs = {}
+        self.artifacts = {}
+        awx.use_checkout()
+
+    def run(self, **answers):
+        """:returns: whether AWX would call it successful."""
+        extra_vars = {}
+        for question in self.workflow["survey_spec"]["spec"]:
+            answer = answers.pop(question["variable"], question.get("default"))
+            assert not answer_errors(question, answer)
+            extra_vars.update({} if answer is None else {question["variable"]: answer})
+        assert not answers
+        nodes = {node["identifier"]: node for node in self.workflow["workflow_nodes"]}
+        waiting = list(nodes)
+        while waiting:
+            decided = [name for name in waiting if not set(self.parents(nodes, name)) & set(waiting)]
+            name = decided[0]
+            waiting.remove(name)
+            parents = [parent for parent in self.parents(nodes, name) if parent in self.jobs]
+            if parents or not self.parents(nodes, name):
+                if parents and not any(name in self.followers(nodes[parent]) for parent in parents):
+                    continue
+                handed_over = {}
+                for parent in parents:
+                    handed_over.update(self.artifacts[parent])
+                template = self.templates[nodes[name]["unified_job_template"]["name"]]
+                done = self.launch(template, {**handed_over, **extra_vars})
+                self.jobs[name] = done
+                self.artifacts[name] = {**handed_over, **(done.artifacts if done else {})}
+        failed = [name for name, done in self.jobs.items() if done is None or done.rc]
+        return not [name for name in failed if not children_of(nodes[name], "failure_nodes", "always_nodes")]
+
+    @staticmethod
+    def parents(nodes, name):
+        return [parent for parent, node in nodes.items() if name in children_of(node, *EDGES)]
+
+    def followers(self, node):
+        done = self.jobs[node["identifier"]]
+        return children_of(
+            node, "success_nodes" if done is not None and not done.rc else "failure_nodes", "always_nodes"
+        )
+
+    def launch(self, template, extra_vars):
+        """:returns: None if the update of the inventory failed, as the job does not run then."""
+        answer = {"_meta": {"hostvars": {}}}
+        if template["inventory"] == self.source["inventory"]:
+            updated = self.awx.update(self.source["source_path"], self.source["source_vars"])
+            if updated.rc:
+                return None
+            answer = updated.answer
+            answer.setdefault("all", {})["vars"] = self.inventory_variables
+        self.awx.keep(answer)
+        # Quick looks are all that differs from what AWX would do.
+        safe_vars = {**template["extra_vars"], "failover_run_poll_interval": 1}
+        extra_vars = {**extra_vars, "awx_user_name": "ada", "awx_job_id": 7}
+        return self.awx.job(template["playbook"], extra_vars=extra_vars, safe_vars=safe_vars)
+
+    @property
+    def told(self):
+        """What failed nodes have said."""
+        return "\n".join(
+            f"{name}: {done.output if done else done}" for name, done in self.jobs.items() if not done or done.rc
+        )
+
+    @property
+    def codes(self):
+        return {name: None if done is None else done.rc for name, done in self.jobs.items()}
+
+
+@pytest.fixture
+def port():
+    """One that is open here."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def workflow(awx, configured, port):
+    awx.em.clock.rate = 60
+    variables = {"ansible_host": "127.0.0.1", "failover_check_ports": [port], "failover_check_timeout": 1}
+    return Workflow(awx, configured, variables)
+
+
+def no_secrets_in(awx, folder):
+    for file in folder.rglob("*"):
+        if file.is_file():
+            content = file.read_text(encoding="utf-8")
+            assert not [secret for secret in awx.secrets() if secret in content], file
+
+
+def test_a_drill_that_passes(awx, workflow, settings):
+    awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}, {"name": "web", "duration": 100}])
+    # The hard case: only the job of the drill sees the VMs, and each later one depends on what that has kept.
+    awx.em.behaviour.finished_tasks = "drop"
+    assert workflow.run(failover_run_plan=PLAN, failover_run_change_id="CHG0042"), workflow.told
+    assert workflow.codes == dict.fromkeys(["drill", "verdict", "checks", "undo", "report"], 0)
+    [session] = [session for session in awx.em.world.sessions if session.name == PLAN]
+    artifacts = workflow.artifacts["report"]
+    assert {name: artifacts[name]["passed"] for name in artifacts if name != "failover_session_id"} == dict.fromkeys(
+        ["failover_drill", "failover_verdict", "failover_checks", "failover_undo", "failover_report"], True
+    )
+    assert {artifacts[name]["session_id"] for name in artifacts if name != "failover_session_id"} == {session.id}
+    assert artifacts["failover_session_id"] == session.id
+    assert artifacts["failover_verdict"]["vms"]["total"] == 2
+    assert artifacts["failover_verdict"]["rto"]["target"] == 3600
+    assert artifacts["failover_checks"] == {"session_id": session.id, "passed": True, "checked": 2, "failed": 0}
+    assert artifacts["failover_undo"]["undone"] is True
+    assert len(json.dumps(artifacts)) < 1500
+    report = Path(artifacts["failover_report"]["html"]).with_suffix(".json")
+    told = json.loads(report.read_text(encoding="utf-8"))
+    assert told["verdict"]["passed"] and told["verdict"]["session"]["tasks_kept_at"]
+    assert [vm["name"] for vm in told["verdict"]["vms"]] == ["db", "web"]
+    assert (told["context"]["operator"], told["context"]["change_id"]) == ("ada", "CHG0042")
+    no_secrets_in(awx, Path(settings["em_report_directory"]))
+
+    awx.inputs["url"] = "https://localhost:1"
+    again = workflow.launch(workflow.templates["Failover drill: report"], artifacts)
+    assert again.rc
+    assert "https://localhost:1/api/" in again.output and "It was judged as the drill saw it." in again.output
+    report = Path(again.artifacts["failover_report"]["html"])
+    assert json.loads(report.with_suffix(".json").read_text(encoding="utf-8"))["verdict"]["passed"]
+
+
+def test_a_drill_with_a_failed_vm(awx, workflow):
+    failing = {"name": "web", "duration": 90, "result": "Failed", "failure_message": "no {{ memory }}"}
+    awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}, failing])
+    assert not workflow.run(failover_run_plan=PLAN, failover_rto_minutes=1)
+    assert {name for name, rc in workflow.codes.items() if rc} == {"drill", "verdict", "report"}, workflow.told
+    artifacts = workflow.artifacts["report"]
+    assert artifacts["failover_verdict"]["passed"] is False
+    assert {"failed", "rto_missed", "too_many_failed"} <= set(artifacts["failover_verdict"]["reasons"])
+    assert artifacts["failover_checks"]["checked"] == 1  # the one that came up
+    assert artifacts["failover_undo"]["undone"] is True
+    assert Path(artifacts["failover_report"]["html"]).is_file()
+    for step in ("drill", "verdict", "report"):
+        assert "web failed: no {{ memory }}" in workflow.jobs[step].output
+    assert "Not known to have passed: drill, verdict." in workflow.jobs["report"].output
+
+
+def test_a_drill_when_enterprise_manager_is_down(awx, workflow):
+    awx.inputs["url"] = "https://localhost:1"
+    assert not workflow.run(failover_run_plan=PLAN)
+    assert workflow.jobs["drill"].rc
+    assert "https://localhost:1/api/" in workflow.jobs["drill"].output
+    assert workflow.jobs["checks"] is None  # AWX does not start it, as the update of its inventory has failed
+    for step in ("verdict", "report"):
+        assert workflow.jobs[step].rc
+        assert (
+            "No session was handed over. Nothing was started; the job of the drill says why."
+            in workflow.jobs[step].output
+        )
+    assert "Nothing was started, so there is nothing to take back." in workflow.jobs["undo"].output
+    assert set(workflow.artifacts["report"]) == {"failover_session_id", "failover_drill", "failover_undo"}
+
+
+# Single nodes
+
+
+@pytest.fixture
+def finished(awx, tmp_path):
+    """A session whose VMs only the job of the drill has seen, and what that has handed over."""
+    awx.use_checkout()
+    plan = awx.em.world.add_plan(name=PLAN, vms=["db", "web"])
+    tasks = [{"vm_name": "db"}, {"vm_name": "web"}]
+    session = awx.em.world.add_session(PLAN, state="Stopped", tasks=tasks, backup_server=plan.backup_server)
+    awx.em.behaviour.finished_tasks = "drop"
+    return {
+        "failover_session_id": session.id,
+        "failover_report_directory": str(tmp_path / "reports"),
+        "failover_drill": {
+            "session_id": session.id,
+            "plan_id": plan.id,
+            "action": "test",
+            "started": True,
+            "passed": True,
+            "evidence": "",
+            "evidence_sha256": "",
+        },
+    }
+
+
+def test_a_verdict_without_what_the_drill_has_seen(awx, finished, tmp_path):
+    """It does not pass, as nothing is known of the VMs. Run by a playbook of the user's project, which names it by its collection."""
+    evidence = tmp_path / "evidence.json"
+    evidence.write_text('{"session": {"tasks": []}}', encoding="utf-8")
+    finished["failover_drill"].update(evidence=str(evidence), evidence_sha256="0" * 64)
+    done = awx.job("failover/drill_verdict.yml", extra_vars=finished)
+    assert done.rc
+    assert done.artifacts["failover_verdict"]["passed"] is False
+    assert done.artifacts["failover_verdict"]["reasons"] == ["no_tasks"]
+    assert f"{evidence} is not there, or not as the drill has written it." in done.output
+
+
+def passed(session_id, **more):
+    return {"session_id": session_id, "passed": True, **more}
+
+
+def test_a_step_that_was_lost_or_is_of_another_session_has_not_passed(awx, finished):
+    awx.em.behaviour.finished_tasks = "keep"
+    steps = {"failover_verdict": passed(finished["failover_session_id"]), "failover_checks": passed(UNKNOWN)}
+    done = awx.job("playbooks/drill_report.yml", extra_vars={**finished, **steps})
+    assert done.rc
+    assert "has not passed. Not known to have passed: checks, undo. The report is" in done.output
+    assert done.artifacts["failover_report"]["passed"] is False
+    assert Path(done.artifacts["failover_report"]["html"]).is_file()
+
+
+def test_a_test_is_not_taken_back_when_the_plan_was_run_again(awx, finished):
+    newer = awx.em.world.add_session(PLAN, backup_server=awx.em.world.plans[-1].backup_server)
+    done = awx.job("playbooks/drill_undo.yml", extra_vars=finished)
+    assert done.rc
+    assert f"was run again since the drill, in session {newer.id}, so nothing was taken back" in done.output
+    assert not [route for route in awx.em.counters.routes if route.startswith("POST") and "undo" in route]
+    assert done.artifacts == {}
+
+
+@pytest.mark.parametrize("lost", [{}, {"failover_drill": {"started": True, "session_id": "", "action": "test"}}])
+def test_nothing_is_taken_back_when_it_is_not_known_what(awx, lost):
+    awx.use_checkout()
+    done = awx.job("playbooks/drill_undo.yml", extra_vars=lost)
+    assert done.rc
+    assert "It is not known which session the drill has begun, so nothing was taken back." in done.output
+    assert awx.em.counters.requests == 0
+
+
+class Ready(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"ready")
+
+    def log_message(self, *dummy):
+        pass
+
+
+@pytest.fixture
+def health_port():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Ready) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def test_checks_tell_what_has_passed_from_what_was_not_checked(awx, finished, health_port):
+    awx.em.behaviour.finished_tasks = "keep"
+    group = "session_" + finished["failover_session_id"].replace("-", "_")
+    own_tasks = str(awx.write("project/checks/web.yml", awx.snippets["checks/web.yml"]))
+    healthy = {
+        "veeam_vm_name": "db",
+        "ansible_host": "127.0.0.1",
+        "health_port": health_port,
+        "failover_check_tasks": own_tasks,
+    }
+    hosts = {"db": healthy, "web": {"veeam_vm_name": "web"}, "other": {"veeam_vm_name": "db"}}
+    awx.keep({"_meta": {"hostvars": hosts}, group: {"hosts": ["db", "web"]}, "all": {"hosts": ["other"]}})
+    done = awx.job("playbooks/drill_checks.yml", extra_vars=finished)
+    assert done.rc
+    assert done.artifacts["failover_checks"] == {
+        **passed(finished["failover_session_id"]),
+        "passed": False,
+        "checked": 2,
+        "failed": 1,
+    }
+    assert "1 of 2 VMs have not passed their checks: web" in done.output
+    assert "Nothing is set to be checked." in done.output
+
+
+def test_checks_need_a_host_for_each_vm(awx, finished):
+    awx.em.behaviour.finished_tasks = "keep"
+    group = "session_" + finished["failover_session_id"].replace("-", "_")
+    awx.keep({"_meta": {"hostvars": {"db": {"veeam_vm_name": "db"}}}, group: {"hosts": ["db"]}})
+    done = awx.job("playbooks/drill_checks.yml", extra_vars=finished)
+    assert done.rc
+    assert (
+        f"Not checked, as the inventory does not have them as hosts of the session {finished['failover_session_id']}: web"
+        in done.output
+    )
+    assert done.artifacts == {}
