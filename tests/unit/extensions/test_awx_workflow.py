@@ -393,7 +393,8 @@ def port():
 @pytest.fixture
 def workflow(awx, configured, port):
     awx.em.clock.rate = 60
-    variables = {"ansible_host": "127.0.0.1", "failover_check_ports": [port], "failover_check_timeout": 1}
+    ports = f"{{{{ [{port}] if inventory_hostname is match('db|web') else [] }}}}"
+    variables = {"ansible_host": "127.0.0.1", "failover_check_ports": ports, "failover_check_timeout": 1}
     return Workflow(awx, configured, variables)
 
 
