@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: failover_session
 short_description: VMs of cloud failover sessions of Veeam Backup Enterprise Manager as hosts
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Makes each VM of the selected cloud failover sessions a host, with what the session says about it as host variables. So the next job
     can run exactly on the VMs of the last failover, or only on those that failed.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: failover_session
 short_description: Look up cloud failover sessions of Veeam Backup Enterprise Manager
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Looks up the cloud failover sessions that Veeam Backup Enterprise Manager (EM) has recorded, by plan name, by id, or by other criteria,
     and returns the facts of P(dr_runbook.veeam_em.failover_session_info#module).

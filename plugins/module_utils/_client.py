@@ -60,7 +60,7 @@ except ImportError as exc:  # reported by the caller: the import itself must wor
     requests = None  # type: ignore[assignment, unused-ignore]
     REQUESTS_IMPORT_ERROR = exc
 
-VERSION = "0.1.0"
+VERSION = "1.0.0"
 """The collection's version, as in galaxy.yml (a unit test compares the two)."""
 
 _log = logging.getLogger(__name__)

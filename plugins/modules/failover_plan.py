@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: failover_plan
 short_description: Start, test or undo a cloud failover plan of Veeam Backup Enterprise Manager
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Starts, tests or undoes one cloud failover plan in Veeam Backup Enterprise Manager (EM), and waits until its run is over.
   - It is made so that a plan is not started twice. It looks for a session of the plan that is not over, asks EM for the action exactly

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: failover_plan_info
 short_description: Read cloud failover plans from Veeam Backup Enterprise Manager
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Reads the cloud failover plans that Veeam Backup Enterprise Manager (EM) has, with their tenants, backup servers and VMs.
   - It changes nothing. It logs on, asks for all plans in one query where EM allows that, and logs off whatever happens.

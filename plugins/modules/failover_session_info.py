@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: failover_session_info
 short_description: Read cloud failover sessions from Veeam Backup Enterprise Manager
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Reads the cloud failover sessions that Veeam Backup Enterprise Manager (EM) has recorded, one for each run of a cloud failover plan,
     with the VMs of each run, and returns them as facts with one fixed structure.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: failover_session_wait
 short_description: Wait until a cloud failover session appears or is over
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Waits until a cloud failover session appears in Veeam Backup Enterprise Manager (EM), or until it is over, and returns its facts.
   - It changes nothing, so it can be stopped and started again at any time.
