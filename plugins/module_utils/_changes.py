@@ -137,7 +137,7 @@ class Memory:
             elif _outline(before) != _outline(fact):
                 yield _event(CHANGED, fact)
         self.sessions[fact["id"]] = told
-        told.facts, told.seen_at, told.time = copy.deepcopy(fact), seen_at, last_time(fact)
+        told.facts, told.seen_at, told.time = fact, seen_at, last_time(fact)
         for vm in fact["tasks"]:
             if vm["result"] == "Failed" and _vm_key(vm) not in told.failed_vms:
                 yield _event(VM_FAILED, fact, vm)

@@ -562,6 +562,9 @@ def test_a_restart_tells_what_ended_meanwhile_and_nothing_twice(em, started, tmp
         async with started(**file) as run:
             assert run.first == ["finished Across", "finished Meanwhile"]
             assert await run.look() == []
+            written = path.stat().st_mtime_ns
+            assert await run.look() == []
+            assert path.stat().st_mtime_ns == written
         async with started(**file) as run:
             assert run.first == []
 

@@ -357,7 +357,9 @@ class Watch:
 
     def _warn(self, sentence: str) -> None:
         """Say something once: with a look a minute, nobody wants to read it again and again."""
-        if sentence not in self._said and len(self._said) < MOST_SENTENCES:
+        if sentence not in self._said:
+            if len(self._said) >= MOST_SENTENCES:
+                self._said.clear()
             self._said.add(sentence)
             _log.warning("%s", sentence)
 
