@@ -114,7 +114,7 @@ def exit_with_facts(module: AnsibleModule, name: str, facts: list[_criteria.Fact
     to read them from EM. Here they are encoded once and searched as one text, which then takes the place of a stand-in in
     what ansible-core prints. If a secret is in it, masking is left to ansible-core.
     """
-    text = json.dumps(facts)
+    text = json.dumps(facts, separators=(",", ":"))
     # Encoding goes character by character, so what is part of a text is part of it afterwards too.
     if not any(json.dumps(str(secret))[1:-1] in text for secret in module.no_log_values):
         stand_in = os.urandom(16).hex()
