@@ -117,3 +117,36 @@ def test_another_document_than_the_vms_is_an_error(em, connect):
     em.faults.add("status", status=404, path=f"{PLANS}/{plan.id}/includes")
     with connect() as client, pytest.raises(_errors.EmNotFoundError, match="/includes was answered with HTTP 404"):
         _failover_plan.find_by_name(client, ["Acme"])
+
+
+def test_a_list_in_the_place_of_one_plan_is_an_error(em, connect):
+    plan = em.world.add_plan("Acme", ["vm"])
+    em.faults.add(
+        "reply", path=f"{PLANS}/{plan.id}$", body='<CloudFailoverPlans xmlns="http://www.veeam.com/ent/v1.0"/>'
+    )
+    criteria = _failover_plan.PlanCriteria.from_options({"id": [plan.id]}.get)
+    with connect() as client, pytest.raises(_errors.EmProtocolError, match="CloudFailoverPlans that is not the entity"):
+        _failover_plan.find(client, criteria)
+
+
+@pytest.mark.parametrize(
+    "links", [[], [{"Rel": "Up", "Type": "CloudTenantReference"}, {"Rel": "Related", "Type": "BackupServer"}]]
+)
+def test_a_plan_without_a_tenant_has_none(links):
+    item = {"UID": "urn:veeam:CloudFailoverPlan:11111111-1111-4111-8111-111111111111", "Links": {"Link": links}}
+    assert _failover_plan.plan_facts(item)["tenant"] is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "may"),
+    [
+        (None, {"id": "a", "name": "A"}, True),
+        ({"id": "a", "name": "A"}, None, True),
+        ({"id": "a", "name": "A"}, {"id": "a", "name": "B"}, True),
+        ({"id": None, "name": "A"}, {"id": "b", "name": "A"}, True),
+        ({"id": "a", "name": "A"}, {"id": "b", "name": "B"}, False),
+        ({"id": None, "name": None}, {"id": None, "name": None}, False),
+    ],
+)
+def test_two_may_be_of_one_backup_server_unless_both_name_another(one, other, may):
+    assert _failover_plan.may_share_server({"backup_server": one}, {"backup_server": other}) is may
