@@ -56,7 +56,7 @@ class Leg:
 def on_core(name: str, pythons: tuple[str, ...], requirements: str, tests: str) -> Leg:
     """Unit tests and all integration targets on one ansible-core, which the requirements name."""
     variables = {"VENV": f".venv-{name}", "REQUIREMENTS": requirements, "UNIT_TESTS": tests}
-    return Leg(name, ("some-unit", "integration"), pythons, variables, integration=True, alone=tests == EVERYTHING)
+    return Leg(name, ("some-unit", "integration"), pythons, variables, integration=True)
 
 
 LEGS = {
@@ -116,10 +116,11 @@ def say(*lines: str) -> None:
 def run(leg: Leg) -> Outcome:
     variables = dict(leg.variables)
     if leg.pythons:
-        python = next(filter(None, map(path_of, leg.pythons)), None)
-        if python is None:
+        found = {version: path for version in leg.pythons if (path := path_of(version))}
+        if not found:
             return Outcome(leg, None, f"NOT RUN: Python {' or '.join(leg.pythons)} is not here")
-        variables["PYTHON"] = python
+        version, variables["PYTHON"] = next(iter(found.items()))
+        variables["VENV"] += f"-py{version}"  # a venv keeps its Python, whatever PYTHON says
     path = LOGS / f"{leg.name}.log"
     say(f"leg {leg.name} begins: make {' '.join(leg.targets)}, log in {path.relative_to(REPO)}")
     began = time.monotonic()
