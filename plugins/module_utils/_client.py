@@ -399,7 +399,7 @@ class EnterpriseManager:
 
     # Reading
 
-    def get(self, path: str, tried: str, about: str | None = None) -> _xml.Document:
+    def get(self, path: str, tried: str, about: str | None = None, ahead: Iterable[str] = ()) -> _xml.Document:
         """Read one resource.
 
         Repeated after a failure in transit or status 500, 502, 503, 504, and once after a new logon on 401.
@@ -408,10 +408,11 @@ class EnterpriseManager:
             are used, so that the token never goes to another host.
         :arg tried: what is being done, for the error's sentence ("Read cloud failover sessions").
         :arg about: the id that is asked for, so that a text that says it is not known can be told from other errors.
+        :arg ahead: what will be asked for next. If this resource was read ahead itself, these are, before it is waited for.
         :raises EmError: the one that fits.
         """
         url = self.on_base_url(path)
-        early = self._early_reply(url)
+        early = self._early_reply(url, ahead, tried)
         if early:
             return self._parsed(early)
         fresh_logon = False
@@ -456,9 +457,11 @@ class EnterpriseManager:
         """Whatever was read ahead will not be asked for: it must not answer a later ``get`` of the same path."""
         self._early.clear()
 
-    def _early_reply(self, url: str) -> _Reply | None:
+    def _early_reply(self, url: str, ahead: Iterable[str], tried: str) -> _Reply | None:
         """The good reply to a request that was sent ahead, or None."""
         early = self._early.pop(url, None)
+        if early:
+            self.read_ahead(ahead, tried)
         reply = early.reply() if early else None
         if reply and 200 <= reply.status < 300:
             return reply
