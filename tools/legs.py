@@ -71,8 +71,7 @@ LEGS = {
     "matrix": [
         on_core("core-2.16", ("3.10", "3.11", "3.12"), "requirements-floor.txt", EVERYTHING),
         on_core("core-2.19", ("3.11",), "requirements-test.txt", EVERYTHING),
-        on_core("core-2.21-py3.12", ("3.12",), "requirements-test.txt", EVERYTHING),
-        on_core("core-2.21", ("3.13",), "requirements-test.txt", EVERYTHING),
+        on_core("core-2.21", ("3.13", "3.12"), "requirements-test.txt", EVERYTHING),
     ],
 }
 

@@ -42,9 +42,11 @@ MOST_MARKS = 3_000_000
 """Tags and attributes, by their ``<`` and ``=``. Each may stand in few bytes and take hundreds in memory; the largest
 page, of 10 MB, has less than half a million. At the limit a document made for it takes about 600 MiB."""
 
-# A tag name with a prefix, such as "<v:State". "<" never stands for itself inside a well-formed document, save in a
-# comment or a CDATA section, where a false hit only costs the slower reading.
-_PREFIXED_TAG = re.compile(rb"<[^\s<>/!?:]+:")
+FEW_PREFIXES = 8
+"""So many are looked for one by one. EM declares two and uses none (documented)."""
+
+# The declaration of a prefix for names, such as in xmlns:v="...".
+_PREFIX = re.compile(rb"xmlns:([^\s=]+)")
 
 # Where a logon is ended. EM's link is taken only if it is such a path, so that nothing else can be deleted.
 _LOGON = re.compile(r"(?:https?://[^/?#]*)?/api/logonSessions/[\w=-]+/?(?:\?.*)?", re.IGNORECASE)
@@ -156,7 +158,7 @@ def parse(body: bytes) -> Document:
         raise XmlError("it is empty")
     try:
         # Taking names apart costs a third more time, so it is done only where a prefix (or UTF-16) is in use.
-        root, content = _root_of(body, local_names=b"\0" in body[:4] or _PREFIXED_TAG.search(body) is not None)
+        root, content = _root_of(body, local_names=b"\0" in body[:4] or _has_prefixed_tags(body))
     except XmlError as exc:
         raise XmlError(_what_else(body) or str(exc)) from None
     except (expat.ExpatError, ValueError, LookupError) as exc:  # LookupError: an encoding that Python does not know
@@ -164,9 +166,15 @@ def parse(body: bytes) -> Document:
     return _document(root, content)
 
 
+def _has_prefixed_tags(body: bytes) -> bool:
+    """Whether there may be a tag such as ``<v:State``. A false hit, as in a comment, only costs the slower reading."""
+    prefixes = set(_PREFIX.findall(body))
+    return len(prefixes) > FEW_PREFIXES or any(b"<" + prefix + b":" in body for prefix in prefixes)
+
+
 def _root_of(body: bytes, local_names: bool) -> tuple[str, Entity]:
     """Name and content of the root element; ``local_names`` takes prefixes off all names."""
-    if body.count(b"<") + body.count(b"=") > MOST_MARKS:
+    if len(body) > MOST_MARKS and body.count(b"<") + body.count(b"=") > MOST_MARKS:
         raise XmlError(f"it has more than {MOST_MARKS:,} tags and attributes; ask for less with a smaller page_size")
     options: dict[str, Any] = {"process_namespaces": True, "namespaces": _AnyNamespace()} if local_names else {}
     root, content = next(iter(xmltodict.parse(body, attr_prefix="", expat=_StrictExpat, **options).items()))
@@ -289,11 +297,8 @@ def guid(value: str | None) -> str | None:
     """The last GUID in a URN or Href, in lower case."""
     if not value:
         return None
-    path, dummy, query = value.partition("?")
-    if "-" not in query and GUID.fullmatch(
-        path, max(0, len(path) - 36)
-    ):  # as EM writes it; to look elsewhere takes time
-        return path[-36:].lower()
+    if "?" not in value and GUID.fullmatch(value[-36:]):  # as EM mostly writes it; to look elsewhere takes time
+        return value[-36:].lower()
     found: list[str] = GUID.findall(value)
     return found[-1].lower() if found else None
 

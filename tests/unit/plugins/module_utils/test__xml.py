@@ -188,6 +188,16 @@ def test_a_namespace_declaration_is_no_child(body, found):
     assert uids(_xml.parse(body.format(declared).encode())) == found
 
 
+@pytest.mark.parametrize("declared", [1, 8, 9, 100_000])
+def test_prefixes_without_end_are_read_like_one(declared):
+    """Each of them is not looked for in the whole document."""
+    names = " ".join(f'xmlns:v{number}="http://www.veeam.com/ent/v1.0"' for number in range(min(declared, 90)))
+    comment = "".join(f"xmlns:c{number}= " for number in range(90, declared))
+    body = f'<!--{comment}--><v0:Session {names} Type="Session"><v0:State>Stopped</v0:State></v0:Session>'
+    document = _xml.parse(body.encode())
+    assert (document.root, _xml.text(document.items[0], "State")) == ("Session", "Stopped")
+
+
 def test_a_prefix_on_a_part_of_the_document_reads_the_same():
     body = f'<QueryResult {NS}><v:Refs xmlns:v="http://www.veeam.com/ent/v1.0"><v:Ref UID="urn:x:1"/></v:Refs></QueryResult>'
     assert uids(_xml.parse(body.encode())) == ["1"]
