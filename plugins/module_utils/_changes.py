@@ -31,7 +31,7 @@ class Told:
     """What has been told of one session.
 
     :ivar finished: its end, or it had ended before and is not to be told. Nothing more is told then.
-    :ivar failed_vms: keys of the VMs whose failure has been told.
+    :ivar failed_vms: of the VMs whose failure has been told: name, and replica point or None.
     :ivar facts: as last told, to compare with; None once finished.
     :ivar seen_at: when EM gave them.
     :ivar looks: so often it was over without a result.
@@ -39,7 +39,7 @@ class Told:
     """
 
     finished: bool = False
-    failed_vms: list[str] = field(default_factory=list)
+    failed_vms: list[list[str | None]] = field(default_factory=list)
     facts: Fact | None = None
     seen_at: str | None = None
     looks: int = 0
@@ -52,7 +52,8 @@ class Memory:
     :ivar newest: the newest creation time that EM has shown, or None. It is EM's own idea of the time, so that a clock
         that differs loses nothing.
     :ivar since: what had ended before this moment is not looked for any more, and is forgotten. It never moves back.
-    :ivar scope: what the sessions were selected by, as the owner likes it; None until a first look has been told.
+    :ivar scope: what the sessions were selected by, as the owner likes it; None until a first look has shown what is past.
+    :ivar started: the moment of the first start, or None where the owner has not said.
     """
 
     def __init__(self) -> None:
@@ -60,16 +61,20 @@ class Memory:
         self.newest: str | None = None
         self.since: str | None = None
         self.scope: Any = None
+        self.started: str | None = None
 
-    def active_since(self, now: datetime, look_back: timedelta) -> str | None:
+    def active_since(self, now: datetime, look_back: timedelta, start: datetime | None = None) -> str | None:
         """From when on sessions are to be looked for: ``look_back`` before the newest one, or before now if it is of the future.
 
-        None where EM has never shown one: then there is no time of EM to count from, and not much to read.
+        None where EM has never shown one and ``start`` is not known: then there is no time of EM to count from.
+
+        :arg start: the first start by EM's clock. What had ended ``look_back`` before it is never looked for, since EM may
+            show its history later than that, and the newest session may be an old one.
         """
         newest = moment(self.newest)
-        if newest is None:
-            return self.since
-        return max(timestamp(min(now, newest) - look_back) or "", self.since or "")
+        ends = [newest and min(now, newest), start if self.since is None else None]
+        bounds = [timestamp(end - look_back) or "" for end in ends if end]
+        return max([*bounds, self.since or ""]) or None
 
     def keep(self, wanted: Callable[[Fact], bool]) -> None:
         """Forget the sessions that were running and are not wanted any more."""
@@ -98,14 +103,14 @@ class Memory:
         """
         for fact in facts:
             if fact["finished"] and fact["id"] not in self.sessions and is_past(fact):
-                self._close(fact)
+                self._close(fact, seen_at)
+        self.scope = scope  # from here on nothing is past: what is not told of this look has to come after a restart
         for fact in facts:
             yield from self._changes_of(fact, seen_at)
         # From here on the look is told: before, a window that moved would have lost what was left of it.
         created = [fact["creation_time"] for fact in facts if fact["creation_time"]]
         self.newest = max([*created, self.newest or ""]) or None
         self.since = since
-        self.scope = scope
         listed = {fact["id"] for fact in facts}
         for guid, told in list(self.sessions.items()):
             if told.finished and guid not in listed and told.time < (since or ""):
@@ -138,18 +143,19 @@ class Memory:
                 yield _event(CHANGED, fact)
         self.sessions[fact["id"]] = told
         told.facts, told.seen_at, told.time = fact, seen_at, last_time(fact)
-        for vm in fact["tasks"]:
-            if vm["result"] == "Failed" and _vm_key(vm) not in told.failed_vms:
-                yield _event(VM_FAILED, fact, vm)
-                told.failed_vms.append(_vm_key(vm))
+        for vm in _new_failures(fact["tasks"], told.failed_vms):
+            yield _event(VM_FAILED, fact, vm)
+            told.failed_vms.append(_vm_key(vm))
         if fact["finished"]:
             told.looks += 1
             if fact["result"] != "None" or told.looks > MORE_LOOKS:
                 yield _event(FINISHED, fact)
-                self._close(fact)
+                self._close(fact, seen_at)
 
-    def _close(self, fact: Fact) -> None:
-        self.sessions[fact["id"]] = Told(finished=True, time=last_time(fact))
+    def _close(self, fact: Fact, seen_at: str) -> None:
+        # Where EM shows no end, it may do so later and list the session again: it must not have been forgotten by then.
+        time = last_time(fact) if fact["end_time"] else max(last_time(fact), self.newest or "", seen_at)
+        self.sessions[fact["id"]] = Told(finished=True, time=time)
 
     # As text
 
@@ -163,6 +169,7 @@ class Memory:
             "newest": self.newest,
             "since": self.since,
             "scope": self.scope,
+            "started": self.started,
             "sessions": {guid: asdict(told) for guid, told in self.sessions.items()},
         }
         return json.dumps({"format": FORMAT, "sum": _sum(content), "memory": content}, indent=1) + "\n"
@@ -186,6 +193,7 @@ class Memory:
             raise ValueError(f"belongs to {content['of']}, not to {of}")
         memory = cls()
         memory.newest, memory.since, memory.scope = content["newest"], content["since"], content["scope"]
+        memory.started = content.get("started")
         memory.sessions = {guid: Told(**told) for guid, told in content["sessions"].items()}
         return memory
 
@@ -199,13 +207,40 @@ def _event(name: str, fact: Fact, vm: Fact | None = None) -> Event:
     return copy.deepcopy(event if vm is None else {**event, "vm": vm})
 
 
-def _vm_key(vm: Fact) -> str:
-    """What tells the VMs of a session apart: two may have the same name, and then differ by the point (assumed)."""
+def _vm_key(vm: Fact) -> list[str | None]:
+    """Name and point: two VMs of a session may have the same name, and then differ by the point (assumed)."""
     point = vm["replica_point"] or {}
-    return f"{point.get('id') or point.get('name') or '-'} {vm['vm_name']}"
+    return [vm["vm_name"], point.get("id") or point.get("name")]
+
+
+def _new_failures(vms: Sequence[Fact], told: list[list[str | None]]) -> list[Fact]:
+    """The VMs that have failed and are not among those told, each of which stands for one.
+
+    EM may show a point later than the failure, or not any more. So one told without a point is a VM of its name that has
+    one, and takes its point; and one without a point is any of its name.
+    """
+    left = list(told)
+    unknown = []
+    for vm in vms:
+        if vm["result"] != "Failed":
+            continue
+        if _vm_key(vm) in left:
+            left.remove(_vm_key(vm))
+        else:
+            unknown.append(vm)
+    new = []
+    for vm in unknown:
+        name, point = _vm_key(vm)
+        same = next((key for key in left if key[0] == name and (key[1] is None or point is None)), None)
+        if same is None:
+            new.append(vm)
+        else:
+            left.remove(same)
+            same[1] = point or same[1]
+    return new
 
 
 def _outline(fact: Fact) -> Any:
     """What makes a change: states and results, not progress, which Veeam's samples show to be decoration."""
-    vms = sorted((_vm_key(vm), vm["state"] or "", vm["result"]) for vm in fact["tasks"])
+    vms = sorted((vm["vm_name"] or "", vm["state"] or "", vm["result"]) for vm in fact["tasks"])
     return fact["state"], fact["result"], vms

@@ -271,8 +271,11 @@ def test_what_had_ended_before_the_start_is_told_if_asked_for(em, started):
     asyncio.run(steps())
 
 
-def test_em_is_away_at_the_start(em, started, lines):
+@pytest.mark.parametrize("days", [-400, 0, 400])
+def test_em_is_away_at_the_start(em, started, lines, days):
     async def steps():
+        em.clock.advance(days * DAY)
+        em.ahead = days
         ended(em, "Old", ago=3600)
         em.outage(60, "503")
         async with started() as run:
@@ -392,6 +395,9 @@ def test_a_refused_filter_is_said_once(em, started, lines):
         async with started() as run:
             running(em)
             assert await run.look() == ["started Acme"]
+            em.clock.advance(30)
+            ended(em, "Other", ago=0)
+            await run.look()
             await run.look()
 
     asyncio.run(steps())
@@ -572,6 +578,51 @@ def test_a_restart_tells_what_ended_meanwhile_and_nothing_twice(em, started, tmp
     assert PASSWORD not in path.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("days", [-400, 0, 400])
+@pytest.mark.parametrize("killed", [False, True], ids=["stopped", "killed"])
+def test_a_start_that_em_never_answered_is_the_first_start(em, started, tmp_path, killed, days):
+    path = tmp_path / "state.json"
+
+    async def steps():
+        em.clock.advance(days * DAY)
+        em.ahead = days
+        ended(em, "Old", ago=3600)
+        em.outage(60, "503")
+        async with started(state_file=str(path)):
+            text = path.read_text(encoding="utf-8")
+        if killed:
+            path.write_text(text, encoding="utf-8")
+        em.clock.advance(3 * DAY)
+        ended(em, "Meanwhile", ago=2.9 * DAY)
+        ended(em, "Now", ago=0)
+        em.outage(0)
+        async with started(state_file=str(path)) as run:
+            assert run.first == ["finished Meanwhile", "finished Now"]
+            assert await run.look() == []
+
+    asyncio.run(steps())
+
+
+def test_a_first_look_that_was_not_told_to_its_end(em, started, tmp_path):
+    async def steps():
+        file = {"state_file": str(tmp_path / "state.json")}
+        ended(em, "Old")
+        for number in range(3):
+            running(em, f"Plan {number}")
+        queue = Queue()
+        queue.room = 1
+        async with started(queue=queue, first_look=False, **file):
+            while not queue:
+                await asyncio.sleep(0.01)
+        assert queue.short() == ["started Plan 0"]
+        em.clock.advance(200)
+        async with started(**file) as run:
+            assert sorted(run.first) == [f"finished Plan {number}" for number in range(3)]
+            assert await run.look() == []
+
+    asyncio.run(steps())
+
+
 def test_without_a_file_what_ended_meanwhile_is_not_told(em, started):
     async def steps():
         async with started():
@@ -698,6 +749,32 @@ def test_the_end_of_a_long_run_without_a_time(em, started, lines):
             assert await run.look() == []
             assert await run.look() == ["finished Long"]
             assert await run.look() == []
+            em.world.change_session(long, raw={"EndTimeUTC": em.clock.now().isoformat()})
+            assert await run.look() == []
+
+    asyncio.run(steps())
+    assert lines() == []
+
+
+def test_a_run_that_em_forbids_to_read_by_its_id_hides_no_other(em, started, lines):
+    async def steps():
+        async with started(look_back="1h") as run:
+            sessions = [em.world.add_session(name=name, state="Working") for name in ("Secret", "Long")]
+            assert await run.look() == ["started Secret", "started Long"]
+            em.clock.advance(DAY)
+            ended(em, "Other", ago=0)
+            assert await run.look() == ["finished Other"]
+            for session in sessions:
+                em.world.change_session(session, state="Stopped", raw={"EndTimeUTC": "1753-01-01T00:00:00Z"})
+            em.faults.add("status", status=403, path="/cloud/failoverSessions/")
+            assert await run.look() == []
+            em.faults.clear()
+            em.faults.add("status", status=403, path=f"/cloud/failoverSessions/{sessions[0].id}")
+            assert await run.look() == ["finished Long"]
+            assert await run.look() == []
+            assert len(lines()) == 1
+            em.faults.clear()
+            assert await run.look() == ["finished Secret"]
 
     asyncio.run(steps())
     assert lines() == []
@@ -744,12 +821,37 @@ def test_clocks_that_differ_lose_nothing(em, started, days, tmp_path):
     asyncio.run(steps())
 
 
-def test_an_em_without_sessions_whose_clock_is_behind(em, started):
+@pytest.mark.parametrize("dated", [True, False])
+def test_an_em_without_sessions_whose_clock_is_behind(em, started, source, monkeypatch, dated):
+    if not dated:
+        monkeypatch.setattr(source._client, "_http_date", lambda value: None)
+
     async def steps():
         em.clock.advance(-400 * DAY)
         em.ahead = -400
         async with started(look_back="1h") as run:
             assert await run.look() == []
+            ended(em, ago=0)
+            assert await run.look() == ["finished Acme"]
+
+    asyncio.run(steps())
+
+
+@pytest.mark.parametrize("days", [-400, 0, 400])
+@pytest.mark.parametrize("newest", [None, 40 * DAY])
+def test_history_that_em_shows_late_is_not_told(em, started, newest, days):
+    """It shows nothing at first, or something old only: its newest session says nothing about the time then."""
+
+    async def steps():
+        em.clock.advance(days * DAY)
+        em.ahead = days
+        if newest:
+            ended(em, "Old", ago=newest)
+        async with started() as run:
+            for age in (30, 20, 3, 2):
+                ended(em, f"{age} days ago", ago=age * DAY)
+            ended(em, "An hour ago", ago=3600)
+            assert await run.look() == ["finished An hour ago"]
             ended(em, ago=0)
             assert await run.look() == ["finished Acme"]
 

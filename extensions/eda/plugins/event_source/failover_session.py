@@ -32,6 +32,7 @@ options:
     description:
       - How far the query reaches back, as an age such as V(90m), V(24h) or V(7d), an hour or more. It counts from the newest session that EM has
         shown, or from now if that one is of the future. What runs is looked for however old it is.
+      - What had ended that long before the first start, by EM's clock, is never told.
       - A session is missed only if EM shows it later than that and never showed it running. So do not make it shorter than the time for
         which EM may be unable to refresh its data.
     type: str
@@ -45,7 +46,8 @@ options:
   announce_ended:
     description:
       - Whether sessions that had ended before the first start give V(finished) events, too, as far as O(look_back) reaches.
-      - It counts for a start without memory, which is one without a O(state_file) or with one that does not exist yet.
+      - It counts for a start without memory, which is one without a O(state_file), or with one that does not exist yet or was
+        made by a start that EM never answered.
     type: bool
     default: false
   state_file:
@@ -166,14 +168,15 @@ import fcntl
 import importlib
 import logging
 import os
+import re
 import signal
 import sys
 import threading
 import types
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -197,6 +200,7 @@ LONGEST_PAUSE = 300
 LATE = timedelta(minutes=15)
 """EM refreshes its data so often, by default (docs/evidence.md, "The cloud failover session")."""
 MOST_SENTENCES = 1000
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
 _log = logging.getLogger("dr_runbook.veeam_em.failover_session")
 
@@ -206,6 +210,7 @@ async def main(queue: Any, args: dict[str, Any]) -> None:
     watch = Watch(args)
     try:
         with _graceful_signals():
+            await asyncio.to_thread(watch.save)  # the moment of the first start, should there be no first look
             while True:
                 look = await asyncio.to_thread(watch.look)
                 if look is not None:
@@ -274,11 +279,15 @@ class Watch:
         self._one_look = threading.Lock()
         self._trouble = 0
         self._refused = 0
-        self._began = _wait.utc_now()
         self._first_look = True
         self._late = False
+        self._ahead: timedelta | None = None
         self._file = StateFile(options["state_file"], self._em) if options["state_file"] else None
         self._memory = (self._file and self._file.read()) or _changes.Memory()
+        if self._memory.started is None:
+            self._memory.started = _criteria.timestamp(_wait.utc_now())
+        else:
+            self._late = True
         if self._memory.scope != self._scope:
             self._memory.keep(self._criteria.hold_for)
 
@@ -324,6 +333,8 @@ class Watch:
             self._client = self._client or self._new_client()
             self._client.__enter__()
             self._logged_on = True
+            em_now = self._client.logon_time
+            self._ahead = em_now and em_now - _wait.utc_now()
         try:
             return self._read()
         except _errors.EmPermissionError:  # it may stand for a logon that has ended
@@ -333,34 +344,64 @@ class Watch:
     def _read(self) -> tuple[list[Any], list[str], str, str | None]:
         now = _wait.utc_now()
         memory, client = self._memory, self._client
+        start = self._first_start(now)
         if memory.newest is None and self._first_look:
             newest = _failover_session.find(client, replace(self._criteria, limit=1, descending=True)).sessions
-            memory.newest = newest[0]["creation_time"] if newest else None
-        since = memory.active_since(now, self._look_back)
+            created = newest[0]["creation_time"] if newest else None
+            # What has begun since the first start must not push out of the window what has ended since then.
+            memory.newest = created and min(created, _criteria.timestamp(start))
+        since = memory.active_since(now, self._look_back, None if self._ahead is None else start)
         facts = []
         for fact in _failover_session.each_session(client, replace(self._criteria, active_since=since)):
             if self.leaving.is_set():
                 raise Leaving
             facts.append(fact)
-        gone: list[str] = []
-        missing = memory.unlisted(facts)
-        if missing:
-            # A run that is over may be older than what is looked for. What cannot be read now is asked for in the next look.
-            with suppress(*_wait.PASSING):
-                found = _failover_session.find(client, _criteria.Criteria(now=now, ids=missing))
-                facts += found.sessions
-                gone = found.missing_ids
+        found, gone = self._by_id(memory.unlisted(facts), now)
+        facts += found
         return facts, gone, _criteria.timestamp(now), since
+
+    def _by_id(self, missing: tuple[str, ...], now: datetime) -> tuple[list[Any], list[str]]:
+        """The runs with these ids, which may be over and older than what is looked for, and the ids that EM does not know.
+
+        What cannot be read now is asked for in the next look. If EM forbids to read one, each is asked for by itself.
+        """
+        facts: list[Any] = []
+        gone: list[str] = []
+        requests = [missing] if missing else []
+        for ids in requests:
+            if self.leaving.is_set():
+                raise Leaving
+            try:
+                found = _failover_session.find(self._client, _criteria.Criteria(now=now, ids=ids))
+            except _wait.PASSING:
+                break
+            except _errors.EmPermissionError as exc:
+                if ids is missing:
+                    self._warn(f"{exc} Other sessions can be read, so the source goes on, and asks for this one again.")
+                if len(ids) > 1:
+                    requests += [(guid,) for guid in ids]
+                continue
+            facts += found.sessions
+            gone += found.missing_ids
+        return facts, gone
+
+    def _first_start(self, now: datetime) -> datetime:
+        """The moment of the first start by EM's clock, or by this machine's where EM did not say how late it is.
+
+        Never one of the future: this machine's clock may have been ahead then, and set right since.
+        """
+        return min(_criteria.moment(self._memory.started) or now, now) + (self._ahead or timedelta())
 
     def _new_client(self) -> Any:
         return _client.EnterpriseManager(**self._connection, warn=self._warn, pause=self._wait_for_retry)
 
     def _warn(self, sentence: str) -> None:
         """Say something once: with a look a minute, nobody wants to read it again and again."""
-        if sentence not in self._said:
+        what = MOMENT.sub("", sentence)  # a filter holds a moment that moves on
+        if what not in self._said:
             if len(self._said) >= MOST_SENTENCES:
                 self._said.clear()
-            self._said.add(sentence)
+            self._said.add(what)
             _log.warning("%s", sentence)
 
     def _wait_for_retry(self, seconds: float) -> None:
@@ -390,8 +431,9 @@ class Watch:
             return lambda fact: not before.hold_for(fact)
         if not self._late:
             return lambda fact: True
-        # EM was away when the source was started, and what has ended since then is new, even if the clocks differ a bit.
-        start = _criteria.timestamp(self._began - LATE)
+        # EM gave no first look at once, or one that was not told. What has ended since the first start is new, even if the
+        # clocks differ a bit.
+        start = _criteria.timestamp(self._first_start(_wait.utc_now()) - LATE)
         return lambda fact: _criteria.last_time(fact) < start
 
     # The memory on disk, and the end

@@ -101,6 +101,31 @@ TABLE = {
         (session("Working", "None", vm(result="Failed", point=None)), ["started", "vm_failed db"]),
         (session("Working", "None", vm(result="Failed", point=None)), []),
     ],
+    "a point appears after the failure, and vanishes again": [
+        (session("Working", "None", vm(result="Failed", point=None)), ["started", "vm_failed db"]),
+        (DB_FAILED, []),
+        (session("Working", "None", vm(result="Failed", point=None)), []),
+        (DB_FAILED, []),
+    ],
+    "VMs of one name without a point": [
+        (session("Working", "None", vm(result="Failed", point=None), vm(point=None)), ["started", "vm_failed db"]),
+        (session("Working", "None", vm(point=None), vm(result="Failed", point=None)), []),
+        (session("Working", "None", *[vm(result="Failed", point=None)] * 2), ["changed", "vm_failed db"]),
+        (session("Working", "None", *[vm(result="Failed", point=None)] * 2), []),
+        (session("Working", "None", vm(result="Failed", point="p2"), vm(result="Failed")), []),
+        (session("Stopped", "Failed", *[vm(result="Failed", point=None)] * 2), ["finished"]),
+    ],
+    "a VM takes the point that appears, and another one of its name fails": [
+        (session("Working", "None", vm(result="Failed", point=None), vm(point=None)), ["started", "vm_failed db"]),
+        (session("Working", "None", vm(point="p2"), vm(result="Failed")), []),
+        (session("Working", "None", vm(result="Failed", point="p2"), vm(result="Failed")), ["changed", "vm_failed db"]),
+        (session("Working", "None", vm(result="Failed", point="p2")), ["changed"]),
+        (session("Working", "None", vm(result="Failed", point="p3")), ["vm_failed db"]),
+    ],
+    "VMs of other names have nothing to do with it": [
+        (session("Working", "None", vm(result="Failed", point=None)), ["started", "vm_failed db"]),
+        (session("Working", "None", vm("web", "Failed"), vm(result="Failed")), ["changed", "vm_failed web"]),
+    ],
     "a VM has failed and is still stopping": [
         (session("Working", "None", vm(result="Failed", state="Stopping")), ["started", "vm_failed db"]),
         (DB_FAILED, ["changed"]),
@@ -119,6 +144,15 @@ def test_events(steps, kept):
         if kept:
             memory = Memory.from_text(memory.to_text(EM), EM)
         assert [short(event) for event in look(memory, fact)] == expected, number
+
+
+def test_of_vms_of_one_name_the_one_is_told_that_failed_now():
+    memory = Memory()
+    first, second = vm(result="Failed"), vm(result="Failed", point="p2")
+    look(memory, session("Working", "None", vm(result="Failed", point=None), vm(point=None)))
+    look(memory, session("Working", "None", first, vm(point="p2")))
+    (dummy, failed) = look(memory, session("Working", "None", second, first))
+    assert failed["vm"] == second
 
 
 def test_an_event_holds_the_facts_and_shares_them_with_nobody():
@@ -153,6 +187,18 @@ def test_what_is_past_is_remembered_before_anything_is_told():
     assert [short(event) for event in look(memory, old, session(guid="a"))] == ["started"]
 
 
+def test_a_first_look_is_remembered_before_anything_is_told():
+    """What is past is known from then on, so that nothing else is: also not what ends without a time before it is told."""
+    memory = Memory()
+    memory.started = SINCE
+    events = memory.changes([session(guid="a"), session(guid="b")], SINCE, SINCE, "scope", lambda fact: True)
+    next(events)
+    events.close()
+    memory = Memory.from_text(memory.to_text(EM), EM)
+    assert (memory.scope, memory.started) == ("scope", SINCE)
+    assert [short(event) for event in look(memory, {**STOPPED, "id": "b", "end_time": None})] == ["finished"]
+
+
 def test_a_look_that_was_not_told_to_its_end_is_told_again_from_there():
     memory = Memory()
     look(memory, session(guid="old", created="2026-03-01T00:00:00.000000Z"))
@@ -161,7 +207,7 @@ def test_a_look_that_was_not_told_to_its_end_is_told_again_from_there():
     assert [event["session"]["id"] for event in islice(events, 2)] == ["a", "b"]
     events.close()
     # b was given away, but nobody knows whether it has arrived. The window has not moved, or c could be outside.
-    assert (memory.newest, memory.since, memory.scope) == ("2026-03-01T00:00:00.000000Z", SINCE, "scope")
+    assert (memory.newest, memory.since) == ("2026-03-01T00:00:00.000000Z", SINCE)
     assert [event["session"]["id"] for event in look(memory, *facts)] == ["b", "c"]
 
 
@@ -172,20 +218,34 @@ NOW = datetime(2026, 3, 10)
 
 
 @pytest.mark.parametrize(
-    ("newest", "since", "expected"),
+    ("newest", "since", "start", "expected"),
     [
-        (None, None, None),
-        (None, "2026-03-01T00:00:00.000000Z", "2026-03-01T00:00:00.000000Z"),
-        ("2026-03-05T00:00:00.000000Z", None, "2026-03-04T00:00:00.000000Z"),
-        ("2026-03-05T00:00:00.000000Z", "2026-03-04T12:00:00.000000Z", "2026-03-04T12:00:00.000000Z"),
-        ("2099-03-05T00:00:00.000000Z", None, "2026-03-09T00:00:00.000000Z"),
+        (None, None, None, None),
+        (None, "2026-03-01T00:00:00.000000Z", None, "2026-03-01T00:00:00.000000Z"),
+        ("2026-03-05T00:00:00.000000Z", None, None, "2026-03-04T00:00:00.000000Z"),
+        ("2026-03-05T00:00:00.000000Z", "2026-03-04T12:00:00.000000Z", None, "2026-03-04T12:00:00.000000Z"),
+        ("2099-03-05T00:00:00.000000Z", None, None, "2026-03-09T00:00:00.000000Z"),
+        (None, None, datetime(2026, 3, 8), "2026-03-07T00:00:00.000000Z"),
+        ("2026-03-05T00:00:00.000000Z", None, datetime(2026, 3, 8), "2026-03-07T00:00:00.000000Z"),
+        ("2026-03-09T00:00:00.000000Z", None, datetime(2026, 3, 8), "2026-03-08T00:00:00.000000Z"),
+        (None, "2026-03-01T00:00:00.000000Z", datetime(2026, 3, 8), "2026-03-01T00:00:00.000000Z"),
     ],
-    ids=["nothing known", "nothing newer", "EM's newest", "never back", "EM's clock is ahead"],
+    ids=[
+        "nothing known",
+        "nothing newer",
+        "EM's newest",
+        "never back",
+        "EM's clock is ahead",
+        "the first start",
+        "an old newest",
+        "a newest since the start",
+        "only at first",
+    ],
 )
-def test_the_window(newest, since, expected):
+def test_the_window(newest, since, start, expected):
     memory = Memory()
     memory.newest, memory.since = newest, since
-    assert memory.active_since(NOW, timedelta(days=1)) == expected
+    assert memory.active_since(NOW, timedelta(days=1), start) == expected
 
 
 def test_only_what_is_not_listed_and_too_old_is_forgotten():
@@ -199,6 +259,19 @@ def test_only_what_is_not_listed_and_too_old_is_forgotten():
     assert memory.unlisted([STOPPED]) == ("running",)
     look(memory, since="2026-03-02T09:00:01.000000Z")
     assert set(memory.sessions) == {"running"}
+
+
+def test_an_end_without_a_time_is_remembered_in_case_the_time_comes():
+    memory = Memory()
+    ended = session("Stopped", "Success", guid="long", created="2026-01-01T00:00:00.000000Z")
+    look(memory, session(guid="long", created=ended["creation_time"]), RUNNING)
+    assert [short(event) for event in look(memory, {**ended, "end_time": None})] == ["finished"]
+    look(memory, since="2026-03-02T07:00:00.000000Z")
+    assert look(memory, ended) == []
+    for since in ("2026-03-02T10:00:00.000000Z", "2026-03-02T10:00:01.000000Z"):
+        assert "long" in memory.sessions
+        look(memory, since=since)
+    assert "long" not in memory.sessions
 
 
 def test_what_em_does_not_know_any_more_is_forgotten_when_it_is_too_old():
