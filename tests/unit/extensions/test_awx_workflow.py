@@ -593,3 +593,17 @@ def test_checks_need_a_host_for_each_vm(awx, finished):
         in done.output
     )
     assert done.artifacts == {}
+
+
+def test_checks_need_a_host_for_each_vm_of_one_name(awx, finished):
+    """One of the two has failed. Which of them the host is cannot be told."""
+    awx.em.behaviour.finished_tasks = "keep"
+    tasks = [{"vm_name": "db"}, {"vm_name": "web"}, {"vm_name": "web", "result": "Failed"}]
+    session = awx.em.world.add_session(PLAN, state="Stopped", tasks=tasks)
+    hosts = {name: {"veeam_vm_name": name, "failover_check_ports": [1]} for name in ("db", "web")}
+    awx.keep({"_meta": {"hostvars": hosts}, "session_" + session.id.replace("-", "_"): {"hosts": list(hosts)}})
+    done = awx.job("playbooks/drill_checks.yml", extra_vars={"failover_session_id": session.id})
+    assert done.rc
+    told = f"as 2 VMs of the session {session.id} have the name web, and the inventory has 1 of them as hosts"
+    assert told in done.output
+    assert done.artifacts == {}
