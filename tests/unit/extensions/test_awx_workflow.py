@@ -540,6 +540,23 @@ def test_nothing_is_taken_back_when_it_is_not_known_what(awx, lost):
     assert awx.em.counters.requests == 0
 
 
+@pytest.mark.parametrize("step", ["run", "checks", "undo", "report"])
+def test_nothing_passes_in_check_mode(awx, finished, step):
+    awx.em.behaviour.finished_tasks = "keep"
+    awx.write("env/cmdline", "--check")
+    extra_vars = {**finished, "failover_run_plan": PLAN, "failover_required_steps": []}
+    done = awx.job(f"playbooks/drill_{step}.yml", extra_vars=extra_vars)
+    if step == "run":  # it only looks whether the plan could be run
+        assert not done.rc
+        assert (done.artifacts["failover_drill"]["started"], done.artifacts["failover_drill"]["passed"]) == (
+            False,
+            False,
+        )
+    else:
+        assert done.rc and done.artifacts == {}
+        assert "as the job runs in check mode. Start it as a run." in done.output
+
+
 class Ready(BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
