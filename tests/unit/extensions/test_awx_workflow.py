@@ -522,6 +522,24 @@ def test_a_step_that_was_lost_or_is_of_another_session_has_not_passed(awx, finis
     assert Path(done.artifacts["failover_report"]["html"]).is_file()
 
 
+@pytest.mark.parametrize("required", ["", None])
+def test_a_cleared_list_of_steps_means_all_of_them(awx, finished, required):
+    awx.em.behaviour.finished_tasks = "keep"
+    extra_vars = {**finished, "failover_required_steps": required}
+    done = awx.job("playbooks/drill_report.yml", extra_vars=extra_vars)
+    assert done.rc
+    assert done.artifacts["failover_report"]["passed"] is False
+    assert "has not passed. Not known to have passed: verdict, checks, undo. The report is" in done.output
+
+
+def test_a_report_alone(awx, finished):
+    awx.em.behaviour.finished_tasks = "keep"
+    extra_vars = {**finished, "failover_drill": {}, "failover_required_steps": []}
+    done = awx.job("playbooks/drill_report.yml", extra_vars=extra_vars)
+    assert not done.rc
+    assert done.artifacts["failover_report"]["passed"] is True
+
+
 def test_a_test_is_not_taken_back_when_the_plan_was_run_again(awx, finished):
     newer = awx.em.world.add_session(PLAN, backup_server=awx.em.world.plans[-1].backup_server)
     done = awx.job("playbooks/drill_undo.yml", extra_vars=finished)
