@@ -406,7 +406,8 @@ def no_secrets_in(awx, folder):
 
 
 def test_a_drill_that_passes(awx, workflow, settings):
-    awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}, {"name": "web", "duration": 100}])
+    vms = [{"name": "db", "duration": 60}, {"name": "web", "duration": 100}]
+    awx.em.world.add_plan(name=PLAN, vms=vms, pre_command=f"net use {awx.secret}", post_command=awx.secret)
     # The hard case: only the job of the drill sees the VMs, and each later one depends on what that has kept.
     awx.em.behaviour.finished_tasks = "drop"
     assert workflow.run(failover_run_plan=PLAN, failover_run_change_id="CHG0042"), workflow.told
@@ -477,7 +478,9 @@ def test_a_drill_when_enterprise_manager_is_down(awx, workflow):
 def finished(awx, tmp_path):
     """A session whose VMs only the job of the drill has seen, and what that has handed over."""
     awx.use_checkout()
-    plan = awx.em.world.add_plan(name=PLAN, vms=["db", "web"])
+    plan = awx.em.world.add_plan(
+        name=PLAN, vms=["db", "web"], pre_command=f"net use {awx.secret}", post_command=awx.secret
+    )
     tasks = [{"vm_name": "db"}, {"vm_name": "web"}]
     session = awx.em.world.add_session(PLAN, state="Stopped", tasks=tasks, backup_server=plan.backup_server)
     awx.em.behaviour.finished_tasks = "drop"
