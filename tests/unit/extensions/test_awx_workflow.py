@@ -405,6 +405,11 @@ def no_secrets_in(awx, folder):
             assert not [secret for secret in awx.secrets() if secret in content], file
 
 
+def reported(done):
+    """What is in the report that a job has made."""
+    return json.loads(Path(done.artifacts["failover_report"]["html"]).with_suffix(".json").read_text(encoding="utf-8"))
+
+
 def test_a_drill_that_passes(awx, workflow, settings):
     vms = [{"name": "db", "duration": 60}, {"name": "web", "duration": 100}]
     awx.em.world.add_plan(name=PLAN, vms=vms, pre_command=f"net use {awx.secret}", post_command=awx.secret)
@@ -424,8 +429,7 @@ def test_a_drill_that_passes(awx, workflow, settings):
     assert artifacts["failover_checks"] == {"session_id": session.id, "passed": True, "checked": 2, "failed": 0}
     assert artifacts["failover_undo"]["undone"] is True
     assert len(json.dumps(artifacts)) < 1500
-    report = Path(artifacts["failover_report"]["html"]).with_suffix(".json")
-    told = json.loads(report.read_text(encoding="utf-8"))
+    told = reported(workflow.jobs["report"])
     assert told["verdict"]["passed"] and told["verdict"]["session"]["tasks_kept_at"]
     assert [vm["name"] for vm in told["verdict"]["vms"]] == ["db", "web"]
     assert (told["context"]["operator"], told["context"]["change_id"]) == ("ada", "CHG0042")
@@ -435,8 +439,9 @@ def test_a_drill_that_passes(awx, workflow, settings):
     again = workflow.launch(workflow.templates["Failover drill: report"], artifacts)
     assert again.rc
     assert "https://localhost:1/api/" in again.output and "It was judged as the drill saw it." in again.output
-    report = Path(again.artifacts["failover_report"]["html"])
-    assert json.loads(report.with_suffix(".json").read_text(encoding="utf-8"))["verdict"]["passed"]
+    verdict = reported(again)["verdict"]
+    assert (verdict["passed"], [reason["code"] for reason in verdict["reasons"]]) == (False, ["drill_problem"])
+    assert "https://localhost:1/api/" in verdict["reasons"][0]["text"]
 
 
 def test_a_drill_with_a_failed_vm(awx, workflow):
@@ -452,7 +457,9 @@ def test_a_drill_with_a_failed_vm(awx, workflow):
     assert Path(artifacts["failover_report"]["html"]).is_file()
     for step in ("drill", "verdict", "report"):
         assert "web failed: no {{ memory }}" in workflow.jobs[step].output
-    assert "Not known to have passed: drill, verdict." in workflow.jobs["report"].output
+    assert (
+        "The step drill of the workflow is not known to have passed. The step verdict" in workflow.jobs["report"].output
+    )
 
 
 def test_a_drill_when_enterprise_manager_is_down(awx, workflow):
@@ -520,9 +527,15 @@ def test_a_step_that_was_lost_or_is_of_another_session_has_not_passed(awx, finis
     steps = {"failover_verdict": passed(finished["failover_session_id"]), "failover_checks": passed(UNKNOWN)}
     done = awx.job("playbooks/drill_report.yml", extra_vars={**finished, **steps})
     assert done.rc
-    assert "has not passed. Not known to have passed: checks, undo. The report is" in done.output
+    unproven = [f"The step {step} of the workflow is not known to have passed." for step in ("checks", "undo")]
+    assert f"has not passed. {' '.join(unproven)} The report is" in done.output
     assert done.artifacts["failover_report"]["passed"] is False
-    assert Path(done.artifacts["failover_report"]["html"]).is_file()
+    verdict = reported(done)["verdict"]
+    assert verdict["passed"] is False
+    whole = {"code": "step_not_passed", "vm": None, "target": None, "achieved": None}
+    assert verdict["reasons"] == [{**whole, "text": text} for text in unproven]
+    page = Path(done.artifacts["failover_report"]["html"]).read_text(encoding="utf-8")
+    assert "Not passed" in page and all(text in page for text in unproven)
 
 
 @pytest.mark.parametrize("required", ["", None])
@@ -532,7 +545,7 @@ def test_a_cleared_list_of_steps_means_all_of_them(awx, finished, required):
     done = awx.job("playbooks/drill_report.yml", extra_vars=extra_vars)
     assert done.rc
     assert done.artifacts["failover_report"]["passed"] is False
-    assert "has not passed. Not known to have passed: verdict, checks, undo. The report is" in done.output
+    assert [reason["code"] for reason in reported(done)["verdict"]["reasons"]] == ["step_not_passed"] * 3
 
 
 def test_a_report_alone(awx, finished):
@@ -541,6 +554,7 @@ def test_a_report_alone(awx, finished):
     done = awx.job("playbooks/drill_report.yml", extra_vars=extra_vars)
     assert not done.rc
     assert done.artifacts["failover_report"]["passed"] is True
+    assert reported(done)["verdict"]["passed"] is True
 
 
 def test_a_test_is_not_taken_back_when_the_plan_was_run_again(awx, finished):
