@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import threading
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -485,9 +486,8 @@ def test_a_drill_when_enterprise_manager_is_down(awx, workflow):
 def finished(awx, tmp_path):
     """A session whose VMs only the job of the drill has seen, and what that has handed over."""
     awx.use_checkout()
-    plan = awx.em.world.add_plan(
-        name=PLAN, vms=["db", "web"], pre_command=f"net use {awx.secret}", post_command=awx.secret
-    )
+    commands = {"pre_command": f"net use {awx.secret}", "post_command": awx.secret}
+    plan = awx.em.world.add_plan(name=PLAN, vms=["db", "web"], backup_server="vbr, site A", **commands)
     tasks = [{"vm_name": "db"}, {"vm_name": "web"}]
     session = awx.em.world.add_session(PLAN, state="Stopped", tasks=tasks, backup_server=plan.backup_server)
     awx.em.behaviour.finished_tasks = "drop"
@@ -563,6 +563,17 @@ def test_a_test_is_not_taken_back_when_the_plan_was_run_again(awx, finished):
     assert done.rc
     assert f"was run again since the drill, in session {newer.id}, so nothing was taken back" in done.output
     assert not [route for route in awx.em.counters.routes if route.startswith("POST") and "undo" in route]
+    assert done.artifacts == {}
+
+
+def test_a_test_is_not_taken_back_when_no_run_of_the_plan_is_listed(awx, finished):
+    awx.em.world.change_session(finished["failover_session_id"], listed_from=awx.em.clock.now() + timedelta(days=1))
+    done = awx.job("playbooks/drill_undo.yml", extra_vars=finished)
+    assert done.rc
+    assert (
+        f"Enterprise Manager lists no run of the plan {PLAN}, so it is not known whether it was run again"
+        in done.output
+    )
     assert done.artifacts == {}
 
 
