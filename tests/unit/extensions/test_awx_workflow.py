@@ -518,6 +518,24 @@ def test_a_verdict_without_what_the_drill_has_seen(awx, finished, tmp_path):
     assert f"{evidence} is not there, or not as the drill has written it." in done.output
 
 
+@pytest.mark.parametrize("minutes", [0, -5, 0.5, "1,5", "{{ 7 * 7 }}"])
+def test_a_recovery_time_that_is_none_starts_nothing(awx, finished, minutes):
+    extra_vars = {**finished, "failover_run_plan": PLAN, "failover_rto_minutes": minutes}
+    done = awx.job("playbooks/drill_run.yml", extra_vars=extra_vars)
+    assert done.rc
+    assert f"failover_rto_minutes: {minutes} cannot be used. Give a whole number of minutes, 1 or more" in done.output
+    assert done.artifacts["failover_drill"]["started"] is False
+    assert awx.em.counters.requests == 0
+
+
+@pytest.mark.parametrize(("minutes", "target"), [("", None), (None, None), ("60", 3600)])
+def test_a_recovery_time_from_a_variable_that_was_cleared_or_is_a_text(awx, finished, minutes, target):
+    awx.em.behaviour.finished_tasks = "keep"
+    done = awx.job("playbooks/drill_verdict.yml", extra_vars={**finished, "failover_rto_minutes": minutes})
+    assert not done.rc
+    assert done.artifacts["failover_verdict"]["rto"]["target"] == target
+
+
 def passed(session_id, **more):
     return {"session_id": session_id, "passed": True, **more}
 
