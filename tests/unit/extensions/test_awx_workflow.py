@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import threading
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -405,8 +406,14 @@ def no_secrets_in(awx, folder):
             assert not [secret for secret in awx.secrets() if secret in content], file
 
 
+def reported(done):
+    """What is in the report that a job has made."""
+    return json.loads(Path(done.artifacts["failover_report"]["html"]).with_suffix(".json").read_text(encoding="utf-8"))
+
+
 def test_a_drill_that_passes(awx, workflow, settings):
-    awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}, {"name": "web", "duration": 100}])
+    vms = [{"name": "db", "duration": 60}, {"name": "web", "duration": 100}]
+    awx.em.world.add_plan(name=PLAN, vms=vms, pre_command=f"net use {awx.secret}", post_command=awx.secret)
     # The hard case: only the job of the drill sees the VMs, and each later one depends on what that has kept.
     awx.em.behaviour.finished_tasks = "drop"
     assert workflow.run(failover_run_plan=PLAN, failover_run_change_id="CHG0042"), workflow.told
@@ -423,8 +430,7 @@ def test_a_drill_that_passes(awx, workflow, settings):
     assert artifacts["failover_checks"] == {"session_id": session.id, "passed": True, "checked": 2, "failed": 0}
     assert artifacts["failover_undo"]["undone"] is True
     assert len(json.dumps(artifacts)) < 1500
-    report = Path(artifacts["failover_report"]["html"]).with_suffix(".json")
-    told = json.loads(report.read_text(encoding="utf-8"))
+    told = reported(workflow.jobs["report"])
     assert told["verdict"]["passed"] and told["verdict"]["session"]["tasks_kept_at"]
     assert [vm["name"] for vm in told["verdict"]["vms"]] == ["db", "web"]
     assert (told["context"]["operator"], told["context"]["change_id"]) == ("ada", "CHG0042")
@@ -434,8 +440,9 @@ def test_a_drill_that_passes(awx, workflow, settings):
     again = workflow.launch(workflow.templates["Failover drill: report"], artifacts)
     assert again.rc
     assert "https://localhost:1/api/" in again.output and "It was judged as the drill saw it." in again.output
-    report = Path(again.artifacts["failover_report"]["html"])
-    assert json.loads(report.with_suffix(".json").read_text(encoding="utf-8"))["verdict"]["passed"]
+    verdict = reported(again)["verdict"]
+    assert (verdict["passed"], [reason["code"] for reason in verdict["reasons"]]) == (False, ["drill_problem"])
+    assert "https://localhost:1/api/" in verdict["reasons"][0]["text"]
 
 
 def test_a_drill_with_a_failed_vm(awx, workflow):
@@ -451,7 +458,9 @@ def test_a_drill_with_a_failed_vm(awx, workflow):
     assert Path(artifacts["failover_report"]["html"]).is_file()
     for step in ("drill", "verdict", "report"):
         assert "web failed: no {{ memory }}" in workflow.jobs[step].output
-    assert "Not known to have passed: drill, verdict." in workflow.jobs["report"].output
+    assert (
+        "The step drill of the workflow is not known to have passed. The step verdict" in workflow.jobs["report"].output
+    )
 
 
 def test_a_drill_when_enterprise_manager_is_down(awx, workflow):
@@ -477,7 +486,8 @@ def test_a_drill_when_enterprise_manager_is_down(awx, workflow):
 def finished(awx, tmp_path):
     """A session whose VMs only the job of the drill has seen, and what that has handed over."""
     awx.use_checkout()
-    plan = awx.em.world.add_plan(name=PLAN, vms=["db", "web"])
+    commands = {"pre_command": f"net use {awx.secret}", "post_command": awx.secret}
+    plan = awx.em.world.add_plan(name=PLAN, vms=["db", "web"], backup_server="vbr, site A", **commands)
     tasks = [{"vm_name": "db"}, {"vm_name": "web"}]
     session = awx.em.world.add_session(PLAN, state="Stopped", tasks=tasks, backup_server=plan.backup_server)
     awx.em.behaviour.finished_tasks = "drop"
@@ -508,6 +518,24 @@ def test_a_verdict_without_what_the_drill_has_seen(awx, finished, tmp_path):
     assert f"{evidence} is not there, or not as the drill has written it." in done.output
 
 
+@pytest.mark.parametrize("minutes", [0, -5, 0.5, "1,5", "{{ 7 * 7 }}"])
+def test_a_recovery_time_that_is_none_starts_nothing(awx, finished, minutes):
+    extra_vars = {**finished, "failover_run_plan": PLAN, "failover_rto_minutes": minutes}
+    done = awx.job("playbooks/drill_run.yml", extra_vars=extra_vars)
+    assert done.rc
+    assert f"failover_rto_minutes: {minutes} cannot be used. Give a whole number of minutes, 1 or more" in done.output
+    assert done.artifacts["failover_drill"]["started"] is False
+    assert awx.em.counters.requests == 0
+
+
+@pytest.mark.parametrize(("minutes", "target"), [("", None), (None, None), ("60", 3600)])
+def test_a_recovery_time_from_a_variable_that_was_cleared_or_is_a_text(awx, finished, minutes, target):
+    awx.em.behaviour.finished_tasks = "keep"
+    done = awx.job("playbooks/drill_verdict.yml", extra_vars={**finished, "failover_rto_minutes": minutes})
+    assert not done.rc
+    assert done.artifacts["failover_verdict"]["rto"]["target"] == target
+
+
 def passed(session_id, **more):
     return {"session_id": session_id, "passed": True, **more}
 
@@ -517,9 +545,34 @@ def test_a_step_that_was_lost_or_is_of_another_session_has_not_passed(awx, finis
     steps = {"failover_verdict": passed(finished["failover_session_id"]), "failover_checks": passed(UNKNOWN)}
     done = awx.job("playbooks/drill_report.yml", extra_vars={**finished, **steps})
     assert done.rc
-    assert "has not passed. Not known to have passed: checks, undo. The report is" in done.output
+    unproven = [f"The step {step} of the workflow is not known to have passed." for step in ("checks", "undo")]
+    assert f"has not passed. {' '.join(unproven)} The report is" in done.output
     assert done.artifacts["failover_report"]["passed"] is False
-    assert Path(done.artifacts["failover_report"]["html"]).is_file()
+    verdict = reported(done)["verdict"]
+    assert verdict["passed"] is False
+    whole = {"code": "step_not_passed", "vm": None, "target": None, "achieved": None}
+    assert verdict["reasons"] == [{**whole, "text": text} for text in unproven]
+    page = Path(done.artifacts["failover_report"]["html"]).read_text(encoding="utf-8")
+    assert "Not passed" in page and all(text in page for text in unproven)
+
+
+@pytest.mark.parametrize("required", ["", None])
+def test_a_cleared_list_of_steps_means_all_of_them(awx, finished, required):
+    awx.em.behaviour.finished_tasks = "keep"
+    extra_vars = {**finished, "failover_required_steps": required}
+    done = awx.job("playbooks/drill_report.yml", extra_vars=extra_vars)
+    assert done.rc
+    assert done.artifacts["failover_report"]["passed"] is False
+    assert [reason["code"] for reason in reported(done)["verdict"]["reasons"]] == ["step_not_passed"] * 3
+
+
+def test_a_report_alone(awx, finished):
+    awx.em.behaviour.finished_tasks = "keep"
+    extra_vars = {**finished, "failover_drill": {}, "failover_required_steps": []}
+    done = awx.job("playbooks/drill_report.yml", extra_vars=extra_vars)
+    assert not done.rc
+    assert done.artifacts["failover_report"]["passed"] is True
+    assert reported(done)["verdict"]["passed"] is True
 
 
 def test_a_test_is_not_taken_back_when_the_plan_was_run_again(awx, finished):
@@ -531,6 +584,17 @@ def test_a_test_is_not_taken_back_when_the_plan_was_run_again(awx, finished):
     assert done.artifacts == {}
 
 
+def test_a_test_is_not_taken_back_when_no_run_of_the_plan_is_listed(awx, finished):
+    awx.em.world.change_session(finished["failover_session_id"], listed_from=awx.em.clock.now() + timedelta(days=1))
+    done = awx.job("playbooks/drill_undo.yml", extra_vars=finished)
+    assert done.rc
+    assert (
+        f"Enterprise Manager lists no run of the plan {PLAN}, so it is not known whether it was run again"
+        in done.output
+    )
+    assert done.artifacts == {}
+
+
 @pytest.mark.parametrize("lost", [{}, {"failover_drill": {"started": True, "session_id": "", "action": "test"}}])
 def test_nothing_is_taken_back_when_it_is_not_known_what(awx, lost):
     awx.use_checkout()
@@ -538,6 +602,23 @@ def test_nothing_is_taken_back_when_it_is_not_known_what(awx, lost):
     assert done.rc
     assert "It is not known which session the drill has begun, so nothing was taken back." in done.output
     assert awx.em.counters.requests == 0
+
+
+@pytest.mark.parametrize("step", ["run", "checks", "undo", "report"])
+def test_nothing_passes_in_check_mode(awx, finished, step):
+    awx.em.behaviour.finished_tasks = "keep"
+    awx.write("env/cmdline", "--check")
+    extra_vars = {**finished, "failover_run_plan": PLAN, "failover_required_steps": []}
+    done = awx.job(f"playbooks/drill_{step}.yml", extra_vars=extra_vars)
+    if step == "run":  # it only looks whether the plan could be run
+        assert not done.rc
+        assert (done.artifacts["failover_drill"]["started"], done.artifacts["failover_drill"]["passed"]) == (
+            False,
+            False,
+        )
+    else:
+        assert done.rc and done.artifacts == {}
+        assert "as the job runs in check mode. Start it as a run." in done.output
 
 
 class Ready(BaseHTTPRequestHandler):
@@ -582,6 +663,25 @@ def test_checks_tell_what_has_passed_from_what_was_not_checked(awx, finished, he
     assert "Nothing is set to be checked." in done.output
 
 
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        ("all", "Nothing was checked, as the limit of this job leaves localhost out. Start it without a limit."),
+        ("localhost,db", "1 of 2 VMs have not passed their checks: web"),
+    ],
+)
+def test_checks_do_not_pass_with_a_limit(awx, finished, port, limit, told):
+    awx.em.behaviour.finished_tasks = "keep"
+    awx.write("env/cmdline", f"--limit {limit}")
+    group = "session_" + finished["failover_session_id"].replace("-", "_")
+    reached = {"ansible_host": "127.0.0.1", "failover_check_ports": [port], "failover_check_timeout": 1}
+    hosts = {name: {"veeam_vm_name": name, **reached} for name in ("db", "web")}
+    awx.keep({"_meta": {"hostvars": hosts}, group: {"hosts": list(hosts)}})
+    done = awx.job("playbooks/drill_checks.yml", extra_vars=finished)
+    assert done.rc
+    assert told in done.output
+
+
 def test_checks_need_a_host_for_each_vm(awx, finished):
     awx.em.behaviour.finished_tasks = "keep"
     group = "session_" + finished["failover_session_id"].replace("-", "_")
@@ -592,4 +692,18 @@ def test_checks_need_a_host_for_each_vm(awx, finished):
         f"Not checked, as the inventory does not have them as hosts of the session {finished['failover_session_id']}: web"
         in done.output
     )
+    assert done.artifacts == {}
+
+
+def test_checks_need_a_host_for_each_vm_of_one_name(awx, finished):
+    """One of the two has failed. Which of them the host is cannot be told."""
+    awx.em.behaviour.finished_tasks = "keep"
+    tasks = [{"vm_name": "db"}, {"vm_name": "web"}, {"vm_name": "web", "result": "Failed"}]
+    session = awx.em.world.add_session(PLAN, state="Stopped", tasks=tasks)
+    hosts = {name: {"veeam_vm_name": name, "failover_check_ports": [1]} for name in ("db", "web")}
+    awx.keep({"_meta": {"hostvars": hosts}, "session_" + session.id.replace("-", "_"): {"hosts": list(hosts)}})
+    done = awx.job("playbooks/drill_checks.yml", extra_vars={"failover_session_id": session.id})
+    assert done.rc
+    told = f"as 2 VMs of the session {session.id} have the name web, and the inventory has 1 of them as hosts"
+    assert told in done.output
     assert done.artifacts == {}
