@@ -64,10 +64,12 @@ demo: setup  ## the main job against the embedded emulator: sessions as facts an
 	@echo
 	@echo "README.md has a first playbook of your own."
 
-emulator: setup  ## an Enterprise Manager stand-in on port 9398, until Ctrl-C
+# Not from the environment, where PORT may mean something else.
+PORT = 9398
+emulator: setup  ## an Enterprise Manager stand-in on PORT=9398, until Ctrl-C, with the plan "ABC Company DR drill"
 	@echo "Users admin, reader and restricted (may not read sessions), password Passw0rd!. See tests/emulator/README.md."
 	@mkdir -p .cache/tls
-	@PYTHONPATH=tests exec $(BIN)/python -m emulator --port 9398 --tls $(CURDIR)/.cache/tls --sessions 24 --tasks 4
+	@PYTHONPATH=tests exec $(BIN)/python -m emulator --port $(PORT) --tls $(CURDIR)/.cache/tls --sessions 24 --tasks 4 --drill
 
 test: dev  ## everything CI runs, in legs side by side; see tools/legs.py
 	@$(DEV)/python tools/legs.py test
