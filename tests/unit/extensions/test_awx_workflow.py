@@ -101,6 +101,14 @@ def configured(settings, tmp_path_factory):
     return made
 
 
+@pytest.fixture(scope="module")
+def configured_for_real(settings, tmp_path_factory):
+    more = {"em_action": "start", "em_project_credential": "Git", "em_instance_group": "DR"}
+    run, made = configure(tmp_path_factory.mktemp("for_real"), {**settings, **more})
+    assert run.returncode == 0, run.stdout
+    return made
+
+
 def given(configured, module):
     return [options for name, options in configured if name == module]
 
@@ -161,6 +169,32 @@ def test_the_playbooks_are_such_that_awx_offers_them(configured):
         assert not {"tasks", "roles", "group_vars", "host_vars"} & set(playbook.parts)
         lines = (REPO / playbook).read_text(encoding="utf-8").splitlines()
         assert any(re.match(r"\s*-?\s*(?:hosts|(?:ansible\.builtin\.)?import_playbook):", line) for line in lines)
+
+
+def test_a_failover_for_real_has_a_workflow_of_its_own(configured, configured_for_real):
+    """Its templates start a plan; all else but the names is as in a drill, and shared with it."""
+    shared = ("credential_type", "credential", "inventory", "inventory_source")
+    assert [given(configured_for_real, module) for module in shared] == [given(configured, module) for module in shared]
+    [project] = given(configured_for_real, "project")
+    assert project == {**given(configured, "project")[0], "credential": "Git"}
+    drill, real = (given(each, "job_template") for each in (configured, configured_for_real))
+    assert {template["name"] for template in drill}.isdisjoint(template["name"] for template in real)
+    for template, other in zip(drill, real, strict=True):
+        assert "failover_run_action" not in template["extra_vars"]
+        assert other["extra_vars"] == {**template["extra_vars"], "failover_run_action": "start"}
+        assert other["instance_groups"] == ["DR"]
+        assert other["name"] == template["name"].replace("Failover drill", "Real failover")
+    [workflow] = given(configured_for_real, "workflow_job_template")
+    assert "FOR REAL" in workflow["description"] and "FOR REAL" in workflow["survey_spec"]["spec"][0]["question_name"]
+    nodes = [node["unified_job_template"]["name"] for node in workflow["workflow_nodes"]]
+    assert nodes == [template["name"] for template in real]
+
+
+@pytest.mark.parametrize("wrong", [{"em_action": "undo"}, {"em_action": "start", "em_workflow": "Real failover"}])
+def test_a_drill_cannot_become_a_failover_by_its_settings(settings, tmp_path, wrong):
+    run, made = configure(tmp_path, {**settings, **wrong})
+    assert run.returncode != 0 and "Nothing was created. em_action must be" in run.stdout
+    assert not made
 
 
 def test_without_a_password_the_credential_is_left_alone(settings, tmp_path):
@@ -468,6 +502,16 @@ def test_a_drill_when_enterprise_manager_is_down(awx, workflow):
         )
     assert "Nothing was started, so there is nothing to take back." in workflow.jobs["undo"].output
     assert set(workflow.artifacts["report"]) == {"failover_session_id", "failover_drill", "failover_undo"}
+
+
+def test_a_failover_for_real_is_not_taken_back(awx, configured_for_real, workflow):
+    awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}])
+    real = Workflow(awx, configured_for_real, workflow.inventory_variables)
+    assert real.run(failover_run_plan=PLAN), real.told
+    assert "The failover was for real, so it was not taken back." in real.jobs["undo"].output
+    assert real.artifacts["report"]["failover_drill"]["action"] == "start"
+    assert real.artifacts["report"]["failover_undo"]["undone"] is False
+    assert not [route for route in awx.em.counters.routes if route.startswith("POST") and "undo" in route]
 
 
 # Single nodes
