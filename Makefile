@@ -123,7 +123,7 @@ docs: dev  ## the documentation as a site in build/docs/html; warnings and dead 
 	$(DEV)/antsibull-docs collection --use-current --squash-hierarchy --fail-on-error --dest-dir build/docs/src/plugins $(COLLECTION)
 	$(DEV)/sphinx-build -q -W --keep-going -c docs/site build/docs/src build/docs/html
 
-build: dev
+build: dev  ## the artifact of the collection, into build/
 	rm -rf build/*.tar.gz
 	$(DEV)/ansible-galaxy collection build --force --output-path build
 
@@ -164,7 +164,7 @@ mutation:  ## mutation tests of the core files (MUTANTS='*_xml*' runs some again
 	@$(MAKE) setup VENV=.venv-mutation REQUIREMENTS=requirements-mutation.txt PYTHON=$(PY)
 	@PATH=$(CURDIR)/.venv-mutation/bin:$$PATH .venv-mutation/bin/python tools/mutation.py $(if $(MUTANTS),'$(MUTANTS)')
 
-setup: $(VENV)/.ready $(LINK)
+setup: $(VENV)/.ready $(LINK)  ## a local venv, and the checkout linked as the collection
 dev: .venv/.dev setup
 
 # uv is fast; where it cannot be had, pip does the same.

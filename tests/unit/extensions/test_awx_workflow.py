@@ -212,6 +212,14 @@ def test_what_is_missing_is_named_before_anything_is_created(tmp_path):
     assert not made
 
 
+def test_the_page_has_each_setting():
+    [play] = yaml.safe_load((REPO / "extensions" / "awx" / "configure.yml").read_text(encoding="utf-8"))
+    page = (REPO / "docs" / "awx.md").read_text(encoding="utf-8")
+    table = page.partition("All settings:")[2].partition("\n\n* ")[0]
+    needed = play["tasks"][0]["vars"]["needed"]
+    assert {*play["vars"], *needed} - {"em_type"} == set(re.findall(r"`(em_\w+)`", table))
+
+
 def argument_spec(path):
     """The argument spec in the source of a module."""
     constants, spec = {}, None
