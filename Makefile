@@ -46,7 +46,7 @@ demo: setup  ## the main job against the embedded emulator: sessions as facts an
 		$(BIN)/python tools/with_emulator.py --sessions 24 --tasks 4 --login admin --drill --clock-rate 20 -- \
 		sh -ec '$(BIN)/ansible-playbook playbooks/demo.yml; echo; \
 			echo "The VMs of the newest run of each plan as an inventory (ansible-inventory -i playbooks/inventory/demo.veeam_em.yml --graph)."; \
-			echo "Unknown are those that only the plan lists. Time runs fast in the emulator: what has worked in the table may be over here."; \
+			echo "Unknown are those that only the plan lists. Time runs fast in the emulator: what the table shows as Working may be over here."; \
 			ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED=true $(BIN)/ansible-inventory -i playbooks/inventory/demo.veeam_em.yml --graph; echo; \
 			echo "A drill of a plan of eight VMs (playbooks/drill.yml), four minutes in thirteen seconds. One VM fails, so it ends with an error,"; \
 			echo "and that is as it should be:"; \
