@@ -45,9 +45,11 @@ demo: setup  ## the main job against the embedded emulator: sessions as facts an
 	@ANSIBLE_CALLBACK_RESULT_FORMAT=yaml ANSIBLE_NOCOWS=1 ANSIBLE_DEPRECATION_WARNINGS=false ANSIBLE_DISPLAY_SKIPPED_HOSTS=false \
 		$(BIN)/python tools/with_emulator.py --sessions 24 --tasks 4 --login admin --drill --clock-rate 20 -- \
 		sh -ec '$(BIN)/ansible-playbook playbooks/demo.yml; echo; \
-			echo "The VMs of the newest runs as an inventory (ansible-inventory -i playbooks/inventory/demo.veeam_em.yml --graph):"; \
+			echo "The VMs of the newest run of each plan as an inventory (ansible-inventory -i playbooks/inventory/demo.veeam_em.yml --graph)."; \
+			echo "Unknown are those that only the plan lists. Time runs fast in the emulator: what the table shows as Working may be over here."; \
 			ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED=true $(BIN)/ansible-inventory -i playbooks/inventory/demo.veeam_em.yml --graph; echo; \
-			echo "A drill of a plan of eight VMs, one of which fails (playbooks/drill.yml); time runs fast in the emulator:"; \
+			echo "A drill of a plan of eight VMs (playbooks/drill.yml), four minutes in thirteen seconds. One VM fails, so it ends with an error,"; \
+			echo "and that is as it should be:"; \
 			if $(BIN)/ansible-playbook playbooks/drill.yml -e @playbooks/vars/drill_targets.yml \
 				-e "failover_run_plan=\"ABC Company DR drill\" failover_run_poll_interval=1 failover_run_report_directory=build/demo-report"; \
 			then echo "The drill has passed, though one VM failed."; exit 1; fi; \
@@ -64,10 +66,13 @@ demo: setup  ## the main job against the embedded emulator: sessions as facts an
 	@echo
 	@echo "README.md has a first playbook of your own."
 
-emulator: setup  ## an Enterprise Manager stand-in on port 9398, until Ctrl-C
+# Not from the environment, where PORT may mean something else.
+PORT = 9398
+EMULATOR_TLS = $(CURDIR)/.cache/tls$(if $(filter-out 9398,$(PORT)),-$(PORT))
+emulator: setup  ## an Enterprise Manager stand-in on PORT=9398, until Ctrl-C, with the plan "ABC Company DR drill"
 	@echo "Users admin, reader and restricted (may not read sessions), password Passw0rd!. See tests/emulator/README.md."
-	@mkdir -p .cache/tls
-	@PYTHONPATH=tests exec $(BIN)/python -m emulator --port 9398 --tls $(CURDIR)/.cache/tls --sessions 24 --tasks 4
+	@mkdir -p $(EMULATOR_TLS)
+	@PYTHONPATH=tests exec $(BIN)/python -m emulator --port $(PORT) --tls $(EMULATOR_TLS) --sessions 24 --tasks 4 --drill
 
 test: dev  ## everything CI runs, in legs side by side; see tools/legs.py
 	@$(DEV)/python tools/legs.py test
@@ -120,7 +125,7 @@ docs: dev  ## the documentation as a site in build/docs/html; warnings and dead 
 	$(DEV)/antsibull-docs collection --use-current --squash-hierarchy --fail-on-error --dest-dir build/docs/src/plugins $(COLLECTION)
 	$(DEV)/sphinx-build -q -W --keep-going -c docs/site build/docs/src build/docs/html
 
-build: dev
+build: dev  ## the artifact of the collection, into build/
 	rm -rf build/*.tar.gz
 	$(DEV)/ansible-galaxy collection build --force --output-path build
 
@@ -161,7 +166,7 @@ mutation:  ## mutation tests of the core files (MUTANTS='*_xml*' runs some again
 	@$(MAKE) setup VENV=.venv-mutation REQUIREMENTS=requirements-mutation.txt PYTHON=$(PY)
 	@PATH=$(CURDIR)/.venv-mutation/bin:$$PATH .venv-mutation/bin/python tools/mutation.py $(if $(MUTANTS),'$(MUTANTS)')
 
-setup: $(VENV)/.ready $(LINK)
+setup: $(VENV)/.ready $(LINK)  ## a local venv, and the checkout linked as the collection
 dev: .venv/.dev setup
 
 # uv is fast; where it cannot be had, pip does the same.

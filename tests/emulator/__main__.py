@@ -88,7 +88,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         emulator.start()
     except OSError as error:
-        print(f"cannot listen on port {options.port}: {error}", file=sys.stderr)
+        print(
+            f"cannot listen on port {options.port}: {error.strerror}. Give another one: --port 9500, or make emulator PORT=9500",
+            file=sys.stderr,
+        )
         return 1
     try:
         ready = {"url": emulator.url, "ca_path": emulator.ca_path, "pid": os.getpid()}

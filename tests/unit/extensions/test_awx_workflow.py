@@ -102,6 +102,14 @@ def configured(settings, tmp_path_factory):
     return made
 
 
+@pytest.fixture(scope="module")
+def configured_for_real(settings, tmp_path_factory):
+    more = {"em_action": "start", "em_project_credential": "Git", "em_instance_group": "DR"}
+    run, made = configure(tmp_path_factory.mktemp("for_real"), {**settings, **more})
+    assert run.returncode == 0, run.stdout
+    return made
+
+
 def given(configured, module):
     return [options for name, options in configured if name == module]
 
@@ -164,6 +172,32 @@ def test_the_playbooks_are_such_that_awx_offers_them(configured):
         assert any(re.match(r"\s*-?\s*(?:hosts|(?:ansible\.builtin\.)?import_playbook):", line) for line in lines)
 
 
+def test_a_failover_for_real_has_a_workflow_of_its_own(configured, configured_for_real):
+    """Its templates start a plan; all else but the names is as in a drill, and shared with it."""
+    shared = ("credential_type", "credential", "inventory", "inventory_source")
+    assert [given(configured_for_real, module) for module in shared] == [given(configured, module) for module in shared]
+    [project] = given(configured_for_real, "project")
+    assert project == {**given(configured, "project")[0], "credential": "Git"}
+    drill, real = (given(each, "job_template") for each in (configured, configured_for_real))
+    assert {template["name"] for template in drill}.isdisjoint(template["name"] for template in real)
+    for template, other in zip(drill, real, strict=True):
+        assert "failover_run_action" not in template["extra_vars"]
+        assert other["extra_vars"] == {**template["extra_vars"], "failover_run_action": "start"}
+        assert other["instance_groups"] == ["DR"]
+        assert other["name"] == template["name"].replace("Failover drill", "Real failover")
+    [workflow] = given(configured_for_real, "workflow_job_template")
+    assert "FOR REAL" in workflow["description"] and "FOR REAL" in workflow["survey_spec"]["spec"][0]["question_name"]
+    nodes = [node["unified_job_template"]["name"] for node in workflow["workflow_nodes"]]
+    assert nodes == [template["name"] for template in real]
+
+
+@pytest.mark.parametrize("wrong", [{"em_action": "undo"}, {"em_action": "start", "em_workflow": "Real failover"}])
+def test_a_drill_cannot_become_a_failover_by_its_settings(settings, tmp_path, wrong):
+    run, made = configure(tmp_path, {**settings, **wrong})
+    assert run.returncode != 0 and "Nothing was created. em_action must be" in run.stdout
+    assert not made
+
+
 def test_without_a_password_the_credential_is_left_alone(settings, tmp_path):
     run, made = configure(tmp_path, settings, password=None)
     assert run.returncode == 0, run.stdout
@@ -177,6 +211,14 @@ def test_what_is_missing_is_named_before_anything_is_created(tmp_path):
     missing = "em_username, em_execution_environment, em_project_url, em_report_directory"
     assert f"Nothing was created. Please set {missing}." in run.stdout
     assert not made
+
+
+def test_the_page_has_each_setting():
+    [play] = yaml.safe_load((REPO / "extensions" / "awx" / "configure.yml").read_text(encoding="utf-8"))
+    page = (REPO / "docs" / "awx.md").read_text(encoding="utf-8")
+    table = page.partition("All settings:")[2].partition("\n\n* ")[0]
+    needed = play["tasks"][0]["vars"]["needed"]
+    assert {*play["vars"], *needed} - {"em_type"} == set(re.findall(r"`(em_\w+)`", table))
 
 
 def argument_spec(path):
@@ -393,6 +435,15 @@ def port():
 
 @pytest.fixture
 def workflow(awx, configured, port):
+    return ready(awx, configured, port)
+
+
+@pytest.fixture
+def workflow_for_real(awx, configured_for_real, port):
+    return ready(awx, configured_for_real, port)
+
+
+def ready(awx, configured, port):
     awx.em.clock.rate = 60
     ports = f"{{{{ [{port}] if inventory_hostname is match('db|web') else [] }}}}"
     variables = {"ansible_host": "127.0.0.1", "failover_check_ports": ports, "failover_check_timeout": 1}
@@ -411,6 +462,12 @@ def reported(done):
     return json.loads(Path(done.artifacts["failover_report"]["html"]).with_suffix(".json").read_text(encoding="utf-8"))
 
 
+def actions(awx):
+    """What Enterprise Manager was asked to do with plans."""
+    queries = [request.query for request in awx.em.requests if request.method == "POST"]
+    return re.findall(r"action=(\w+)", "&".join(queries))
+
+
 def test_a_drill_that_passes(awx, workflow, settings):
     vms = [{"name": "db", "duration": 60}, {"name": "web", "duration": 100}]
     awx.em.world.add_plan(name=PLAN, vms=vms, pre_command=f"net use {awx.secret}", post_command=awx.secret)
@@ -418,6 +475,7 @@ def test_a_drill_that_passes(awx, workflow, settings):
     awx.em.behaviour.finished_tasks = "drop"
     assert workflow.run(failover_run_plan=PLAN, failover_run_change_id="CHG0042"), workflow.told
     assert workflow.codes == dict.fromkeys(["drill", "verdict", "checks", "undo", "report"], 0)
+    assert actions(awx) == ["test", "undo"]
     [session] = [session for session in awx.em.world.sessions if session.name == PLAN]
     artifacts = workflow.artifacts["report"]
     assert {name: artifacts[name]["passed"] for name in artifacts if name != "failover_session_id"} == dict.fromkeys(
@@ -477,6 +535,16 @@ def test_a_drill_when_enterprise_manager_is_down(awx, workflow):
         )
     assert "Nothing was started, so there is nothing to take back." in workflow.jobs["undo"].output
     assert set(workflow.artifacts["report"]) == {"failover_session_id", "failover_drill", "failover_undo"}
+
+
+def test_a_failover_for_real_is_not_taken_back(awx, workflow_for_real):
+    real = workflow_for_real
+    awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}])
+    assert real.run(failover_run_plan=PLAN), real.told
+    assert "The failover was for real, so it was not taken back." in real.jobs["undo"].output
+    assert real.artifacts["report"]["failover_drill"]["action"] == "start"
+    assert real.artifacts["report"]["failover_undo"]["undone"] is False
+    assert actions(awx) == ["start"]
 
 
 # Single nodes
@@ -580,7 +648,7 @@ def test_a_test_is_not_taken_back_when_the_plan_was_run_again(awx, finished):
     done = awx.job("playbooks/drill_undo.yml", extra_vars=finished)
     assert done.rc
     assert f"was run again since the drill, in session {newer.id}, so nothing was taken back" in done.output
-    assert not [route for route in awx.em.counters.routes if route.startswith("POST") and "undo" in route]
+    assert "undo" not in actions(awx)
     assert done.artifacts == {}
 
 

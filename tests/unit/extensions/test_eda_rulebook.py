@@ -62,6 +62,7 @@ class Rulebook:
         environment.update(
             PATH=f"{BIN}{os.pathsep}{environment['PATH']}",
             ANSIBLE_COLLECTIONS_PATH=str(ROOT),
+            HOME=str(folder),
             ANSIBLE_HOME=str(folder / "home"),
             VEEAM_EM_URL=em.url,
             VEEAM_EM_CA_PATH=em.ca_path,
@@ -110,7 +111,7 @@ def test_each_session_fires_once(tls_em, tmp_path):
     """Over a restart of EM, an outage, and a restart of the rulebook, in which the source is found in the other way."""
     em = tls_em
     ids = {}
-    state = tmp_path / "failover_session.json"
+    state = tmp_path / ".local" / "state" / "dr_runbook" / "failover_session.json"
 
     def session(name, result="Failed", seconds=1):
         tasks = [{"vm_name": f"{name}-db", "duration": seconds, "result": result, "failure_message": "no memory"}]

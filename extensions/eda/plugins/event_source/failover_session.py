@@ -52,8 +52,10 @@ options:
     default: false
   state_file:
     description:
-      - File that keeps what has been told across restarts. It is made with mode 0600 if it does not exist; its folder must exist.
-        Beside it, files with C(.new) and C(.lock) after its name are used.
+      - File that keeps what has been told across restarts. It is made with mode 0600 if it does not exist, and its folder with mode 0700.
+        Beside it, files with C(.new) and C(.lock) after its name are used. V(~) and environment variables in it are filled in.
+      - Not in the working directory of ansible-rulebook: its action C(run_playbook) copies the folder of the playbook, and fails if a file
+        vanishes meanwhile.
       - With it, sessions that end while the rulebook is down are told at the next start. Without it, they are not.
       - Each source needs a file of its own. It holds facts of sessions, but neither the user nor the password.
     type: path
@@ -489,9 +491,11 @@ class StateFile:
         self._written = ""
         self._writing = threading.Lock()
         try:
+            if not os.path.exists(os.path.dirname(self.path)):
+                os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
             self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as exc:
-            accepted = "Give a file in a folder that exists and can be written to."
+            accepted = "Give a file in a folder that can be written to."
             raise OptionError("state_file", path, f"It cannot be locked ({exc.strerror}). {accepted}") from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
