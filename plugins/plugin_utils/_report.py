@@ -186,7 +186,7 @@ def _undo(value: Any) -> dict[str, Any] | None:
     if value is None or value == "" or value == {}:
         return None
     if not isinstance(value, Mapping) or not isinstance(value.get("done"), bool) or set(value) - {"done", "message"}:
-        accepted = "Give a dictionary with done, which is true or false, and a message if there is one, or leave it out."
+        accepted = "Give a dictionary with done (true or false) and, if there is one, a message; or leave it out."
         raise OptionError("undo", _kind(value), accepted)
     return {"done": value["done"], "message": _text_or_none("undo", value.get("message"))}
 
