@@ -125,6 +125,7 @@ CONTEXT = {
     "change_id": "CHG0042317",
     "url": "https://em.example.com:9398",
     "queried_at": at(700),
+    "undo": {"done": False, "message": "Undo of plan ABC failed: <b>locked</b>."},
 }
 CASES = {
     "good": (GOOD, judge(GOOD, rto="15m", vm_rto={"*": "10m"}, rpo="4h", point_utc_offset="Z"), plan("dc01", "web01")),
@@ -368,6 +369,31 @@ def test_each_target_is_met_or_missed():
     assert set(targets(GOOD, rto="15m", vm_rto={"*": "10m"}, required_vms="dc01").values()) == {"Met"}
 
 
+@pytest.mark.parametrize(
+    ("vm_rto", "shown"),
+    [
+        ({"sql*": "5m"}, "no VM fits 1 of 1 name"),
+        ({"sql*": "5m", "dc*": "5m"}, "1 of 1 in time, no VM fits 1 of 2 names"),
+        ({"*": "5m"}, "1 of 2 in time"),
+    ],
+)
+def test_a_pattern_that_fits_no_vm_is_told(vm_rto, shown):
+    html = page(GOOD, judge(GOOD, vm_rto=vm_rto))
+    assert f">{shown}</td>" in html
+    assert targets(GOOD, vm_rto=vm_rto)["Recovery times of VMs"] == "Not met"
+
+
+def test_a_vm_without_a_target_meets_none():
+    def words(**wanted):
+        table = page(GOOD, judge(GOOD, **wanted)).split('<h2 id="vms">')[1].split("</table>")[0]
+        return re.findall("(Met|Not met|No target)</bdi>", table)
+
+    assert words(rto="15m") == ["No target", "No target"]
+    assert words(vm_rto={"dc01": "5m"}) == ["Met", "No target"]
+    assert words(vm_rto={"dc01": "1m"}, required_vms=["web01"]) == ["Not met", "Met"]
+    assert words(rpo="4h", point_utc_offset="Z") == ["Met", "Met"]
+
+
 def test_what_is_not_known_meets_no_target():
     assert set(targets(RUNNING, rto="15m", vm_rto={"*": "10m"}, required_vms="dc01").values()) == {"Not known"}
     assert targets(EMPTY, rto="15m") == {"Recovery time of the run (RTO)": "Met", "Failed VMs": "Not known"}
@@ -381,6 +407,22 @@ def test_what_is_not_recorded_is_called_so():
     assert "Operator Ada Lovelace" in text
     assert "2026-03-02 08:11:46 UTC" in text
     assert "15 minutes" in text
+
+
+@pytest.mark.parametrize(
+    ("undo", "shown", "sentence"),
+    [
+        (None, "not recorded", False),
+        ({}, "not recorded", False),
+        ({"done": True}, "Yes", False),
+        ({"done": False, "message": "<script>the server</script>"}, "No", True),
+    ],
+)
+def test_whether_it_was_taken_back(undo, shown, sentence):
+    html = page(*CASES["good"], action="test", undo=undo)
+    assert f"Taken back {shown} Operator" in Page(html).text
+    assert ("The run was not taken back. <script>the server</script>" in Page(html).text) == sentence
+    assert "<script>" not in html
 
 
 # The chart
@@ -706,6 +748,8 @@ def test_other_files_are_no_manifests():
         ({"manifests": ["a"]}, "manifests: 'a list'"),
         ({"context": {"action": "failover"}}, "action: 'failover' cannot be used. Give one of start, test, undo"),
         ({"context": {"queried_at": "yesterday"}}, "queried_at: 'yesterday'"),
+        ({"context": {"undo": {"done": "yes"}}}, "undo: 'a dictionary' cannot be used. Give a dictionary with done"),
+        ({"context": {"undo": True}}, "undo: 'a number'"),
         ({"context": {"operator": {"name": "Ada"}}}, "operator: 'a dictionary'"),
         ({"session": {**GOOD, "progress": float("nan")}}, "session: 'a number'"),
         ({"session": {**GOOD, "progress": object()}}, "session: 'object'"),
