@@ -54,8 +54,8 @@ options:
     description:
       - File that keeps what has been told across restarts. It is made with mode 0600 if it does not exist, and its folder with mode 0700.
         Beside it, files with C(.new) and C(.lock) after its name are used. V(~) and environment variables in it are filled in.
-      - Not in the working directory of ansible-rulebook: its action C(run_playbook) copies the folder of the playbook, and fails if a file
-        vanishes meanwhile.
+      - Do not keep it beside a playbook that the action C(run_playbook) runs. That action copies the whole folder, and fails if a file vanishes
+        meanwhile.
       - With it, sessions that end while the rulebook is down are told at the next start. Without it, they are not.
       - Each source needs a file of its own. It holds facts of sessions, but neither the user nor the password.
     type: path
