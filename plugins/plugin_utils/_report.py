@@ -42,8 +42,8 @@ RECORD_FORMAT = 1
 ACTIONS = {"start": "Failover", "test": "Test of the failover plan", "undo": "Undo of a failover"}
 """What was asked of the plan, in the words of the module ``failover_plan``, and as the page says it."""
 
-CONTEXT = ("action", "change_id", "operator", "queried_at", "url")
-"""What the job knows and EM does not. Each is a text or None."""
+CONTEXT = ("action", "change_id", "operator", "queried_at", "undo", "url")
+"""What the job knows and EM does not. Each is a text or None, but for ``undo``, see :func:`_undo`."""
 
 PLAN = ("id", "name", "tenant", "backup_server", "vms")
 """What is kept of a plan. Its commands are left out, since scripts are called with passwords at times."""
@@ -129,7 +129,10 @@ def _record(session: Any, verdict: Any, plan: Any, context: Mapping[str, Any]) -
     ):
         if value is not None and not isinstance(value, Mapping):
             raise OptionError(option, _kind(value), accepted)
-    known = {option: _text_or_none(option, context.get(option)) for option in CONTEXT}
+    known: dict[str, Any] = {
+        option: _text_or_none(option, context.get(option)) for option in CONTEXT if option != "undo"
+    }
+    known["undo"] = _undo(context.get("undo"))
     if known["action"] is not None and known["action"] not in ACTIONS:
         raise OptionError("action", known["action"], f"Give one of {', '.join(ACTIONS)}, or leave it out.")
     if known["queried_at"] is not None and moment(known["queried_at"]) is None:
@@ -176,6 +179,16 @@ def _text_or_none(option: str, value: Any) -> str | None:
     if isinstance(value, (str, int, float)):
         return str(value)
     raise OptionError(option, _kind(value), "Give a text, or leave it out.")
+
+
+def _undo(value: Any) -> dict[str, Any] | None:
+    """What became of the undo: ``done``, and ``message`` (a text or None). None if nobody knows."""
+    if value is None or value == "" or value == {}:
+        return None
+    if not isinstance(value, Mapping) or not isinstance(value.get("done"), bool) or set(value) - {"done", "message"}:
+        accepted = "Give a dictionary with done (true or false) and, if there is one, a message; or leave it out."
+        raise OptionError("undo", _kind(value), accepted)
+    return {"done": value["done"], "message": _text_or_none("undo", value.get("message"))}
 
 
 def _without_user(url: str | None) -> str | None:
@@ -457,6 +470,7 @@ def _page(record: Mapping[str, Any], name: str, vms: Sequence[Fact]) -> str:
         backup_server=_name_of(session, "backup_server"),
         tenant=_name_of(record["plan"] or {}, "tenant"),
         action=ACTIONS.get(record["context"]["action"]),
+        undo=record["context"]["undo"],
         judged=passed is not None,
         look="unjudged" if passed is None else "passed" if passed else "failed",
         verdict_word="Not judged" if passed is None else "Passed" if passed else "Not passed",

@@ -428,6 +428,7 @@ def test_a_drill_that_passes(awx, workflow, settings):
     assert told["verdict"]["passed"] and told["verdict"]["session"]["tasks_kept_at"]
     assert [vm["name"] for vm in told["verdict"]["vms"]] == ["db", "web"]
     assert (told["context"]["operator"], told["context"]["change_id"]) == ("ada", "CHG0042")
+    assert told["context"]["undo"] == {"done": True, "message": None}
     no_secrets_in(awx, Path(settings["em_report_directory"]))
 
     awx.inputs["url"] = "https://localhost:1"

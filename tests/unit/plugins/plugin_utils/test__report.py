@@ -125,6 +125,7 @@ CONTEXT = {
     "change_id": "CHG0042317",
     "url": "https://em.example.com:9398",
     "queried_at": at(700),
+    "undo": {"done": False, "message": "Undo of plan ABC failed: <b>locked</b>."},
 }
 CASES = {
     "good": (GOOD, judge(GOOD, rto="15m", vm_rto={"*": "10m"}, rpo="4h", point_utc_offset="Z"), plan("dc01", "web01")),
@@ -381,6 +382,22 @@ def test_what_is_not_recorded_is_called_so():
     assert "Operator Ada Lovelace" in text
     assert "2026-03-02 08:11:46 UTC" in text
     assert "15 minutes" in text
+
+
+@pytest.mark.parametrize(
+    ("undo", "shown", "sentence"),
+    [
+        (None, "not recorded", False),
+        ({}, "not recorded", False),
+        ({"done": True}, "Yes", False),
+        ({"done": False, "message": "<script>the server</script>"}, "No", True),
+    ],
+)
+def test_whether_it_was_taken_back(undo, shown, sentence):
+    html = page(*CASES["good"], action="test", undo=undo)
+    assert f"Taken back {shown} Operator" in Page(html).text
+    assert ("The run was not taken back. <script>the server</script>" in Page(html).text) == sentence
+    assert "<script>" not in html
 
 
 # The chart
@@ -706,6 +723,8 @@ def test_other_files_are_no_manifests():
         ({"manifests": ["a"]}, "manifests: 'a list'"),
         ({"context": {"action": "failover"}}, "action: 'failover' cannot be used. Give one of start, test, undo"),
         ({"context": {"queried_at": "yesterday"}}, "queried_at: 'yesterday'"),
+        ({"context": {"undo": {"done": "yes"}}}, "undo: 'a dictionary' cannot be used. Give a dictionary with done"),
+        ({"context": {"undo": True}}, "undo: 'a number'"),
         ({"context": {"operator": {"name": "Ada"}}}, "operator: 'a dictionary'"),
         ({"session": {**GOOD, "progress": float("nan")}}, "session: 'a number'"),
         ({"session": {**GOOD, "progress": object()}}, "session: 'object'"),
