@@ -172,6 +172,11 @@ action:
   returned: always
   type: str
   sample: test
+url:
+  description: Scheme, host and port of the EM that was asked. V(null) if the connection options could not be used.
+  returned: always
+  type: str
+  sample: https://em.example.com:9398
 plan:
   description: The plan, V(null) if it was not found. Its commands are left out, since they may hold secrets.
   returned: always
@@ -358,6 +363,7 @@ def main() -> None:
     result: dict[str, Any] = {
         "changed": False,
         "action": module.params["action"],
+        "url": None,
         "plan": None,
         "failover_session": None,
         "already_running": False,
@@ -385,6 +391,7 @@ def main() -> None:
         if before is not None:
             before = start_date(before, module.params["action"], _wait.utc_now())
         client = client_from(module)
+        result["url"] = client.base_url
         try:
             with client:
                 plan, twins = find_one(

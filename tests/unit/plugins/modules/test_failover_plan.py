@@ -33,6 +33,7 @@ def test_a_run(em, plan, run):
     assert result["failover_session"]["succeeded"] is True
     assert (result["action"], result["already_running"], result["plan"]["id"]) == ("test", False, plan.id)
     assert "warnings" not in result
+    assert result["url"] == em.url
     assert em.counters.live_logons == 0
 
 
