@@ -566,10 +566,13 @@ def _targets(record: Mapping[str, Any], vms: Sequence[Fact]) -> list[Fact]:
     if targets.get("vm_rto"):
         timed = [vm["rto"]["margin"] for vm in vms if vm["rto"]["target"] is not None]
         in_time = sum(left is not None and left >= 0 for left in timed)
+        unmatched = sum(reason.get("code") == "pattern_unmatched" for reason in reasons)
+        parts = [f"{in_time} of {len(timed)} in time"] if timed else []
+        parts += [f"no VM fits {unmatched} of {_counted(len(targets['vm_rto']), 'name')}"] if unmatched else []
         row(
             "Recovery times of VMs",
             "see each VM",
-            f"{in_time} of {len(timed)} in time",
+            ", ".join(parts) or "unknown",
             "vm_rto pattern_unmatched",
             has_vms,
         )

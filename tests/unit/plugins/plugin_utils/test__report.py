@@ -369,6 +369,31 @@ def test_each_target_is_met_or_missed():
     assert set(targets(GOOD, rto="15m", vm_rto={"*": "10m"}, required_vms="dc01").values()) == {"Met"}
 
 
+@pytest.mark.parametrize(
+    ("vm_rto", "shown"),
+    [
+        ({"sql*": "5m"}, "no VM fits 1 of 1 name"),
+        ({"sql*": "5m", "dc*": "5m"}, "1 of 1 in time, no VM fits 1 of 2 names"),
+        ({"*": "5m"}, "1 of 2 in time"),
+    ],
+)
+def test_a_pattern_that_fits_no_vm_is_told(vm_rto, shown):
+    html = page(GOOD, judge(GOOD, vm_rto=vm_rto))
+    assert f">{shown}</td>" in html
+    assert targets(GOOD, vm_rto=vm_rto)["Recovery times of VMs"] == "Not met"
+
+
+def test_a_vm_without_a_target_meets_none():
+    def words(**wanted):
+        table = page(GOOD, judge(GOOD, **wanted)).split('<h2 id="vms">')[1].split("</table>")[0]
+        return re.findall("(Met|Not met|No target)</bdi>", table)
+
+    assert words(rto="15m") == ["No target", "No target"]
+    assert words(vm_rto={"dc01": "5m"}) == ["Met", "No target"]
+    assert words(vm_rto={"dc01": "1m"}, required_vms=["web01"]) == ["Not met", "Met"]
+    assert words(rpo="4h", point_utc_offset="Z") == ["Met", "Met"]
+
+
 def test_what_is_not_known_meets_no_target():
     assert set(targets(RUNNING, rto="15m", vm_rto={"*": "10m"}, required_vms="dc01").values()) == {"Not known"}
     assert targets(EMPTY, rto="15m") == {"Recovery time of the run (RTO)": "Met", "Failed VMs": "Not known"}
