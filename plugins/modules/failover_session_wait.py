@@ -130,6 +130,11 @@ waited:
   returned: always
   type: float
   sample: 80.4
+url:
+  description: Scheme, host and port of the EM that was asked. V(null) if the connection options could not be used.
+  returned: always
+  type: str
+  sample: https://em.example.com:9398
 timed_out:
   description: Whether the task failed because O(appear_timeout) or O(finish_timeout) was over.
   returned: failure
@@ -203,17 +208,20 @@ def main() -> None:
     started = _wait.monotonic()
     session: dict[str, Any] | None = None
     timed_out = False
+    url = None
 
     def known() -> dict[str, Any]:
-        return {"failover_session": session, "waited": round(_wait.monotonic() - started, 3)}
+        return {"url": url, "failover_session": session, "waited": round(_wait.monotonic() - started, 3)}
 
     with failing_clearly(module, lambda: {**known(), "timed_out": timed_out}):
         at_least(module, 1, "appear_timeout", "finish_timeout", "poll_interval")
         ids = None if params["id"] is None else [params["id"]]
         wanted = {"id": ids, "name": params["plan"], "created_after": params["created_after"]}
         criteria = Criteria.from_options(wanted.get)
+        client = client_from(module)
+        url = client.base_url
         try:
-            with client_from(module) as client:
+            with client:
                 session = _wait.until_appeared(client, criteria, params["appear_timeout"], params["poll_interval"])
                 if params["until"] == "finished":
                     times = (params["finish_timeout"], params["poll_interval"])

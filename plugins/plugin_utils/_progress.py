@@ -144,8 +144,7 @@ class Waiting:
     def _timed_out(self, result: Result, session: Fact | None, waited: float, time_option: str) -> Result:
         """The result of the last run, as if it had waited for the whole time."""
         outage = None if result.get("timed_out") else result["msg"]
-        asked = ((result.get("invocation") or {}).get("module_args") or {}).get("url") or ""
-        base = asked.strip().rstrip("/").removesuffix("/api")
+        base = result.get("url") or ""
         problem: EmWaitError
         if time_option == "appear_timeout":
             problem = _wait.not_there(base + COLLECTION, waited, outage)
