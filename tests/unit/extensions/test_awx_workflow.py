@@ -663,6 +663,25 @@ def test_checks_tell_what_has_passed_from_what_was_not_checked(awx, finished, he
     assert "Nothing is set to be checked." in done.output
 
 
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        ("all", "Nothing was checked, as the limit of this job leaves localhost out. Start it without a limit."),
+        ("localhost,db", "1 of 2 VMs have not passed their checks: web"),
+    ],
+)
+def test_checks_do_not_pass_with_a_limit(awx, finished, port, limit, told):
+    awx.em.behaviour.finished_tasks = "keep"
+    awx.write("env/cmdline", f"--limit {limit}")
+    group = "session_" + finished["failover_session_id"].replace("-", "_")
+    reached = {"ansible_host": "127.0.0.1", "failover_check_ports": [port], "failover_check_timeout": 1}
+    hosts = {name: {"veeam_vm_name": name, **reached} for name in ("db", "web")}
+    awx.keep({"_meta": {"hostvars": hosts}, group: {"hosts": list(hosts)}})
+    done = awx.job("playbooks/drill_checks.yml", extra_vars=finished)
+    assert done.rc
+    assert told in done.output
+
+
 def test_checks_need_a_host_for_each_vm(awx, finished):
     awx.em.behaviour.finished_tasks = "keep"
     group = "session_" + finished["failover_session_id"].replace("-", "_")
