@@ -52,7 +52,8 @@ class Memory:
     :ivar newest: the newest creation time that EM has shown, or None. It is EM's own idea of the time, so that a clock
         that differs loses nothing.
     :ivar since: what had ended before this moment is not looked for any more, and is forgotten. It never moves back.
-    :ivar scope: what the sessions were selected by, as the owner likes it; None until a first look has been told.
+    :ivar scope: what the sessions were selected by, as the owner likes it; None until a first look has shown what is past.
+    :ivar started: the moment of the first start, or None where the owner has not said.
     """
 
     def __init__(self) -> None:
@@ -60,6 +61,7 @@ class Memory:
         self.newest: str | None = None
         self.since: str | None = None
         self.scope: Any = None
+        self.started: str | None = None
 
     def active_since(self, now: datetime, look_back: timedelta) -> str | None:
         """From when on sessions are to be looked for: ``look_back`` before the newest one, or before now if it is of the future.
@@ -99,13 +101,13 @@ class Memory:
         for fact in facts:
             if fact["finished"] and fact["id"] not in self.sessions and is_past(fact):
                 self._close(fact)
+        self.scope = scope  # from here on nothing is past: what is not told of this look has to come after a restart
         for fact in facts:
             yield from self._changes_of(fact, seen_at)
         # From here on the look is told: before, a window that moved would have lost what was left of it.
         created = [fact["creation_time"] for fact in facts if fact["creation_time"]]
         self.newest = max([*created, self.newest or ""]) or None
         self.since = since
-        self.scope = scope
         listed = {fact["id"] for fact in facts}
         for guid, told in list(self.sessions.items()):
             if told.finished and guid not in listed and told.time < (since or ""):
@@ -163,6 +165,7 @@ class Memory:
             "newest": self.newest,
             "since": self.since,
             "scope": self.scope,
+            "started": self.started,
             "sessions": {guid: asdict(told) for guid, told in self.sessions.items()},
         }
         return json.dumps({"format": FORMAT, "sum": _sum(content), "memory": content}, indent=1) + "\n"
@@ -186,6 +189,7 @@ class Memory:
             raise ValueError(f"belongs to {content['of']}, not to {of}")
         memory = cls()
         memory.newest, memory.since, memory.scope = content["newest"], content["since"], content["scope"]
+        memory.started = content.get("started")
         memory.sessions = {guid: Told(**told) for guid, told in content["sessions"].items()}
         return memory
 

@@ -572,6 +572,48 @@ def test_a_restart_tells_what_ended_meanwhile_and_nothing_twice(em, started, tmp
     assert PASSWORD not in path.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("killed", [False, True], ids=["stopped", "killed"])
+def test_a_start_that_em_never_answered_is_the_first_start(em, started, tmp_path, killed):
+    path = tmp_path / "state.json"
+
+    async def steps():
+        ended(em, "Old", ago=3600)
+        em.outage(60, "503")
+        async with started(state_file=str(path)):
+            text = path.read_text(encoding="utf-8")
+        if killed:
+            path.write_text(text, encoding="utf-8")
+        em.clock.advance(3 * DAY)
+        ended(em, "Meanwhile", ago=2.9 * DAY)
+        ended(em, "Now", ago=0)
+        em.outage(0)
+        async with started(state_file=str(path)) as run:
+            assert run.first == ["finished Meanwhile", "finished Now"]
+            assert await run.look() == []
+
+    asyncio.run(steps())
+
+
+def test_a_first_look_that_was_not_told_to_its_end(em, started, tmp_path):
+    async def steps():
+        file = {"state_file": str(tmp_path / "state.json")}
+        ended(em, "Old")
+        for number in range(3):
+            running(em, f"Plan {number}")
+        queue = Queue()
+        queue.room = 1
+        async with started(queue=queue, first_look=False, **file):
+            while not queue:
+                await asyncio.sleep(0.01)
+        assert queue.short() == ["started Plan 0"]
+        em.clock.advance(200)
+        async with started(**file) as run:
+            assert sorted(run.first) == [f"finished Plan {number}" for number in range(3)]
+            assert await run.look() == []
+
+    asyncio.run(steps())
+
+
 def test_without_a_file_what_ended_meanwhile_is_not_told(em, started):
     async def steps():
         async with started():

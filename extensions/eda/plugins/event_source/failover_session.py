@@ -45,7 +45,8 @@ options:
   announce_ended:
     description:
       - Whether sessions that had ended before the first start give V(finished) events, too, as far as O(look_back) reaches.
-      - It counts for a start without memory, which is one without a O(state_file) or with one that does not exist yet.
+      - It counts for a start without memory, which is one without a O(state_file), or with one that does not exist yet or was
+        made by a start that EM never answered.
     type: bool
     default: false
   state_file:
@@ -206,6 +207,7 @@ async def main(queue: Any, args: dict[str, Any]) -> None:
     watch = Watch(args)
     try:
         with _graceful_signals():
+            await asyncio.to_thread(watch.save)  # the moment of the first start, should there be no first look
             while True:
                 look = await asyncio.to_thread(watch.look)
                 if look is not None:
@@ -274,11 +276,14 @@ class Watch:
         self._one_look = threading.Lock()
         self._trouble = 0
         self._refused = 0
-        self._began = _wait.utc_now()
         self._first_look = True
         self._late = False
         self._file = StateFile(options["state_file"], self._em) if options["state_file"] else None
         self._memory = (self._file and self._file.read()) or _changes.Memory()
+        if self._memory.started is None:
+            self._memory.started = _criteria.timestamp(_wait.utc_now())
+        else:
+            self._late = True
         if self._memory.scope != self._scope:
             self._memory.keep(self._criteria.hold_for)
 
@@ -335,7 +340,9 @@ class Watch:
         memory, client = self._memory, self._client
         if memory.newest is None and self._first_look:
             newest = _failover_session.find(client, replace(self._criteria, limit=1, descending=True)).sessions
-            memory.newest = newest[0]["creation_time"] if newest else None
+            created = newest[0]["creation_time"] if newest else None
+            # What has begun since the first start must not push out of the window what has ended since then.
+            memory.newest = created and min(created, memory.started)
         since = memory.active_since(now, self._look_back)
         facts = []
         for fact in _failover_session.each_session(client, replace(self._criteria, active_since=since)):
@@ -390,8 +397,9 @@ class Watch:
             return lambda fact: not before.hold_for(fact)
         if not self._late:
             return lambda fact: True
-        # EM was away when the source was started, and what has ended since then is new, even if the clocks differ a bit.
-        start = _criteria.timestamp(self._began - LATE)
+        # EM gave no first look at once, or one that was not told. What has ended since the first start is new, even if the
+        # clocks differ a bit.
+        start = _criteria.timestamp(_criteria.moment(self._memory.started) - LATE)
         return lambda fact: _criteria.last_time(fact) < start
 
     # The memory on disk, and the end

@@ -153,6 +153,18 @@ def test_what_is_past_is_remembered_before_anything_is_told():
     assert [short(event) for event in look(memory, old, session(guid="a"))] == ["started"]
 
 
+def test_a_first_look_is_remembered_before_anything_is_told():
+    """What is past is known from then on, so that nothing else is: also not what ends without a time before it is told."""
+    memory = Memory()
+    memory.started = SINCE
+    events = memory.changes([session(guid="a"), session(guid="b")], SINCE, SINCE, "scope", lambda fact: True)
+    next(events)
+    events.close()
+    memory = Memory.from_text(memory.to_text(EM), EM)
+    assert (memory.scope, memory.started) == ("scope", SINCE)
+    assert [short(event) for event in look(memory, {**STOPPED, "id": "b", "end_time": None})] == ["finished"]
+
+
 def test_a_look_that_was_not_told_to_its_end_is_told_again_from_there():
     memory = Memory()
     look(memory, session(guid="old", created="2026-03-01T00:00:00.000000Z"))
@@ -161,7 +173,7 @@ def test_a_look_that_was_not_told_to_its_end_is_told_again_from_there():
     assert [event["session"]["id"] for event in islice(events, 2)] == ["a", "b"]
     events.close()
     # b was given away, but nobody knows whether it has arrived. The window has not moved, or c could be outside.
-    assert (memory.newest, memory.since, memory.scope) == ("2026-03-01T00:00:00.000000Z", SINCE, "scope")
+    assert (memory.newest, memory.since) == ("2026-03-01T00:00:00.000000Z", SINCE)
     assert [event["session"]["id"] for event in look(memory, *facts)] == ["b", "c"]
 
 
