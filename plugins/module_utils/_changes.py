@@ -100,7 +100,7 @@ class Memory:
         """
         for fact in facts:
             if fact["finished"] and fact["id"] not in self.sessions and is_past(fact):
-                self._close(fact)
+                self._close(fact, seen_at)
         self.scope = scope  # from here on nothing is past: what is not told of this look has to come after a restart
         for fact in facts:
             yield from self._changes_of(fact, seen_at)
@@ -148,10 +148,12 @@ class Memory:
             told.looks += 1
             if fact["result"] != "None" or told.looks > MORE_LOOKS:
                 yield _event(FINISHED, fact)
-                self._close(fact)
+                self._close(fact, seen_at)
 
-    def _close(self, fact: Fact) -> None:
-        self.sessions[fact["id"]] = Told(finished=True, time=last_time(fact))
+    def _close(self, fact: Fact, seen_at: str) -> None:
+        # Where EM shows no end, it may do so later and list the session again: it must not have been forgotten by then.
+        time = last_time(fact) if fact["end_time"] else max(last_time(fact), self.newest or "", seen_at)
+        self.sessions[fact["id"]] = Told(finished=True, time=time)
 
     # As text
 

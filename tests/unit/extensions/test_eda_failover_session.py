@@ -740,6 +740,8 @@ def test_the_end_of_a_long_run_without_a_time(em, started, lines):
             assert await run.look() == []
             assert await run.look() == ["finished Long"]
             assert await run.look() == []
+            em.world.change_session(long, raw={"EndTimeUTC": em.clock.now().isoformat()})
+            assert await run.look() == []
 
     asyncio.run(steps())
     assert lines() == []

@@ -213,6 +213,19 @@ def test_only_what_is_not_listed_and_too_old_is_forgotten():
     assert set(memory.sessions) == {"running"}
 
 
+def test_an_end_without_a_time_is_remembered_in_case_the_time_comes():
+    memory = Memory()
+    ended = session("Stopped", "Success", guid="long", created="2026-01-01T00:00:00.000000Z")
+    look(memory, session(guid="long", created=ended["creation_time"]), RUNNING)
+    assert [short(event) for event in look(memory, {**ended, "end_time": None})] == ["finished"]
+    look(memory, since="2026-03-02T07:00:00.000000Z")
+    assert look(memory, ended) == []
+    for since in ("2026-03-02T10:00:00.000000Z", "2026-03-02T10:00:01.000000Z"):
+        assert "long" in memory.sessions
+        look(memory, since=since)
+    assert "long" not in memory.sessions
+
+
 def test_what_em_does_not_know_any_more_is_forgotten_when_it_is_too_old():
     memory = Memory()
     look(memory, RUNNING)
