@@ -63,15 +63,18 @@ class Memory:
         self.scope: Any = None
         self.started: str | None = None
 
-    def active_since(self, now: datetime, look_back: timedelta) -> str | None:
+    def active_since(self, now: datetime, look_back: timedelta, start: datetime | None = None) -> str | None:
         """From when on sessions are to be looked for: ``look_back`` before the newest one, or before now if it is of the future.
 
-        None where EM has never shown one: then there is no time of EM to count from, and not much to read.
+        None where EM has never shown one and ``start`` is not known: then there is no time of EM to count from.
+
+        :arg start: the first start by EM's clock. What had ended ``look_back`` before it is never looked for, since EM may
+            show its history later than that, and the newest session may be an old one.
         """
         newest = moment(self.newest)
-        if newest is None:
-            return self.since
-        return max(timestamp(min(now, newest) - look_back) or "", self.since or "")
+        ends = [newest and min(now, newest), start if self.since is None else None]
+        bounds = [timestamp(end - look_back) or "" for end in ends if end]
+        return max([*bounds, self.since or ""]) or None
 
     def keep(self, wanted: Callable[[Fact], bool]) -> None:
         """Forget the sessions that were running and are not wanted any more."""

@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from functools import cached_property, partial
 from http.client import HTTPException
@@ -160,6 +161,7 @@ class EnterpriseManager:
     :raises OptionError: an option cannot be used.
     :ivar counters: :class:`Counters`, complete after the ``with`` block.
     :ivar logons: logons made so far. What EM keeps for a logon, such as its tasks, is lost when this number grows.
+    :ivar logon_time: what EM's clock showed at the newest logon, naive UTC in whole seconds, or None if EM did not say.
     """
 
     def __init__(
@@ -214,6 +216,7 @@ class EnterpriseManager:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._token: str | None = None
         self.logons = 0
+        self.logon_time: datetime | None = None
         self._log_off_paths: list[str] = []
         self._early: dict[str, _Early] = {}
         self._in_trouble = False
@@ -291,6 +294,7 @@ class EnterpriseManager:
             raise self._error(EmProtocolError, reply, WRONG_SERVICE, f"but without the header {TOKEN_HEADER}")
         self._token = token
         self.logons += 1
+        self.logon_time = _http_date(reply.headers.get("Date"))
         guid = _guid_in(token)
         self._secrets.update({token, guid or token})
         path = _xml.log_off_path(reply.body) or (f"/api/logonSessions/{guid}" if guid else None)
@@ -763,6 +767,15 @@ def _retry_after(value: str | None) -> float | None:
         return max(0.0, parsedate_to_datetime(value or "").timestamp() - time.time())
     except (TypeError, ValueError, IndexError):
         return None
+
+
+def _http_date(value: str | None) -> datetime | None:
+    """A time in a header as naive UTC, or None where it is missing, unreadable or no time that a server could have."""
+    try:
+        when = parsedate_to_datetime(value or "").astimezone(timezone.utc).replace(tzinfo=None)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+    return when if 1970 < when.year < 9999 else None
 
 
 def _chain(exc: BaseException | None) -> Iterator[BaseException]:

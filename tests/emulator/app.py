@@ -89,7 +89,8 @@ class Recorder:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
                 server = "Microsoft-HTTPAPI/2.0" if service.em_version < 13 else "Kestrel"
-                extra = [(b"Server", server.encode()), (b"Date", formatdate(usegmt=True).encode())]
+                date = formatdate(service.clock.now().timestamp(), usegmt=True)
+                extra = [(b"Server", server.encode()), (b"Date", date.encode())]
                 message = {**message, "headers": [*message["headers"], *extra]}
             else:
                 counters.bytes_sent += len(message.get("body", b""))

@@ -271,8 +271,11 @@ def test_what_had_ended_before_the_start_is_told_if_asked_for(em, started):
     asyncio.run(steps())
 
 
-def test_em_is_away_at_the_start(em, started, lines):
+@pytest.mark.parametrize("days", [-400, 0, 400])
+def test_em_is_away_at_the_start(em, started, lines, days):
     async def steps():
+        em.clock.advance(days * DAY)
+        em.ahead = days
         ended(em, "Old", ago=3600)
         em.outage(60, "503")
         async with started() as run:
@@ -392,6 +395,9 @@ def test_a_refused_filter_is_said_once(em, started, lines):
         async with started() as run:
             running(em)
             assert await run.look() == ["started Acme"]
+            em.clock.advance(30)
+            ended(em, "Other", ago=0)
+            await run.look()
             await run.look()
 
     asyncio.run(steps())
@@ -572,11 +578,14 @@ def test_a_restart_tells_what_ended_meanwhile_and_nothing_twice(em, started, tmp
     assert PASSWORD not in path.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("days", [-400, 0, 400])
 @pytest.mark.parametrize("killed", [False, True], ids=["stopped", "killed"])
-def test_a_start_that_em_never_answered_is_the_first_start(em, started, tmp_path, killed):
+def test_a_start_that_em_never_answered_is_the_first_start(em, started, tmp_path, killed, days):
     path = tmp_path / "state.json"
 
     async def steps():
+        em.clock.advance(days * DAY)
+        em.ahead = days
         ended(em, "Old", ago=3600)
         em.outage(60, "503")
         async with started(state_file=str(path)):
@@ -788,12 +797,37 @@ def test_clocks_that_differ_lose_nothing(em, started, days, tmp_path):
     asyncio.run(steps())
 
 
-def test_an_em_without_sessions_whose_clock_is_behind(em, started):
+@pytest.mark.parametrize("dated", [True, False])
+def test_an_em_without_sessions_whose_clock_is_behind(em, started, source, monkeypatch, dated):
+    if not dated:
+        monkeypatch.setattr(source._client, "_http_date", lambda value: None)
+
     async def steps():
         em.clock.advance(-400 * DAY)
         em.ahead = -400
         async with started(look_back="1h") as run:
             assert await run.look() == []
+            ended(em, ago=0)
+            assert await run.look() == ["finished Acme"]
+
+    asyncio.run(steps())
+
+
+@pytest.mark.parametrize("days", [-400, 0, 400])
+@pytest.mark.parametrize("newest", [None, 40 * DAY])
+def test_history_that_em_shows_late_is_not_told(em, started, newest, days):
+    """It shows nothing at first, or something old only: its newest session says nothing about the time then."""
+
+    async def steps():
+        em.clock.advance(days * DAY)
+        em.ahead = days
+        if newest:
+            ended(em, "Old", ago=newest)
+        async with started() as run:
+            for age in (30, 20, 3, 2):
+                ended(em, f"{age} days ago", ago=age * DAY)
+            ended(em, "An hour ago", ago=3600)
+            assert await run.look() == ["finished An hour ago"]
             ended(em, ago=0)
             assert await run.look() == ["finished Acme"]
 

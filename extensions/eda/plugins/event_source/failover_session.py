@@ -32,6 +32,7 @@ options:
     description:
       - How far the query reaches back, as an age such as V(90m), V(24h) or V(7d), an hour or more. It counts from the newest session that EM has
         shown, or from now if that one is of the future. What runs is looked for however old it is.
+      - What had ended that long before the first start, by EM's clock, is never told.
       - A session is missed only if EM shows it later than that and never showed it running. So do not make it shorter than the time for
         which EM may be unable to refresh its data.
     type: str
@@ -167,6 +168,7 @@ import fcntl
 import importlib
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -174,7 +176,7 @@ import types
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -198,6 +200,7 @@ LONGEST_PAUSE = 300
 LATE = timedelta(minutes=15)
 """EM refreshes its data so often, by default (docs/evidence.md, "The cloud failover session")."""
 MOST_SENTENCES = 1000
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
 _log = logging.getLogger("dr_runbook.veeam_em.failover_session")
 
@@ -278,6 +281,7 @@ class Watch:
         self._refused = 0
         self._first_look = True
         self._late = False
+        self._ahead: timedelta | None = None
         self._file = StateFile(options["state_file"], self._em) if options["state_file"] else None
         self._memory = (self._file and self._file.read()) or _changes.Memory()
         if self._memory.started is None:
@@ -329,6 +333,8 @@ class Watch:
             self._client = self._client or self._new_client()
             self._client.__enter__()
             self._logged_on = True
+            em_now = self._client.logon_time
+            self._ahead = em_now and em_now - _wait.utc_now()
         try:
             return self._read()
         except _errors.EmPermissionError:  # it may stand for a logon that has ended
@@ -338,12 +344,13 @@ class Watch:
     def _read(self) -> tuple[list[Any], list[str], str, str | None]:
         now = _wait.utc_now()
         memory, client = self._memory, self._client
+        start = self._first_start(now)
         if memory.newest is None and self._first_look:
             newest = _failover_session.find(client, replace(self._criteria, limit=1, descending=True)).sessions
             created = newest[0]["creation_time"] if newest else None
             # What has begun since the first start must not push out of the window what has ended since then.
-            memory.newest = created and min(created, memory.started)
-        since = memory.active_since(now, self._look_back)
+            memory.newest = created and min(created, _criteria.timestamp(start))
+        since = memory.active_since(now, self._look_back, None if self._ahead is None else start)
         facts = []
         for fact in _failover_session.each_session(client, replace(self._criteria, active_since=since)):
             if self.leaving.is_set():
@@ -359,15 +366,23 @@ class Watch:
                 gone = found.missing_ids
         return facts, gone, _criteria.timestamp(now), since
 
+    def _first_start(self, now: datetime) -> datetime:
+        """The moment of the first start by EM's clock, or by this machine's where EM did not say how late it is.
+
+        Never one of the future: this machine's clock may have been ahead then, and set right since.
+        """
+        return min(_criteria.moment(self._memory.started) or now, now) + (self._ahead or timedelta())
+
     def _new_client(self) -> Any:
         return _client.EnterpriseManager(**self._connection, warn=self._warn, pause=self._wait_for_retry)
 
     def _warn(self, sentence: str) -> None:
         """Say something once: with a look a minute, nobody wants to read it again and again."""
-        if sentence not in self._said:
+        what = MOMENT.sub("", sentence)  # a filter holds a moment that moves on
+        if what not in self._said:
             if len(self._said) >= MOST_SENTENCES:
                 self._said.clear()
-            self._said.add(sentence)
+            self._said.add(what)
             _log.warning("%s", sentence)
 
     def _wait_for_retry(self, seconds: float) -> None:
@@ -399,7 +414,7 @@ class Watch:
             return lambda fact: True
         # EM gave no first look at once, or one that was not told. What has ended since the first start is new, even if the
         # clocks differ a bit.
-        start = _criteria.timestamp(_criteria.moment(self._memory.started) - LATE)
+        start = _criteria.timestamp(self._first_start(_wait.utc_now()) - LATE)
         return lambda fact: _criteria.last_time(fact) < start
 
     # The memory on disk, and the end

@@ -184,20 +184,34 @@ NOW = datetime(2026, 3, 10)
 
 
 @pytest.mark.parametrize(
-    ("newest", "since", "expected"),
+    ("newest", "since", "start", "expected"),
     [
-        (None, None, None),
-        (None, "2026-03-01T00:00:00.000000Z", "2026-03-01T00:00:00.000000Z"),
-        ("2026-03-05T00:00:00.000000Z", None, "2026-03-04T00:00:00.000000Z"),
-        ("2026-03-05T00:00:00.000000Z", "2026-03-04T12:00:00.000000Z", "2026-03-04T12:00:00.000000Z"),
-        ("2099-03-05T00:00:00.000000Z", None, "2026-03-09T00:00:00.000000Z"),
+        (None, None, None, None),
+        (None, "2026-03-01T00:00:00.000000Z", None, "2026-03-01T00:00:00.000000Z"),
+        ("2026-03-05T00:00:00.000000Z", None, None, "2026-03-04T00:00:00.000000Z"),
+        ("2026-03-05T00:00:00.000000Z", "2026-03-04T12:00:00.000000Z", None, "2026-03-04T12:00:00.000000Z"),
+        ("2099-03-05T00:00:00.000000Z", None, None, "2026-03-09T00:00:00.000000Z"),
+        (None, None, datetime(2026, 3, 8), "2026-03-07T00:00:00.000000Z"),
+        ("2026-03-05T00:00:00.000000Z", None, datetime(2026, 3, 8), "2026-03-07T00:00:00.000000Z"),
+        ("2026-03-09T00:00:00.000000Z", None, datetime(2026, 3, 8), "2026-03-08T00:00:00.000000Z"),
+        (None, "2026-03-01T00:00:00.000000Z", datetime(2026, 3, 8), "2026-03-01T00:00:00.000000Z"),
     ],
-    ids=["nothing known", "nothing newer", "EM's newest", "never back", "EM's clock is ahead"],
+    ids=[
+        "nothing known",
+        "nothing newer",
+        "EM's newest",
+        "never back",
+        "EM's clock is ahead",
+        "the first start",
+        "an old newest",
+        "a newest since the start",
+        "only at first",
+    ],
 )
-def test_the_window(newest, since, expected):
+def test_the_window(newest, since, start, expected):
     memory = Memory()
     memory.newest, memory.since = newest, since
-    assert memory.active_since(NOW, timedelta(days=1)) == expected
+    assert memory.active_since(NOW, timedelta(days=1), start) == expected
 
 
 def test_only_what_is_not_listed_and_too_old_is_forgotten():

@@ -589,6 +589,30 @@ def test_retry_after_below_the_pause_of_our_own(em, connect, pauses):
     assert 0.25 <= pauses[0] <= 0.5
 
 
+def test_em_says_how_late_it_is(em, connect):
+    em.clock.advance(-86400)
+    with connect() as client:
+        late = em.clock.now().replace(tzinfo=None) - client.logon_time
+        assert -1 < late.total_seconds() < 10
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Mon, 02 Mar 2026 08:00:00 GMT", "2026-03-02T08:00:00"),
+        ("Mon, 02 Mar 2026 08:00:00 +0100", "2026-03-02T07:00:00"),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", None),
+        ("Mon, 02 Mar 2026 08:00:00 +9999999999", None),
+        ("soon", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_dates_in_headers(text, expected):
+    when = _client._http_date(text)
+    assert (when and when.isoformat()) == expected
+
+
 def test_retry_after_as_a_date(em, connect, pauses):
     em.faults.add(
         "status", status=503, headers={"Retry-After": formatdate(time.time() + 20, usegmt=True)}, path=SESSIONS, times=1
