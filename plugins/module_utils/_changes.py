@@ -31,7 +31,7 @@ class Told:
     """What has been told of one session.
 
     :ivar finished: its end, or it had ended before and is not to be told. Nothing more is told then.
-    :ivar failed_vms: keys of the VMs whose failure has been told.
+    :ivar failed_vms: of the VMs whose failure has been told: name, and replica point or None.
     :ivar facts: as last told, to compare with; None once finished.
     :ivar seen_at: when EM gave them.
     :ivar looks: so often it was over without a result.
@@ -39,7 +39,7 @@ class Told:
     """
 
     finished: bool = False
-    failed_vms: list[str] = field(default_factory=list)
+    failed_vms: list[list[str | None]] = field(default_factory=list)
     facts: Fact | None = None
     seen_at: str | None = None
     looks: int = 0
@@ -143,10 +143,9 @@ class Memory:
                 yield _event(CHANGED, fact)
         self.sessions[fact["id"]] = told
         told.facts, told.seen_at, told.time = fact, seen_at, last_time(fact)
-        for vm in fact["tasks"]:
-            if vm["result"] == "Failed" and _vm_key(vm) not in told.failed_vms:
-                yield _event(VM_FAILED, fact, vm)
-                told.failed_vms.append(_vm_key(vm))
+        for vm in _new_failures(fact["tasks"], told.failed_vms):
+            yield _event(VM_FAILED, fact, vm)
+            told.failed_vms.append(_vm_key(vm))
         if fact["finished"]:
             told.looks += 1
             if fact["result"] != "None" or told.looks > MORE_LOOKS:
@@ -208,13 +207,40 @@ def _event(name: str, fact: Fact, vm: Fact | None = None) -> Event:
     return copy.deepcopy(event if vm is None else {**event, "vm": vm})
 
 
-def _vm_key(vm: Fact) -> str:
-    """What tells the VMs of a session apart: two may have the same name, and then differ by the point (assumed)."""
+def _vm_key(vm: Fact) -> list[str | None]:
+    """Name and point: two VMs of a session may have the same name, and then differ by the point (assumed)."""
     point = vm["replica_point"] or {}
-    return f"{point.get('id') or point.get('name') or '-'} {vm['vm_name']}"
+    return [vm["vm_name"], point.get("id") or point.get("name")]
+
+
+def _new_failures(vms: Sequence[Fact], told: list[list[str | None]]) -> list[Fact]:
+    """The VMs that have failed and are not among those told, each of which stands for one.
+
+    EM may show a point later than the failure, or not any more. So one told without a point is a VM of its name that has
+    one, and takes its point; and one without a point is any of its name.
+    """
+    left = list(told)
+    unknown = []
+    for vm in vms:
+        if vm["result"] != "Failed":
+            continue
+        if _vm_key(vm) in left:
+            left.remove(_vm_key(vm))
+        else:
+            unknown.append(vm)
+    new = []
+    for vm in unknown:
+        name, point = _vm_key(vm)
+        same = next((key for key in left if key[0] == name and (key[1] is None or point is None)), None)
+        if same is None:
+            new.append(vm)
+        else:
+            left.remove(same)
+            same[1] = point or same[1]
+    return new
 
 
 def _outline(fact: Fact) -> Any:
     """What makes a change: states and results, not progress, which Veeam's samples show to be decoration."""
-    vms = sorted((_vm_key(vm), vm["state"] or "", vm["result"]) for vm in fact["tasks"])
+    vms = sorted((vm["vm_name"] or "", vm["state"] or "", vm["result"]) for vm in fact["tasks"])
     return fact["state"], fact["result"], vms

@@ -101,6 +101,31 @@ TABLE = {
         (session("Working", "None", vm(result="Failed", point=None)), ["started", "vm_failed db"]),
         (session("Working", "None", vm(result="Failed", point=None)), []),
     ],
+    "a point appears after the failure, and vanishes again": [
+        (session("Working", "None", vm(result="Failed", point=None)), ["started", "vm_failed db"]),
+        (DB_FAILED, []),
+        (session("Working", "None", vm(result="Failed", point=None)), []),
+        (DB_FAILED, []),
+    ],
+    "VMs of one name without a point": [
+        (session("Working", "None", vm(result="Failed", point=None), vm(point=None)), ["started", "vm_failed db"]),
+        (session("Working", "None", vm(point=None), vm(result="Failed", point=None)), []),
+        (session("Working", "None", *[vm(result="Failed", point=None)] * 2), ["changed", "vm_failed db"]),
+        (session("Working", "None", *[vm(result="Failed", point=None)] * 2), []),
+        (session("Working", "None", vm(result="Failed", point="p2"), vm(result="Failed")), []),
+        (session("Stopped", "Failed", *[vm(result="Failed", point=None)] * 2), ["finished"]),
+    ],
+    "a VM takes the point that appears, and another one of its name fails": [
+        (session("Working", "None", vm(result="Failed", point=None), vm(point=None)), ["started", "vm_failed db"]),
+        (session("Working", "None", vm(point="p2"), vm(result="Failed")), []),
+        (session("Working", "None", vm(result="Failed", point="p2"), vm(result="Failed")), ["changed", "vm_failed db"]),
+        (session("Working", "None", vm(result="Failed", point="p2")), ["changed"]),
+        (session("Working", "None", vm(result="Failed", point="p3")), ["vm_failed db"]),
+    ],
+    "VMs of other names have nothing to do with it": [
+        (session("Working", "None", vm(result="Failed", point=None)), ["started", "vm_failed db"]),
+        (session("Working", "None", vm("web", "Failed"), vm(result="Failed")), ["changed", "vm_failed web"]),
+    ],
     "a VM has failed and is still stopping": [
         (session("Working", "None", vm(result="Failed", state="Stopping")), ["started", "vm_failed db"]),
         (DB_FAILED, ["changed"]),
@@ -119,6 +144,15 @@ def test_events(steps, kept):
         if kept:
             memory = Memory.from_text(memory.to_text(EM), EM)
         assert [short(event) for event in look(memory, fact)] == expected, number
+
+
+def test_of_vms_of_one_name_the_one_is_told_that_failed_now():
+    memory = Memory()
+    first, second = vm(result="Failed"), vm(result="Failed", point="p2")
+    look(memory, session("Working", "None", vm(result="Failed", point=None), vm(point=None)))
+    look(memory, session("Working", "None", first, vm(point="p2")))
+    (dummy, failed) = look(memory, session("Working", "None", second, first))
+    assert failed["vm"] == second
 
 
 def test_an_event_holds_the_facts_and_shares_them_with_nobody():
