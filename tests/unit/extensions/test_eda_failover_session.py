@@ -756,6 +756,30 @@ def test_the_end_of_a_long_run_without_a_time(em, started, lines):
     assert lines() == []
 
 
+def test_a_run_that_em_forbids_to_read_by_its_id_hides_no_other(em, started, lines):
+    async def steps():
+        async with started(look_back="1h") as run:
+            sessions = [em.world.add_session(name=name, state="Working") for name in ("Secret", "Long")]
+            assert await run.look() == ["started Secret", "started Long"]
+            em.clock.advance(DAY)
+            ended(em, "Other", ago=0)
+            assert await run.look() == ["finished Other"]
+            for session in sessions:
+                em.world.change_session(session, state="Stopped", raw={"EndTimeUTC": "1753-01-01T00:00:00Z"})
+            em.faults.add("status", status=403, path="/cloud/failoverSessions/")
+            assert await run.look() == []
+            em.faults.clear()
+            em.faults.add("status", status=403, path=f"/cloud/failoverSessions/{sessions[0].id}")
+            assert await run.look() == ["finished Long"]
+            assert await run.look() == []
+            assert len(lines()) == 1
+            em.faults.clear()
+            assert await run.look() == ["finished Secret"]
+
+    asyncio.run(steps())
+    assert lines() == []
+
+
 def test_a_run_that_em_forgets_is_said_once(em, started, lines):
     async def steps():
         async with started(look_back="1h") as run:

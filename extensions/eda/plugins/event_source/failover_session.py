@@ -174,7 +174,7 @@ import sys
 import threading
 import types
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -356,15 +356,34 @@ class Watch:
             if self.leaving.is_set():
                 raise Leaving
             facts.append(fact)
-        gone: list[str] = []
-        missing = memory.unlisted(facts)
-        if missing:
-            # A run that is over may be older than what is looked for. What cannot be read now is asked for in the next look.
-            with suppress(*_wait.PASSING):
-                found = _failover_session.find(client, _criteria.Criteria(now=now, ids=missing))
-                facts += found.sessions
-                gone = found.missing_ids
+        found, gone = self._by_id(memory.unlisted(facts), now)
+        facts += found
         return facts, gone, _criteria.timestamp(now), since
+
+    def _by_id(self, missing: tuple[str, ...], now: datetime) -> tuple[list[Any], list[str]]:
+        """The runs with these ids, which may be over and older than what is looked for, and the ids that EM does not know.
+
+        What cannot be read now is asked for in the next look. If EM forbids to read one, each is asked for by itself.
+        """
+        facts: list[Any] = []
+        gone: list[str] = []
+        requests = [missing] if missing else []
+        for ids in requests:
+            if self.leaving.is_set():
+                raise Leaving
+            try:
+                found = _failover_session.find(self._client, _criteria.Criteria(now=now, ids=ids))
+            except _wait.PASSING:
+                break
+            except _errors.EmPermissionError as exc:
+                if ids is missing:
+                    self._warn(f"{exc} Other sessions can be read, so the source goes on, and asks for this one again.")
+                if len(ids) > 1:
+                    requests += [(guid,) for guid in ids]
+                continue
+            facts += found.sessions
+            gone += found.missing_ids
+        return facts, gone
 
     def _first_start(self, now: datetime) -> datetime:
         """The moment of the first start by EM's clock, or by this machine's where EM did not say how late it is.
