@@ -118,7 +118,7 @@ def test_each_session_fires_once(tls_em, tmp_path):
         ids[name] = em.world.add_session(name=name, result=result, tasks=tasks).id
 
     with run(em, tmp_path, "-r", "dr_runbook.veeam_em.failover_session") as first:
-        first.until(state.exists, "first look that is over")
+        first.until(lambda: state.exists() and '"scope": null' not in state.read_text(), "first look that is over")
         session("before")
         session("across", seconds=1000)
         em.clock.advance(30)
