@@ -19,9 +19,11 @@ import tarfile
 from pathlib import Path
 
 DOCUMENTED = {"filter", "inventory", "lookup", "module"}
-# What users need, or may want to look up. The tests come along, with the emulator, as in most collections.
+# What users need, or may want to look up. The tests come along, with the emulator, as in most collections; .ansible-lint too, since Galaxy
+# lints by it, and has no modules of awx.awx.
 TOP = {
     *(
+        ".ansible-lint",
         "CHANGELOG.md",
         "CHANGELOG.rst",
         "CONTRIBUTING.md",
