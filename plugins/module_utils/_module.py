@@ -14,7 +14,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
@@ -119,10 +119,12 @@ def exit_with_facts(module: AnsibleModule, name: str, facts: list[_criteria.Fact
     if not any(json.dumps(str(secret))[1:-1] in text for secret in module.no_log_values):
         stand_in = os.urandom(16).hex()
         printed = io.StringIO()
-        with redirect_stdout(printed), suppress(SystemExit):
-            module.exit_json(**result, **{name: stand_in})
-        before, dummy, after = printed.getvalue().partition(f'"{stand_in}"')
-        if after:  # else a short secret was found in the stand-in, and masked
-            sys.stdout.write(before + text + after)
-            sys.exit(0)
+        try:
+            with redirect_stdout(printed):
+                module.exit_json(**result, **{name: stand_in})
+        except SystemExit:
+            before, dummy, after = printed.getvalue().partition(f'"{stand_in}"')
+            if after:  # else a short secret was found in the stand-in, and masked
+                sys.stdout.write(before + text + after)
+                raise
     module.exit_json(**result, **{name: facts})

@@ -263,8 +263,8 @@ def test_the_survey_is_one_that_awx_accepts(configured):
     for question in survey["spec"]:
         assert {"type", "question_name", "variable", "required"} <= set(question)
         assert isinstance(question["required"], bool)
-        assert question.get("default", "") == "" or type(question["default"]) is SURVEY_TYPES[question["type"]]
-        assert all(type(question[limit]) is int for limit in ("min", "max"))
+        assert question.get("default", "") == "" or isinstance(question["default"], SURVEY_TYPES[question["type"]])
+        assert all(isinstance(question[limit], int) for limit in ("min", "max"))
         assert not answer_errors(question, question.get("default")) or question["required"]
     asked = {question["variable"]: (question["type"], question["required"]) for question in survey["spec"]}
     assert asked == {
@@ -287,7 +287,7 @@ def answer_errors(question, answer):
     """Why AWX would refuse an answer."""
     if answer is None:
         return ["missing"] if question["required"] else []
-    if type(answer) is not SURVEY_TYPES[question["type"]]:
+    if not isinstance(answer, SURVEY_TYPES[question["type"]]):
         return ["type"]
     size = len(answer) if isinstance(answer, str) else answer
     return ["size"] if not question["min"] <= size <= question["max"] else []
