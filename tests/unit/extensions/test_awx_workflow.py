@@ -35,6 +35,7 @@ EDGES = ("success_nodes", "failure_nodes", "always_nodes")
 PLAN = "Payroll {{ 7 * 7 }}"
 PASSWORD = "S3cr3tPart and more"
 UNKNOWN = "00000000-0000-4000-8000-000000000001"
+ADDED = "was added by the job that made this report"
 # The configuration
 
 # In place of a module, since that would be a process of its own.
@@ -623,6 +624,7 @@ def test_a_step_that_was_lost_or_is_of_another_session_has_not_passed(awx, finis
     assert verdict["reasons"] == [{**whole, "text": text} for text in unproven]
     page = Path(done.artifacts["failover_report"]["html"]).read_text(encoding="utf-8")
     assert "Not passed" in page and all(text in page for text in unproven)
+    assert ADDED in page
 
 
 @pytest.mark.parametrize("required", ["", None])
@@ -642,15 +644,24 @@ def test_a_report_alone(awx, finished):
     assert not done.rc
     assert done.artifacts["failover_report"]["passed"] is True
     assert reported(done)["verdict"]["passed"] is True
+    assert ADDED not in Path(done.artifacts["failover_report"]["html"]).read_text(encoding="utf-8")
 
 
 def test_a_test_is_not_taken_back_when_the_plan_was_run_again(awx, finished):
     newer = awx.em.world.add_session(PLAN, backup_server=awx.em.world.plans[-1].backup_server)
     done = awx.job("playbooks/drill_undo.yml", extra_vars=finished)
     assert done.rc
-    assert f"was run again since the drill, in session {newer.id}, so nothing was taken back" in done.output
+    told = f"was run again since the drill, in session {newer.id}, so nothing was taken back"
+    assert told in done.output
     assert "undo" not in actions(awx)
-    assert done.artifacts == {}
+    undo = done.artifacts["failover_undo"]
+    assert (undo["session_id"], undo["passed"], undo["undone"]) == (finished["failover_session_id"], False, False)
+    assert told in undo["message"]
+
+    awx.em.behaviour.finished_tasks = "keep"
+    report = awx.job("playbooks/drill_report.yml", extra_vars={**finished, **done.artifacts})
+    assert reported(report)["context"]["undo"] == {"done": False, "message": undo["message"]}
+    assert "The step undo of the workflow is not known to have passed." in report.output
 
 
 def test_a_test_is_not_taken_back_when_no_run_of_the_plan_is_listed(awx, finished):
@@ -661,7 +672,20 @@ def test_a_test_is_not_taken_back_when_no_run_of_the_plan_is_listed(awx, finishe
         f"Enterprise Manager lists no run of the plan {PLAN}, so it is not known whether it was run again"
         in done.output
     )
-    assert done.artifacts == {}
+    assert done.artifacts["failover_undo"]["passed"] is False
+
+
+def test_a_test_is_not_taken_back_when_its_session_is_gone(awx, finished):
+    done = awx.job("playbooks/drill_undo.yml", extra_vars=of_session(finished, UNKNOWN))
+    assert done.rc
+    assert f"does not know the session {UNKNOWN} any more, so nothing was taken back" in done.output
+    assert "undo" not in actions(awx)
+    assert done.artifacts["failover_undo"]["passed"] is False
+
+
+def of_session(handed_over, session_id):
+    drill = {**handed_over["failover_drill"], "session_id": session_id}
+    return {**handed_over, "failover_session_id": session_id, "failover_drill": drill}
 
 
 @pytest.mark.parametrize("lost", [{}, {"failover_drill": {"started": True, "session_id": "", "action": "test"}}])
@@ -670,6 +694,7 @@ def test_nothing_is_taken_back_when_it_is_not_known_what(awx, lost):
     done = awx.job("playbooks/drill_undo.yml", extra_vars=lost)
     assert done.rc
     assert "It is not known which session the drill has begun, so nothing was taken back." in done.output
+    assert done.artifacts["failover_undo"]["passed"] is False
     assert awx.em.counters.requests == 0
 
 
@@ -686,7 +711,7 @@ def test_nothing_passes_in_check_mode(awx, finished, step):
             False,
         )
     else:
-        assert done.rc and done.artifacts == {}
+        assert done.rc and not any(value["passed"] for value in done.artifacts.values())
         assert "as the job runs in check mode. Start it as a run." in done.output
 
 
@@ -718,7 +743,10 @@ def test_checks_tell_what_has_passed_from_what_was_not_checked(awx, finished, he
         "health_port": health_port,
         "failover_check_tasks": own_tasks,
     }
-    hosts = {"db": healthy, "web": {"veeam_vm_name": "web"}, "other": {"veeam_vm_name": "db"}}
+    # What the job or the inventory brings along passes for no check.
+    brought = {"drill_check_passed": True, "passed": ["db", "web"], "failed": [], "missing": [], "plan": "x", "server": "x"}
+    finished.update(brought)
+    hosts = {"db": healthy, "web": {"veeam_vm_name": "web", **brought}, "other": {"veeam_vm_name": "db"}}
     awx.keep({"_meta": {"hostvars": hosts}, group: {"hosts": ["db", "web"]}, "all": {"hosts": ["other"]}})
     done = awx.job("playbooks/drill_checks.yml", extra_vars=finished)
     assert done.rc

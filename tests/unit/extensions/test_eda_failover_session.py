@@ -634,9 +634,10 @@ def test_without_a_file_what_ended_meanwhile_is_not_told(em, started):
     asyncio.run(steps())
 
 
-def test_other_filters_tell_nothing_old(em, started, tmp_path):
+@pytest.mark.parametrize("announce_ended", [False, True])
+def test_other_filters_tell_nothing_old(em, started, tmp_path, announce_ended):
     async def steps():
-        file = {"state_file": str(tmp_path / "state.json")}
+        file = {"state_file": str(tmp_path / "state.json"), "announce_ended": announce_ended}
         async with started(name="Acme", **file) as run:
             running(em, "Acme")
             assert await run.look() == ["started Acme"]

@@ -426,11 +426,13 @@ class Watch:
     def _past(self) -> Any:
         """What tells sessions that had ended before the first look, and are not to be told."""
         scope = self._memory.scope
-        if self._announce_ended or scope == self._scope:
+        if scope == self._scope:
             return _never
         if scope is not None:  # other options than before: it was not looked for what only the new ones select
             before = _criteria.Criteria.from_options({**scope}.get)
             return lambda fact: not before.hold_for(fact)
+        if self._announce_ended:
+            return _never
         if not self._late:
             return lambda fact: True
         # EM gave no first look at once, or one that was not told. What has ended since the first start is new, even if the
