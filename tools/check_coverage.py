@@ -11,6 +11,7 @@ import sys
 
 CORE = (
     "_client.py",
+    "_transport.py",
     "_xml.py",
     "_query.py",
     "_criteria.py",

@@ -4,7 +4,7 @@
 
 # This file is private to the collection: it can change in any release.
 
-"""The HTTP client for Veeam Backup Enterprise Manager (EM): log on, read, log off.
+"""The client for Veeam Backup Enterprise Manager (EM): log on, read, act, retry, log on again, log off.
 
 It imports nothing from Ansible, so that an event source, a benchmark or a test can load it alone. Facts about the
 wire are those of docs/evidence.md ("Logon", "Requests in general", "Errors").
@@ -13,26 +13,18 @@ wire are those of docs/evidence.md ("Logon", "Requests in general", "Errors").
 from __future__ import annotations
 
 import base64
-import html
-import json
 import logging
 import os
 import random
 import re
-import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from functools import cached_property, partial
-from http.client import HTTPException
-from http.cookiejar import DefaultCookiePolicy
-from itertools import islice, product
-from typing import Any
-from urllib.parse import SplitResult, unquote, unquote_plus, urlsplit
+from functools import partial
+from itertools import islice
 
 from . import _xml
 from ._errors import (
@@ -47,43 +39,23 @@ from ._errors import (
     EmTimeoutError,
     EmTlsError,
     OptionError,
-    cut,
-    one_line,
 )
 from ._signals import Signals
-
-try:
-    import requests
-    import urllib3
-
-    REQUESTS_IMPORT_ERROR = None
-except ImportError as exc:  # reported by the caller: the import itself must work where only documentation is wanted
-    requests = None  # type: ignore[assignment, unused-ignore]
-    REQUESTS_IMPORT_ERROR = exc
+from ._transport import LONGEST_LOOKED_AT, TOKEN_HEADER, Reply, Transport, check_ca_path, decimal, never_sent, split_url
 
 VERSION = "1.0.0"
 """The collection's version, as in galaxy.yml (a unit test compares the two)."""
 
 _log = logging.getLogger(__name__)
 
-TOKEN_HEADER = "X-RestSvcSessionId"
 RETRY_STATUSES = frozenset({500, 502, 503, 504})
 LONGEST_WAIT = 60.0
 """Seconds. Where ``Retry-After`` asks for more, the read fails and says so; a runbook should not stand still unseen."""
 LONGEST_TIMEOUT = 3600
 LOG_OFF_TIMEOUT = 10.0
 """Seconds for all of the log off, however long ``timeout`` is: an interrupted run must end soon."""
-CHUNK = 64 * 1024
-LONGEST_MESSAGE = 300
-"""So many characters of a server's own words are shown in an error; the rest is cut."""
-LONGEST_LOOKED_AT = 16 * 1024
-"""Characters of a server's own words that are read at all."""
-MAX_BODY = 64 * 1024 * 1024
-"""Bytes, unpacked. A larger reply is refused; 1,000 sessions of 10 VMs (the largest page) take about 10 MB."""
 AHEAD = 3
 """So many requests are sent ahead of the one that is waited for, at most; so EM works on four at once, at most."""
-PACKED_AS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
-"""Content encodings that are unpacked. Others, and several at once, pack a body of any size into a few bytes."""
 
 # An object is absent with 404, but also with 400 or 500 and a text like "no cloud failover session with id [...]"
 # (docs/evidence.md, "Errors": assumed for sessions, seen for tasks). It must speak of an object: "The server was not
@@ -97,41 +69,16 @@ _ABSENT = re.compile(
 )
 
 
-@dataclass
-class Counters:
-    """What the reading cost: requests sent (log on and log off included), pages of results, bytes of reply bodies."""
-
-    requests: int = 0
-    pages: int = 0
-    bytes: int = 0
-
-
-@dataclass
-class _Reply:
-    """What came back, and for an error's sentence what it was that was tried, on which URL."""
-
-    tried: str
-    url: str
-    status: int
-    headers: Any
-    body: bytes
-
-    @cached_property
-    def said(self) -> str:
-        """The server's words in an error's body, in full and as they came."""
-        return _xml.error_text(self.body) or ""
-
-
 class _Early:
     """A request that is sent by a thread of its own, while the answer before it is still being worked on.
 
     The thread is a daemon, so that one that is not waited for any more (after an error, an interruption) holds nothing up.
     """
 
-    def __init__(self, send: Callable[[], _Reply], timeout: float) -> None:
+    def __init__(self, send: Callable[[], Reply], timeout: float) -> None:
         self._send = send
         self._until = time.monotonic() + timeout
-        self._reply: _Reply | None = None
+        self._reply: Reply | None = None
         self._thread = threading.Thread(target=self._run, name="veeam_em read ahead", daemon=True)
         self._thread.start()
 
@@ -139,7 +86,7 @@ class _Early:
         with suppress(Exception):  # whoever needs the reply asks again, and meets the error then
             self._reply = self._send()
 
-    def reply(self) -> _Reply | None:
+    def reply(self) -> Reply | None:
         """The reply, or None if none came within the time of a request."""
         self._thread.join(max(0.0, self._until - time.monotonic()))
         return self._reply
@@ -196,44 +143,28 @@ class EnterpriseManager:
             raise OptionError("retries", retries, "Give a whole number, 0 or more.")
         if not re.fullmatch(r"latest|v\d+_\d+", api_version):
             raise OptionError("api_version", api_version, "Give latest or a version such as v1_7.")
-        _check_ca_path(ca_path)
+        check_ca_path(ca_path)
         self.username = username
         self.timeout = timeout
         self.retries = retries
         self.api_version = api_version
-        self.counters = Counters()
         self.warn = warn
         self._pause = pause
         if self.base_url.startswith("http:"):
             self.warn(f"The password is sent in clear text to {self.base_url}: use https.")
         # UTF-8 is assumed: which encoding EM expects in Basic is not documented (docs/evidence.md, "Logon").
         self._basic = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
-        self._proxy, proxy_secrets = _proxy(self.base_url)
-        self._secrets = {password, self._basic, self._basic[6:], *proxy_secrets}
-        self._verify: bool | str = (ca_path or True) if validate_certs else False
-        if not validate_certs:
-            # The user knows; urllib3 would say it again on each request.
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        self._signals = Signals(self._leave)
+        verify = (ca_path or True) if validate_certs else False
+        self._transport = Transport(self.base_url, verify, f"dr_runbook.veeam_em/{VERSION}", self._signals.deadline)
+        self._transport.secrets.update({password, self._basic, self._basic[6:]})
+        self.counters = self._transport.counters
         self._token: str | None = None
         self.logons = 0
         self.logon_time: datetime | None = None
         self._log_off_paths: list[str] = []
         self._early: dict[str, _Early] = {}
         self._in_trouble = False
-        self._counting = threading.Lock()
-        self._http = requests.Session()
-        # Even if it is not to follow redirects, requests would read where they lead, and fail on what it cannot read.
-        self._http.get_redirect_target = _nowhere  # type: ignore[assignment, method-assign, unused-ignore]
-        # EM believes a cookie more than the token header, so an old cookie would defeat a fresh token.
-        self._http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._http.headers.update(
-            {
-                "User-Agent": f"dr_runbook.veeam_em/{VERSION} requests/{requests.__version__}",
-                "Accept": "application/xml",
-                "Accept-Encoding": "gzip, deflate",
-            }
-        )
-        self._signals = Signals(self._leave)
 
     # The logon
 
@@ -270,14 +201,14 @@ class EnterpriseManager:
         for attempt in range(self.retries + 1):
             try:
                 with self._signals.held():  # a logon whose reply is not read cannot be ended
-                    reply = self._send(
+                    reply = self._transport.send(
                         "POST", url, tried, {"Authorization": self._basic, "Content-Length": "0"}, self.timeout
                     )
                     if 200 <= reply.status < 300:
                         self._keep_token(reply)
                         return
             except (EmConnectionError, EmTimeoutError) as exc:
-                if not _never_sent(exc.__cause__):
+                if not never_sent(exc.__cause__):
                     self.warn(f"{self.base_url} may have made a logon whose reply was lost; {_ENDS_BY_ITSELF}")
                     raise
                 if attempt == self.retries or isinstance(exc, EmTimeoutError):
@@ -288,34 +219,34 @@ class EnterpriseManager:
                 raise self._logon_refused(reply)
             self._wait(attempt, reply)
 
-    def _keep_token(self, reply: _Reply) -> None:
+    def _keep_token(self, reply: Reply) -> None:
         token = reply.headers.get(TOKEN_HEADER)
         if not token:
-            raise self._error(EmProtocolError, reply, WRONG_SERVICE, f"but without the header {TOKEN_HEADER}")
+            raise self._transport.error(EmProtocolError, reply, WRONG_SERVICE, f"but without the header {TOKEN_HEADER}")
         self._token = token
         self.logons += 1
         self.logon_time = _http_date(reply.headers.get("Date"))
         guid = _guid_in(token)
-        self._secrets.update({token, guid or token})
+        self._transport.secrets.update({token, guid or token})
         path = _xml.log_off_path(reply.body) or (f"/api/logonSessions/{guid}" if guid else None)
         if path:
             self._log_off_paths.append(path)
         else:
             self.warn(f"{self.base_url} did not say how to log off; {_ENDS_BY_ITSELF}")
 
-    def _logon_refused(self, reply: _Reply) -> EmError:
+    def _logon_refused(self, reply: Reply) -> EmError:
         if 300 <= reply.status < 400:
             return self._redirected(reply)
         if reply.status == 401:
             check = "Check username (DOMAIN\\user, user@domain or a local user of the EM server) and password."
-            return self._error(EmAuthError, reply, check)
+            return self._transport.error(EmAuthError, reply, check)
         if reply.status == 403:
             check = "Check that this user has a role in Enterprise Manager (Configuration, Roles)."
-            return self._error(EmPermissionError, reply, check)
+            return self._transport.error(EmPermissionError, reply, check)
         if reply.status in (404, 405):
-            return self._error(EmProtocolError, reply, WRONG_SERVICE)
+            return self._transport.error(EmProtocolError, reply, WRONG_SERVICE)
         check = "Check that the services of Enterprise Manager are started and that it offers this api_version."
-        return self._error(EmServerError, reply, check)
+        return self._transport.error(EmServerError, reply, check)
 
     def _close(self) -> None:
         """Log off and give back what was taken. A failing log off is a warning: the work is done, or its error on its way."""
@@ -326,7 +257,7 @@ class EnterpriseManager:
         finally:
             self._token = None
             self.forget_ahead()
-            self._http.close()
+            self._transport.close()
             self._signals.restore()
 
     def _log_off(self) -> None:
@@ -347,7 +278,9 @@ class EnterpriseManager:
         if timeout <= 0:
             return "timeout"
         try:
-            reply = self._send("DELETE", self.on_base_url(path), "Log off", {TOKEN_HEADER: self._token or ""}, timeout)
+            reply = self._transport.send(
+                "DELETE", self.on_base_url(path), "Log off", {TOKEN_HEADER: self._token or ""}, timeout
+            )
         except EmError as exc:
             return exc.kind
         # Another 2xx than the documented 204 may come from another service; a second attempt shows whether the logon is gone.
@@ -386,19 +319,19 @@ class EnterpriseManager:
         error = self._read_refused(reply, None)
         if reply.status == 403:
             check = f"Check the role of {self.username} in Enterprise Manager; it may have to be Portal Administrator."
-            error = self._error(EmPermissionError, reply, check)
+            error = self._transport.error(EmPermissionError, reply, check)
         error.in_doubt = reply.status >= 500 and reply.status != 501
         raise error
 
-    def _send_action(self, url: str, tried: str, body: bytes) -> _Reply:
+    def _send_action(self, url: str, tried: str, body: bytes) -> Reply:
         headers = {TOKEN_HEADER: self._token or "", "Content-Length": str(len(body))}
         if body:
             headers["Content-Type"] = "application/xml"
         try:
             with self._signals.held():
-                return self._send("POST", url, tried, headers, self.timeout, body)
+                return self._transport.send("POST", url, tried, headers, self.timeout, body)
         except EmError as exc:
-            exc.in_doubt = not (isinstance(exc, EmTlsError) or _never_sent(exc.__cause__))
+            exc.in_doubt = not (isinstance(exc, EmTlsError) or never_sent(exc.__cause__))
             raise
 
     # Reading
@@ -461,7 +394,7 @@ class EnterpriseManager:
         """Whatever was read ahead will not be asked for: it must not answer a later ``get`` of the same path."""
         self._early.clear()
 
-    def _early_reply(self, url: str, ahead: Iterable[str], tried: str) -> _Reply | None:
+    def _early_reply(self, url: str, ahead: Iterable[str], tried: str) -> Reply | None:
         """The good reply to a request that was sent ahead, or None."""
         early = self._early.pop(url, None)
         if early:
@@ -475,195 +408,60 @@ class EnterpriseManager:
             self._wait(0, reply)
         return None
 
-    def _read(self, url: str, tried: str) -> _Reply:
-        return self._send("GET", url, tried, {TOKEN_HEADER: self._token or ""}, self.timeout)
+    def _read(self, url: str, tried: str) -> Reply:
+        return self._transport.send("GET", url, tried, {TOKEN_HEADER: self._token or ""}, self.timeout)
 
     def on_base_url(self, link: str) -> str:
         """Path and query of a link, on the configured URL: the host in EM's links is EM's own idea, and not trusted."""
-        parts = _split(link)
+        parts = split_url(link)
         return f"{self.base_url}/{parts.path.lstrip('/')}" + (f"?{parts.query}" if parts.query else "")
 
-    def _parsed(self, reply: _Reply) -> _xml.Document:
+    def _parsed(self, reply: Reply) -> _xml.Document:
         try:
             return _xml.parse(reply.body)
         except _xml.XmlError as exc:
             happened = f"but the reply cannot be used: {self.shown(str(exc))}"
-            raise self._error(EmProtocolError, reply, WRONG_SERVICE, happened) from None
+            raise self._transport.error(EmProtocolError, reply, WRONG_SERVICE, happened) from None
 
-    def _read_refused(self, reply: _Reply, about: str | None) -> EmError:
+    def _read_refused(self, reply: Reply, about: str | None) -> EmError:
         status = reply.status
         if 300 <= status < 400:
             return self._redirected(reply)
         if status == 401:
             check = "EM dropped the logon, and the new one too. Check whether something else ends logons of this user."
-            return self._error(EmAuthError, reply, check)
+            return self._transport.error(EmAuthError, reply, check)
         if status == 403:
             check = f"Check the role of {self.username} in Enterprise Manager; tenants of a service provider have no sessions."
-            return self._error(EmPermissionError, reply, check)
+            return self._transport.error(EmPermissionError, reply, check)
         if status == 404 or (status in (400, 500) and _says_absent(reply.said, about)):
             check = "Check that this version of Enterprise Manager offers this resource."
-            return self._error(EmNotFoundError, reply, check)
+            return self._transport.error(EmNotFoundError, reply, check)
         check = "Check that the services of Enterprise Manager are started and healthy, then try again."
-        return self._error(EmServerError, reply, check)
+        return self._transport.error(EmServerError, reply, check)
 
-    def _redirected(self, reply: _Reply) -> EmError:
-        target = _split(reply.headers.get("Location", ""))
+    def _redirected(self, reply: Reply) -> EmError:
+        target = split_url(reply.headers.get("Location", ""))
         where = f"{target.scheme}://{target.hostname}{target.path}" if target.hostname else target.path or "nowhere"
         happened = (
             f"which points to {self.shown(where)}; redirects are not followed, so that the logon goes nowhere else"
         )
-        return self._error(
+        return self._transport.error(
             EmProtocolError, reply, "Give the address of Enterprise Manager itself as url.", happened, said=False
         )
 
-    def _wait(self, attempt: int, reply: _Reply | None) -> None:
+    def _wait(self, attempt: int, reply: Reply | None) -> None:
         """Sleep before the next attempt: from half a second, doubling, with jitter, and as ``Retry-After`` asks."""
         pause = min(0.5 * 2**attempt, LONGEST_WAIT) * random.uniform(0.5, 1.0)
         asked = _retry_after(reply.headers.get("Retry-After")) if reply else None
         if reply and asked is not None and asked > LONGEST_WAIT:
             happened = f"and asks to come back in {asked:.0f} seconds"
             check = f"Try again then; the longest wait here is {LONGEST_WAIT:.0f} seconds."
-            raise self._error(EmServerError, reply, check, happened)
+            raise self._transport.error(EmServerError, reply, check, happened)
         (self._pause or _sleep)(max(pause, asked or 0.0))
 
-    # One request
-
-    def _send(
-        self, method: str, url: str, tried: str, headers: dict[str, str], timeout: float, body: bytes = b""
-    ) -> _Reply:
-        """Send one request and read its whole reply, within ``timeout`` seconds; any status is a reply."""
-        with self._counting:
-            self.counters.requests += 1
-        deadline = time.monotonic() + timeout
-        try:
-            # auth: with None, requests would take an Authorization header for this host from ~/.netrc.
-            # verify: given on each request, since REQUESTS_CA_BUNDLE overrules the session's own.
-            with (
-                self._signals.deadline(timeout),
-                self._http.request(
-                    method,
-                    url,
-                    data=body or None,
-                    headers=headers,
-                    auth=_no_auth,
-                    verify=self._verify,
-                    timeout=timeout,
-                    allow_redirects=False,
-                    stream=True,
-                ) as response,
-            ):
-                try:
-                    received = self._read_body(response, deadline, tried, url)
-                except (urllib3.exceptions.HTTPError, OSError, EmProtocolError):
-                    if method != "POST" or TOKEN_HEADER not in response.headers:
-                        raise
-                    received = b""  # the logon is made, so it must be kept to be ended; its token has come
-                return _Reply(tried, url, response.status_code, response.headers, received)
-        except (urllib3.exceptions.HTTPError, OSError) as exc:  # requests' own errors are OSErrors
-            raise self._transport_error(tried, url, exc, timeout) from exc
-
-    def _read_body(self, response: Any, deadline: float, tried: str, url: str) -> bytes:
-        raw = response.raw
-        packed = response.headers.get("Content-Encoding", "").strip().lower()
-        if packed not in PACKED_AS:
-            happened = f"sent a reply packed as {self.shown(packed)}, which was not asked for"
-            raise EmProtocolError(tried, url, happened, WRONG_SERVICE, response.status_code)
-        if hasattr(raw, "read1"):
-            # read1 gives what has come, so a body that drips cannot outlive the deadline for long.
-            received = iter(lambda: raw.read1(CHUNK, decode_content=True), b"")
-        else:  # urllib3 1: the deadline is checked only when a whole chunk has come
-            received = response.iter_content(CHUNK)
-        chunks: list[bytes] = []
-        size = 0
-        for chunk in received:
-            chunks.append(chunk)
-            size += len(chunk)
-            with self._counting:
-                self.counters.bytes += len(chunk)
-            if time.monotonic() > deadline:
-                raise TimeoutError("timed out")
-            if size > MAX_BODY:
-                check = "Ask for less at once with a smaller page_size."
-                happened = f"sent more than {MAX_BODY // 2**20} MiB in one reply"
-                raise EmProtocolError(tried, url, happened, check, response.status_code)
-        expected = _decimal(response.headers.get("Content-Length"))
-        if expected is not None and expected > size and "Content-Encoding" not in response.headers:
-            # urllib3 2 finds this itself, urllib3 1 does not.
-            raise requests.exceptions.ConnectionError(f"{size} of {expected} bytes came")
-        return b"".join(chunks)
-
-    def _transport_error(self, tried: str, url: str, exc: Exception, timeout: float) -> EmError:
-        """The error for a request that got no complete reply."""
-        cause = _reason(exc)
-        reason = self.shown(cause)
-        if "TLS CA certificate bundle" in cause:
-            check = "Check ca_path, and the variables REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE of this machine."
-            return EmTlsError(tried, url, f"was not asked ({reason})", check)
-        tls = isinstance(exc, (requests.exceptions.SSLError, urllib3.exceptions.SSLError))
-        if tls and not re.search(r"\bEOF\b|reset", cause):  # these say that the connection broke off, as any can
-            if re.search("[Hh]ostname mismatch|IP address mismatch|doesn't match", cause):
-                check = (
-                    "Check that url names the host as its certificate does; only the names under subjectAltName count, "
-                    "a certificate without them (CN only) must be replaced."
-                )
-            elif "CERTIFICATE_VERIFY_FAILED" in cause:
-                check = (
-                    "Give the certificate of the CA that signed it (for a self-signed one, the certificate itself) as "
-                    "ca_path, or check its dates if it has expired."
-                )
-            else:
-                check = "Check that this port speaks HTTPS."
-            return EmTlsError(tried, url, f"has no trusted TLS connection ({reason})", check)
-        if isinstance(exc, (requests.exceptions.Timeout, TimeoutError)) or "timed out" in cause:
-            check = "Check that the server is up and not overloaded; give more time with timeout."
-            return EmTimeoutError(tried, url, f"did not answer completely within {timeout:g} seconds", check)
-        check = "Check host and port of url, the server's services, firewalls and the proxy settings of this machine."
-        if self._proxy:
-            check += f" The environment names {self._proxy} as proxy."
-        elif url.startswith("http:"):
-            check += " Enterprise Manager usually speaks https."
-        return EmConnectionError(tried, url, f"could not be reached or broke off ({reason})", check)
-
-    def _error(self, kind: type[EmError], reply: _Reply, check: str, happened: str = "", said: bool = True) -> EmError:
-        """The error for a reply: its status, the server's words (unless ``said`` is false), what happened, what to check."""
-        message = self.shown(reply.said) if reply.status >= 300 else ""
-        words = [f"was answered with HTTP {reply.status}"]
-        if said and message:
-            words.append(f"and the message '{message}'")
-        if happened:
-            words.append(happened)
-        return kind(reply.tried, reply.url, " ".join(words), check, reply.status, message or None)
-
     def shown(self, said: str) -> str:
-        """A text from outside as one short line without control characters, and without password, Basic value and token.
-
-        Secrets go first: a line that has been cut or whose spaces have been folded may hold one that is not recognized.
-        """
-        said = self._without_secrets(said)[:LONGEST_LOOKED_AT]
-        decoders: tuple[Callable[[str], str], ...] = (str, html.unescape, _unescape_json, unquote, unquote_plus)
-        for decode, again in product(decoders, decoders):
-            decoded = again(decode(said))
-            clean = self._without_secrets(decoded)
-            if clean != decoded:
-                said = clean
-        return cut(self._without_secrets(one_line(said)), LONGEST_MESSAGE)
-
-    def _without_secrets(self, said: str) -> str:
-        for secret in sorted(self._secrets, key=len, reverse=True):
-            said = said.replace(secret, "********")
-        return said
-
-
-def _no_auth(request: Any) -> Any:
-    return request
-
-
-def _unescape_json(said: str) -> str:
-    return re.sub(r"(?:\\u[0-9a-fA-F]{4})+|\\[\"\\/bfnrt]", lambda found: str(json.loads(f'"{found.group()}"')), said)
-
-
-def _nowhere(response: Any) -> None:
-    return None
+        """A text from outside as one short line without secrets, as :meth:`Transport.shown` makes it."""
+        return self._transport.shown(said)
 
 
 def _say_nothing(sentence: str) -> None:
@@ -682,7 +480,7 @@ def _base_url(url: str) -> str:
         # Shown without what stands before "@", which may be a password, however odd the rest is.
         shown = re.sub(r"^([a-z]+://)?.*@", r"\1...@", url, flags=re.IGNORECASE | re.DOTALL)
         raise OptionError("url", shown, f"Give user name and password as username and password, not in url. {accepted}")
-    parts = _split(url)
+    parts = split_url(url)
     try:
         host, port = parts.hostname or "", parts.port
         host.encode("idna")
@@ -694,35 +492,6 @@ def _base_url(url: str) -> str:
         raise OptionError("url", url, accepted)
     name = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{name}" + (f":{port}" if port is not None else "")
-
-
-def _split(link: str) -> SplitResult:
-    """The parts of a URL; of one that cannot be read, none."""
-    try:
-        return urlsplit(link)
-    except ValueError:
-        return SplitResult("", "", "", "", "")
-
-
-def _proxy(url: str) -> tuple[str | None, set[str]]:
-    """Host and port of the proxy that the environment names for this URL, and the secrets in its address.
-
-    :raises OptionError: the address cannot be read. It is not shown, since it may hold a password.
-    """
-    address = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
-    if not address:
-        return None, set()
-    parts = _split(address if "://" in address else f"http://{address}")
-    try:
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = port = None
-    if not host:
-        variables = "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY"
-        raise OptionError("proxy", "...", f"Check its address in the environment ({variables}): scheme, host and port.")
-    password = parts.password or ""
-    secrets = {secret for secret in (password, unquote(password)) if secret}
-    return host if port is None else f"{host}:{port}", secrets
 
 
 def _guid_in(token: str) -> str | None:
@@ -742,28 +511,9 @@ def _says_absent(said: str, about: str | None) -> bool:
     return bool(_ABSENT.search(said))
 
 
-def _check_ca_path(ca_path: str | None) -> None:
-    accepted = "Give a readable file with the CA's certificate in PEM format, or a folder prepared with c_rehash."
-    if ca_path is None:
-        return
-    if os.path.isdir(ca_path):
-        return
-    if not os.path.isfile(ca_path):
-        raise OptionError("ca_path", ca_path, f"There is no such file as {os.path.abspath(ca_path)}. {accepted}")
-    try:
-        ssl.create_default_context(cafile=ca_path)
-    except (ssl.SSLError, OSError):
-        raise OptionError("ca_path", ca_path, accepted) from None
-
-
-def _decimal(value: str | None) -> int | None:
-    # Python refuses to read thousands of digits; what has more than eighteen is beyond every limit here anyway.
-    return int(value.strip()[:18]) if value and value.isascii() and value.strip().isdecimal() else None
-
-
 def _retry_after(value: str | None) -> float | None:
     """Seconds to wait by a ``Retry-After`` header (a number or an HTTP date), or None."""
-    seconds = _decimal(value)
+    seconds = decimal(value)
     if seconds is not None:
         return float(seconds)
     try:
@@ -779,30 +529,3 @@ def _http_date(value: str | None) -> datetime | None:
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
     return when if 1970 < when.year < 9999 else None
-
-
-def _chain(exc: BaseException | None) -> Iterator[BaseException]:
-    """An exception and what lies behind it: requests and urllib3 hide the real cause in arguments and contexts."""
-    seen: set[int] = set()
-    while exc is not None and id(exc) not in seen:
-        seen.add(id(exc))
-        yield exc
-        inner = [getattr(exc, "reason", None), *exc.args, exc.__cause__, exc.__context__]
-        exc = next((item for item in inner if isinstance(item, BaseException) and id(item) not in seen), None)
-
-
-def _reason(exc: BaseException) -> str:
-    """The innermost cause in a few words, without the URL and object addresses that the outer ones carry."""
-    kinds = (OSError, ValueError, urllib3.exceptions.HTTPError, HTTPException)
-    innermost = [exc, *(item for item in _chain(exc) if isinstance(item, kinds))][-1]
-    if isinstance(innermost, (urllib3.exceptions.LocationValueError, requests.exceptions.InvalidURL)):
-        return "the address of the server or of its proxy cannot be used"  # its own text quotes the address
-    said = getattr(innermost, "strerror", None)
-    said = said or next((arg for arg in innermost.args if isinstance(arg, str)), None) or type(innermost).__name__
-    return re.sub(r" \(_ssl\.c:\d+\)|<[^>]* at 0x[0-9a-f]+>:? ?", "", said)
-
-
-def _never_sent(exc: BaseException | None) -> bool:
-    """Whether there was no connection, so that the server cannot have acted."""
-    unconnected = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
-    return any(isinstance(item, unconnected) for item in _chain(exc))

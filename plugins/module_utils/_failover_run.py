@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from . import _wait, _xml
-from ._client import LONGEST_MESSAGE, EnterpriseManager
+from ._client import EnterpriseManager
 from ._criteria import Criteria, Fact, time_bound
 from ._errors import (
     CHECK_EM,
@@ -36,6 +36,7 @@ from ._errors import (
 from ._failover_plan import COLLECTION, listed, may_share_server
 from ._failover_session import find as find_sessions
 from ._signals import Interrupted
+from ._transport import LONGEST_MESSAGE
 
 SETTLE = 120.0
 """Seconds for which the session of an action is looked for, counted from the first time that EM can be asked."""

@@ -18,7 +18,7 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _criteria, _errors, _xml
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _criteria, _errors, _transport, _xml
 
 CONNECTION_SPEC: dict[str, Any] = {
     "url": {"type": "str", "required": True, "fallback": (env_fallback, ["VEEAM_EM_URL"])},
@@ -53,7 +53,7 @@ SESSION_CRITERIA_SPEC: dict[str, Any] = {
 
 def missing_libraries() -> tuple[str, str] | None:
     """A sentence about the Python libraries that are missing, and the traceback of their import; None if all are there."""
-    problems = {"requests": _client.REQUESTS_IMPORT_ERROR, "xmltodict": _xml.XMLTODICT_IMPORT_ERROR}
+    problems = {"requests": _transport.REQUESTS_IMPORT_ERROR, "xmltodict": _xml.XMLTODICT_IMPORT_ERROR}
     missing = {library: problem for library, problem in problems.items() if problem}
     if not missing:
         return None

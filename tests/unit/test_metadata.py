@@ -51,10 +51,16 @@ def variables_of(tasks, *kinds):
 
 def test_no_variable_of_a_role_or_a_drill_is_one_that_others_use():
     """A survey's answer or an artifact of that name would take its place, whatever the variable is for."""
-    files = [*REPO.glob("roles/*/tasks/*.yml"), *REPO.glob("playbooks/drill_*.yml"), *REPO.glob("playbooks/tasks/*.yml")]
+    files = [
+        *REPO.glob("roles/*/tasks/*.yml"),
+        *REPO.glob("playbooks/drill_*.yml"),
+        *REPO.glob("playbooks/tasks/*.yml"),
+    ]
     names = {name for file in files for name in variables_of(read(file), "vars", "ansible.builtin.set_fact")}
     assert {"drill_session", "failover_run_verdict"} <= names
-    assert [name for name in sorted(names) if not name.startswith(("drill_", "failover_run_", "failover_report_"))] == []
+    assert [
+        name for name in sorted(names) if not name.startswith(("drill_", "failover_run_", "failover_report_"))
+    ] == []
 
 
 def test_nothing_that_ansible_test_finds_is_ignored():

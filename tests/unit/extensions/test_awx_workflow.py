@@ -744,7 +744,14 @@ def test_checks_tell_what_has_passed_from_what_was_not_checked(awx, finished, he
         "failover_check_tasks": own_tasks,
     }
     # What the job or the inventory brings along passes for no check.
-    brought = {"drill_check_passed": True, "passed": ["db", "web"], "failed": [], "missing": [], "plan": "x", "server": "x"}
+    brought = {
+        "drill_check_passed": True,
+        "passed": ["db", "web"],
+        "failed": [],
+        "missing": [],
+        "plan": "x",
+        "server": "x",
+    }
     finished.update(brought)
     hosts = {"db": healthy, "web": {"veeam_vm_name": "web", **brought}, "other": {"veeam_vm_name": "db"}}
     awx.keep({"_meta": {"hostvars": hosts}, group: {"hosts": ["db", "web"]}, "all": {"hosts": ["other"]}})

@@ -26,7 +26,13 @@ from ansible.errors import AnsibleParserError
 from ansible.inventory.data import InventoryData
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import inventory_loader
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _criteria, _failover_plan, _xml
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import (
+    _client,
+    _criteria,
+    _failover_plan,
+    _transport,
+    _xml,
+)
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _failover_session as fs
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 
@@ -278,7 +284,7 @@ def test_the_largest_page_is_far_below_the_limits(em, connect):
         size = client.counters.bytes
         assert len(client.get(f"{SESSIONS}?format=Entity", "Read").items) == 100
         size = client.counters.bytes - size
-    assert 4 * 10 * size < _client.MAX_BODY
+    assert 4 * 10 * size < _transport.MAX_BODY
 
 
 # Bodies that do not end, packed or not. The client runs in a process of its own, so that its memory can be told.

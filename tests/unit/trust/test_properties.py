@@ -21,7 +21,14 @@ from urllib.parse import parse_qs, quote, quote_plus, urlsplit
 
 import pytest
 import requests
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _criteria, _errors, _query, _xml
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import (
+    _client,
+    _criteria,
+    _errors,
+    _query,
+    _transport,
+    _xml,
+)
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _failover_session as fs
 from emulator import Behaviour, Emulator, render, shapes
 from emulator.clock import Clock
@@ -631,7 +638,7 @@ def test_what_the_server_is_asked_never_hides_what_is_wanted(created, bound, uni
 def test_a_pause_is_a_number_or_none(text):
     seconds = _client._retry_after(text)
     assert seconds is None or (seconds >= 0 and math.isfinite(seconds))
-    assert _client._decimal(text) is None or _client._decimal(text) >= 0
+    assert _transport.decimal(text) is None or _transport.decimal(text) >= 0
 
 
 LINK_PARTS = [
@@ -750,7 +757,7 @@ def test_no_secret_is_shown_in_any_spelling_at_any_place(password, encode, befor
     written = encode(password)
     said = client.shown(before + "\u0436" * (far + 1) + written + "\u0436" + after)
     assert said.isprintable()
-    assert len(said) <= _client.LONGEST_MESSAGE
+    assert len(said) <= _transport.LONGEST_MESSAGE
     assert not rest_of(password, said)
 
 
@@ -774,7 +781,7 @@ def test_what_is_shown_is_one_short_line(text, password):
     client = _client.EnterpriseManager("https://em.example.com", "u", password)
     said = client.shown(f"{text}{password}{text}")
     assert said.isprintable()
-    assert len(said) <= _client.LONGEST_MESSAGE
+    assert len(said) <= _transport.LONGEST_MESSAGE
     assert said == " ".join(said.split())
     assume("*" not in password and "." not in password)
     assert password not in said

@@ -190,9 +190,9 @@ if CORE not in sys.modules:
     _package = types.ModuleType(CORE)
     _package.__path__ = [str(Path(__file__).resolve().parents[4] / "plugins" / "module_utils")]
     sys.modules[CORE] = _package
-_changes, _client, _criteria, _errors, _failover_session, _wait, _xml = (
+_changes, _client, _criteria, _errors, _failover_session, _transport, _wait, _xml = (
     importlib.import_module(f"{CORE}.{name}")
-    for name in ("_changes", "_client", "_criteria", "_errors", "_failover_session", "_wait", "_xml")
+    for name in ("_changes", "_client", "_criteria", "_errors", "_failover_session", "_transport", "_wait", "_xml")
 )
 OptionError = _errors.OptionError
 
@@ -582,7 +582,7 @@ def _options(args: dict[str, Any]) -> dict[str, Any]:
 
     :raises OptionError: names the option and what would be accepted.
     """
-    for library, error in (("requests", _client.REQUESTS_IMPORT_ERROR), ("xmltodict", _xml.XMLTODICT_IMPORT_ERROR)):
+    for library, error in (("requests", _transport.REQUESTS_IMPORT_ERROR), ("xmltodict", _xml.XMLTODICT_IMPORT_ERROR)):
         if error:
             accepted = (
                 f"Install it for the Python that runs ansible-rulebook: {sys.executable} -m pip install {library}"

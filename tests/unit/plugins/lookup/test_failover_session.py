@@ -12,7 +12,7 @@ from ansible.plugins.loader import lookup_loader
 from ansible.template import Templar
 from ansible.utils.unsafe_proxy import AnsibleUnsafeText
 from ansible_collections.dr_runbook.veeam_em.plugins.lookup import failover_session
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _module
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _module, _transport
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 from emulator import Emulator, User
 
@@ -306,6 +306,6 @@ def test_warnings_are_ansibles(em, look_up):
 
 
 def test_a_missing_library_is_a_sentence(look_up, monkeypatch):
-    monkeypatch.setattr(_client, "REQUESTS_IMPORT_ERROR", ImportError("No module named 'requests'"))
+    monkeypatch.setattr(_transport, "REQUESTS_IMPORT_ERROR", ImportError("No module named 'requests'"))
     with pytest.raises(AnsibleLookupError, match="requests.*pip install requests"):
         look_up("A")

@@ -7,9 +7,14 @@
 from __future__ import annotations
 
 import re
+import socket
+import threading
+import time
+from contextlib import contextmanager
 
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _errors
+from emulator import Emulator
 
 FAILED = re.compile(
     r"(?P<tried>[A-Z]\w+.*?) failed: (?P<url>https?://\S+) (?P<happened>[a-z].*)\. (?P<check>[A-Z].*\.)"
@@ -65,3 +70,35 @@ def whole_warnings(monkeypatch):
     for sentence in said:
         assert re.fullmatch(r"([A-Z]|https?://).*[a-z0-9)]\.", sentence), sentence
         assert not SHOUTED.search(sentence), sentence
+
+
+@pytest.fixture(scope="module")
+def tls_emulator():
+    with Emulator(documented=True, sessions=0, tls=True) as running:
+        yield running
+
+
+@pytest.fixture
+def dripping():
+    @contextmanager
+    def server(seconds):
+        """A server that sends one byte of its headers each tenth of a second, for so long; gives its URL."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+
+            def serve():
+                connection, dummy = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    for dummy in range(int(seconds * 10)):
+                        try:
+                            connection.sendall(b"H" if dummy else b"HTTP/1.1 200 OK\r\nX: ")
+                        except OSError:
+                            return
+                        time.sleep(0.1)
+
+            thread = threading.Thread(target=serve, daemon=True)
+            thread.start()
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            thread.join(5)
+
+    return server

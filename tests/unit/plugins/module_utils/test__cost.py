@@ -113,7 +113,17 @@ def test_the_module_takes_along_what_it_needs_and_no_more():
     loaded = loaded_by(f"import {name}.modules.failover_session_info")
     assert {module for module in loaded if module.startswith(f"{name}.module_utils.")} == {
         f"{name}.module_utils.{part}"
-        for part in ("_client", "_criteria", "_errors", "_failover_session", "_module", "_query", "_signals", "_xml")
+        for part in (
+            "_client",
+            "_criteria",
+            "_errors",
+            "_failover_session",
+            "_module",
+            "_query",
+            "_signals",
+            "_transport",
+            "_xml",
+        )
     }
     # Of ansible-core only what each module has anyway, and none of the slow ones of the standard library.
     basic = loaded_by("import ansible.module_utils.basic")

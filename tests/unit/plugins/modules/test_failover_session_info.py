@@ -11,7 +11,7 @@ import pytest
 import yaml
 from ansible.module_utils import basic
 from ansible_collections.dr_runbook.veeam_em.plugins.doc_fragments import _connection, _session_criteria
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _module, _signals, _xml
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _module, _signals, _transport, _xml
 from ansible_collections.dr_runbook.veeam_em.plugins.modules import failover_session_info
 
 PASSWORD = "Passw0rd!"
@@ -178,7 +178,7 @@ def test_a_refused_filter_is_a_warning(em, run):
     assert any("No filters today" in warning for warning in result["warnings"])
 
 
-@pytest.mark.parametrize(("library", "file"), [("requests", _client), ("xmltodict", _xml)])
+@pytest.mark.parametrize(("library", "file"), [("requests", _transport), ("xmltodict", _xml)])
 def test_a_missing_library_is_named(em, run, monkeypatch, library, file):
     monkeypatch.setattr(file, f"{library.upper()}_IMPORT_ERROR", ImportError(f"No module named {library!r}"))
     result = run()
