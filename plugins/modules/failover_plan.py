@@ -163,7 +163,8 @@ RETURN = r"""
 changed:
   description:
     - Whether EM was asked for the action and may have carried it out. In check mode, whether it would be asked.
-    - A failure has it, too. V(false) there means that EM surely did nothing.
+    - A failure has it, too. V(false) there means that EM surely did nothing, if RV(already_running) is there, too. A task that Ansible itself
+      has ended, for its time-out or because the module was killed, has V(false) whatever happened.
   returned: always
   type: bool
   sample: true

@@ -15,10 +15,13 @@ import ast
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
+from contextlib import suppress
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -713,6 +716,95 @@ def test_nothing_passes_in_check_mode(awx, finished, step):
     else:
         assert done.rc and not any(value["passed"] for value in done.artifacts.values())
         assert "as the job runs in check mode. Start it as a run." in done.output
+
+
+@pytest.fixture
+def killing(awx):
+    """Kill the module while EM is about to do what it was asked for, as the kernel does where memory runs out."""
+    killers = []
+
+    def kill(action):
+        awx.em.faults.add("slow_headers", path=f"action={action}", seconds=2, times=1)
+        killers.append(threading.Thread(target=wait_and_kill, args=(awx, action), daemon=True))
+        killers[-1].start()
+
+    yield kill
+    for killer in killers:
+        killer.join(60)
+
+
+def wait_and_kill(awx, action):
+    until = time.monotonic() + 50
+    while action not in actions(awx) and time.monotonic() < until:
+        time.sleep(0.05)
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words, environment = ((process / name).read_bytes() for name in ("cmdline", "environ"))
+            if b"AnsiballZ_failover_plan.py" in words and awx.em.url.encode() in environment:
+                os.kill(int(process.name), signal.SIGKILL)
+    awx.em.expire_logons()  # nobody is left to log off
+
+
+def test_a_drill_whose_module_was_killed_may_have_begun(awx, killing, tmp_path):
+    """What Ansible itself makes of the task has "changed" as false, and knows nothing of Enterprise Manager."""
+    awx.use_checkout()
+    awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}])
+    killing("test")
+    more = {"failover_report_directory": str(tmp_path / "reports")}
+    done = awx.job("playbooks/drill_run.yml", extra_vars={**more, "failover_run_plan": PLAN})
+    assert done.rc and actions(awx) == ["test"]
+    drill = done.artifacts["failover_drill"]
+    assert (drill["started"], drill["session_id"], drill["passed"]) == (None, "", False)
+    undo = awx.job("playbooks/drill_undo.yml", extra_vars={**more, **done.artifacts})
+    assert undo.rc and "It is not known which session the drill has begun, so nothing was taken back." in undo.output
+    verdict = awx.job("playbooks/drill_verdict.yml", extra_vars={**more, **done.artifacts})
+    assert verdict.rc and "It is not known what became of the drill." in verdict.output
+
+
+def test_a_drill_whose_undo_was_killed_has_not_passed(awx, killing, tmp_path):
+    awx.use_checkout()
+    awx.em.clock.rate = 60
+    awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}])
+    killing("undo")
+    more = {"failover_run_plan": PLAN, "failover_run_poll_interval": 1, "failover_run_report_directory": str(tmp_path)}
+    done = awx.job("playbooks/drill.yml", extra_vars=more)
+    assert done.rc and actions(awx) == ["test", "undo"]
+    assert f"The test of the plan {PLAN} has not passed: The test could not be taken back. " in done.output
+    [report] = tmp_path.glob("*-payroll-*.json")
+    told = json.loads(report.read_text(encoding="utf-8"))["context"]["undo"]
+    assert told["done"] is False and told["message"]
+
+
+def test_nothing_is_started_if_what_is_seen_cannot_be_kept(awx, finished, tmp_path):
+    reports = Path(finished["failover_report_directory"])
+    reports.mkdir()
+    (reports / "evidence").symlink_to("/proc/sys")  # where nobody may make a file
+    done = awx.job("playbooks/drill_run.yml", extra_vars={**finished, "failover_run_plan": PLAN})
+    assert done.rc
+    assert awx.em.counters.requests == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ({"failover_check_ports": [None]}, "failover_check_ports: [None] cannot be used."),
+        ({"failover_check_ports": [0]}, "failover_check_ports: [0] cannot be used."),
+        ({"failover_check_ports": [70000]}, "failover_check_ports: [70000] cannot be used."),
+        ({"failover_check_ports": 22}, "failover_check_ports: 22 cannot be used. Give a list of port numbers"),
+        ({"failover_check_ports": "22"}, "failover_check_ports: 22 cannot be used."),
+        ({"failover_check_connection": "enabled"}, "failover_check_connection: enabled cannot be used."),
+    ],
+)
+def test_a_check_that_would_look_at_nothing_does_not_pass(awx, finished, port, setting, told):
+    awx.em.behaviour.finished_tasks = "keep"
+    group = "session_" + finished["failover_session_id"].replace("-", "_")
+    reached = {"ansible_host": "127.0.0.1", "failover_check_ports": [str(port)], "failover_check_timeout": 1}
+    hosts = {"db": {"veeam_vm_name": "db", **reached}, "web": {"veeam_vm_name": "web", **reached, **setting}}
+    awx.keep({"_meta": {"hostvars": hosts}, group: {"hosts": list(hosts)}})
+    done = awx.job("playbooks/drill_checks.yml", extra_vars=finished)
+    assert done.rc
+    assert told in done.output.replace(r"\'", "'")
+    assert "1 of 2 VMs have not passed their checks: web" in done.output
 
 
 class Ready(BaseHTTPRequestHandler):

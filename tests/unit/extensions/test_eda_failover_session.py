@@ -135,13 +135,13 @@ def started(em, source, monkeypatch):
 
 @pytest.fixture
 def lines(caplog):
-    """What the log has said since this was asked for the last time, without the warning of the emulator's plain HTTP."""
+    """What the log has said since this was asked for the last time, without the first look and the warning of plain HTTP."""
     caplog.set_level(logging.DEBUG)
 
     def said():
         words = [record.getMessage() for record in caplog.records if record.name.startswith("dr_runbook")]
         caplog.clear()
-        return [word for word in words if "clear text" not in word]
+        return [word for word in words if "clear text" not in word and not word.startswith("Watching ")]
 
     return said
 
@@ -174,6 +174,20 @@ def running(em, name="Acme", **more):
 
 
 # A run
+
+
+def test_the_first_look_is_told_to_who_asks_for_it(em, started, caplog):
+    caplog.set_level(logging.INFO)
+    running(em)
+    ended(em)
+
+    async def steps():
+        async with started() as run:
+            await run.look()
+
+    asyncio.run(steps())
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
+    assert told == [f"Watching {em.url}. Sessions that run now: 1."]
 
 
 def test_a_run(em, started, lines):
@@ -768,7 +782,8 @@ def test_the_end_of_a_long_run_without_a_time(em, started, lines):
     assert lines() == []
 
 
-def test_a_run_that_em_forbids_to_read_by_its_id_hides_no_other(em, started, lines):
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_run_that_em_does_not_give_by_its_id_hides_no_other(em, started, lines, status):
     async def steps():
         async with started(look_back="1h") as run:
             sessions = [em.world.add_session(name=name, state="Working") for name in ("Secret", "Long")]
@@ -778,10 +793,10 @@ def test_a_run_that_em_forbids_to_read_by_its_id_hides_no_other(em, started, lin
             assert await run.look() == ["finished Other"]
             for session in sessions:
                 em.world.change_session(session, state="Stopped", raw={"EndTimeUTC": "1753-01-01T00:00:00Z"})
-            em.faults.add("status", status=403, path="/cloud/failoverSessions/")
+            em.faults.add("status", status=status, path="/cloud/failoverSessions/")
             assert await run.look() == []
             em.faults.clear()
-            em.faults.add("status", status=403, path=f"/cloud/failoverSessions/{sessions[0].id}")
+            em.faults.add("status", status=status, path=f"/cloud/failoverSessions/{sessions[0].id}")
             assert await run.look() == ["finished Long"]
             assert await run.look() == []
             assert len(lines()) == 1
@@ -907,6 +922,8 @@ def test_sessions_that_em_does_not_list_for_a_while_are_not_told_again(em, start
         ({"look_back": 24}, "look_back: '...' cannot be used. Give a text, in quotes."),
         ({"validate_certs": "maybe"}, "validate_certs: 'maybe' cannot be used. Give true or false."),
         ({"announce_ended": 2}, "announce_ended: 2 cannot be used."),
+        ({"state_file": ""}, "state_file: '' cannot be used. Give the path of a file, or leave the option out"),
+        ({"state_file": "a\0b"}, "state_file"),
         ({"timeout": 0}, "timeout: 0 cannot be used."),
         ({"retries": -1}, "retries: -1 cannot be used. Give a whole number."),
         ({"page_size": 1001}, "page_size: 1001 cannot be used."),

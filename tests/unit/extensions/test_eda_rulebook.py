@@ -113,14 +113,15 @@ def test_each_session_fires_once(tls_em, tmp_path):
     ids = {}
     state = tmp_path / ".local" / "state" / "dr_runbook" / "failover_session.json"
 
-    def session(name, result="Failed", seconds=1):
+    def session(name, result="Failed", seconds=1, said=None):
         tasks = [{"vm_name": f"{name}-db", "duration": seconds, "result": result, "failure_message": "no memory"}]
-        ids[name] = em.world.add_session(name=name, result=result, tasks=tasks).id
+        ids[name] = em.world.add_session(name=name, result=said or result, tasks=tasks).id
 
     with run(em, tmp_path, "-r", "dr_runbook.veeam_em.failover_session") as first:
         first.until(lambda: state.exists() and '"scope": null' not in state.read_text(), "first look that is over")
         session("before")
         session("across", seconds=1000)
+        session("doubtful", seconds=1, said="Success")
         em.clock.advance(30)
         first.until(lambda: "FAILED: before" in first.output, "rule that fires")
         em.restart(6)  # seconds, so that a look falls into it
@@ -146,7 +147,7 @@ def test_each_session_fires_once(tls_em, tmp_path):
         word = "SUCCEEDED" if name == "well" else "FAILED"
         assert output.count(f"{word}: {name}, session {guid}") == 1, output
         assert output.count(f"VM FAILED: {name}-db of {name}: no memory") == (name != "well")
-    assert output.count("SUCCEEDED: ") == 1 and output.count("FAILED: ") == 2 * 4
+    assert output.count("SUCCEEDED: ") == 1 and output.count("FAILED: ") == 2 * 5
     assert "VMs that failed: before-db" in output
     assert output.count("It is asked again") == output.count("answers again") == 1
     assert "Traceback" not in output and PASSWORD not in output

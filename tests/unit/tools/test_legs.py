@@ -15,11 +15,11 @@ import pytest
 TOOLS = Path(__file__).resolve().parents[3] / "tools"
 CORE = "VERSIONS 2.16.19 3.10.13 2.28.2 0.13.0\n........ [100%]\n{tests} in 12.34s\n{targets}"
 MAKE = """#!{python}
-import sys, time
+import os, sys
 from pathlib import Path
 target = sys.argv[2]
 Path({folder!r}, target).write_text(" ".join(sys.argv[3:]))
-print(Path({folder!r}, target + ".says").read_text())
+print(Path({folder!r}, target + ".says").read_text(), repr(os.environ.get("CI")))
 sys.exit(target == "bad")
 """
 
@@ -81,7 +81,7 @@ def test_a_leg_is_a_row(legs, run, tmp_path):
 def test_a_leg_that_fails_is_shown_whole_and_stops_no_other(legs, run):
     status, output = run(legs.Leg("first", ("bad",)), legs.Leg("second", ("good",)), bad="why it is bad", good="fine")
     assert status == 1
-    assert "\n===== leg first =====\nwhy it is bad\n===== leg first: FAILED after 0 s =====\n" in output
+    assert "\n===== leg first =====\nwhy it is bad None\n===== leg first: FAILED after 0 s =====\n" in output
     assert "leg second: passed" in output
     assert output.endswith("\nFAILED: first\n")
 
@@ -97,6 +97,16 @@ def test_a_leg_whose_targets_were_not_found_has_failed(legs, run, targets):
     status, output = run(legs.Leg("artifact", ("ee",), integration=True), ee=ran(*targets))
     assert status == 1
     assert f"FAILED: {len(targets)} of 2 integration targets have run" in output
+
+
+@pytest.mark.parametrize(
+    ("ci", "legs_of", "seen"), [("", "test", ""), ("true", "test", "true"), ("", "matrix", "true")]
+)
+def test_tests_know_whether_they_may_be_left_out(legs, run, monkeypatch, ci, legs_of, seen):
+    monkeypatch.setenv("CI", ci)
+    status, output = run(legs.Leg("good", ("good",)), legs_of=legs_of, good="CI is")
+    assert status == 0
+    assert f"\nCI is {seen!r}\n" in output
 
 
 @pytest.mark.parametrize(("ci", "legs_of", "status"), [("", "test", 0), ("true", "test", 1), ("", "matrix", 1)])

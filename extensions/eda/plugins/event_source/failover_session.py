@@ -138,7 +138,9 @@ EXAMPLES = r"""
         state_file: /var/lib/eda/failover_session.json
   rules:
     - name: A failover has not succeeded
-      condition: event.failover_session.event == "finished" and event.failover_session.session.succeeded == false
+      condition: >-
+        event.failover_session.event == "finished"
+        and (event.failover_session.session.succeeded == false or event.failover_session.session.task_summary.failed > 0)
       action:
         debug:
           msg: "{{ event.failover_session.session.name }}: {{ event.failover_session.session.result }}"
@@ -365,7 +367,8 @@ class Watch:
     def _by_id(self, missing: tuple[str, ...], now: datetime) -> tuple[list[Any], list[str]]:
         """The runs with these ids, which may be over and older than what is looked for, and the ids that EM does not know.
 
-        What cannot be read now is asked for in the next look. If EM forbids to read one, each is asked for by itself.
+        What cannot be read now is asked for in the next look. If EM forbids to read one, or fails for it, each is asked for by itself, so
+        that it hides no other.
         """
         facts: list[Any] = []
         gone: list[str] = []
@@ -375,9 +378,9 @@ class Watch:
                 raise Leaving
             try:
                 found = _failover_session.find(self._client, _criteria.Criteria(now=now, ids=ids))
-            except _wait.PASSING:
-                break
-            except _errors.EmPermissionError as exc:
+            except (_errors.EmConnectionError, _errors.EmTimeoutError):
+                break  # EM is away, which the next look will tell
+            except (*_wait.PASSING, _errors.EmPermissionError) as exc:
                 if ids is missing:
                     self._warn(f"{exc} Other sessions can be read, so the source goes on, and asks for this one again.")
                 if len(ids) > 1:
@@ -415,6 +418,9 @@ class Watch:
     def changes(self, facts: list[Any], gone: list[str], seen_at: str, since: str | None) -> Iterator[dict[str, Any]]:
         """The events of a look; one counts as told when the next is asked for."""
         is_past = self._past() if self._first_look else _never
+        if self._first_look:
+            going = sum(not fact["finished"] for fact in facts)
+            _log.info("Watching %s. Sessions that run now: %d.", self._em, going)
         for event in self._memory.changes(facts, seen_at, since, self._scope, is_past):
             yield {**event, "em": self._em}
         self._first_look = False
@@ -623,4 +629,6 @@ def _value(name: str, given: Any, default: Any) -> Any:
         raise OptionError(name, given, "Give a whole number.")
     if not isinstance(given, str):
         raise OptionError(name, "...", "Give a text, in quotes.")
+    if name == "state_file" and (not given or "\0" in given):
+        raise OptionError(name, given, "Give the path of a file, or leave the option out to go without memory.")
     return given
