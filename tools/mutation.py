@@ -22,7 +22,7 @@ from typing import Any
 REPO = Path(__file__).resolve().parents[1]
 ROOT = REPO / ".cache" / "mutation"
 COLLECTION = "ansible_collections/dr_runbook/veeam_em"
-CORE = ("_query.py", "_xml.py", "_failover_session.py", "_client.py", "_transport.py")
+CORE = ("_query.py", "_xml.py", "_failover_session.py", "_client.py", "_transport.py", "_changes.py")
 NEEDED = 85.0
 # A mutant is to be killed by the tests that are meant for its file, not by chance by those of another one.
 OWN_TESTS = {
@@ -31,6 +31,7 @@ OWN_TESTS = {
     "_failover_session": ("test__failover_session.py", "test__find.py"),
     "_client": ("test__client.py", "test__read_ahead.py"),
     "_transport": ("test__client.py", "test__transport.py"),
+    "_changes": ("test__changes.py",),
 }
 
 FOLDER = f"{COLLECTION}/tests/unit/plugins/module_utils"
