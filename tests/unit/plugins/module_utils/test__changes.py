@@ -23,7 +23,8 @@ def vm(name="db", result="None", state=None, point="p1", **more):
     state = state or ("Working" if result == "None" else "Stopped")
     finished = state == "Stopped"
     point = point and {"id": point, "name": f"{name}@2026-03-02 05:00:00"}
-    return {"vm_name": name, "result": result, "state": state, "finished": finished, "replica_point": point, **more}
+    facts = {"vm_name": name, "result": result, "state": state, "finished": finished, "replica_point": point}
+    return {**facts, **more}
 
 
 def session(state="Working", result="None", *vms, guid="s1", progress=0, created="2026-03-02T08:00:00.000000Z"):
@@ -84,6 +85,17 @@ TABLE = {
         (STOPPED, ["finished"]),
         (session("Stopped", "Failed", vm(result="Failed")), []),
         (RUNNING, []),
+    ],
+    "a VM that fails is not the first": [
+        (session("Working", "None", vm(), vm("web", "Success"), vm("sql", "Failed")), ["started", "vm_failed sql"]),
+    ],
+    "two VMs change places": [
+        (session("Working", "None", vm("db", state="Working"), vm("web", state="Starting")), ["started"]),
+        (session("Working", "None", vm("db", state="Starting"), vm("web", state="Working")), ["changed"]),
+    ],
+    "VMs of one name whose points have no ids": [
+        (session("Working", "None", vm(result="Failed", replica_point={"name": "a"})), ["started", "vm_failed db"]),
+        (session("Working", "None", vm(result="Failed", replica_point={"name": "b"})), ["vm_failed db"]),
     ],
     "VMs vanish while it runs": [(RUNNING, ["started"]), (session("Working"), []), (RUNNING, [])],
     "VMs that failed vanish and come back": [
@@ -376,3 +388,31 @@ def test_every_end_is_told_once_whatever_happens_in_between(history):
         assert "started" not in of_session[1:]
         assert of_session.count("vm_failed db") <= 1
         assert of_session.count("vm_failed web") <= 1
+
+
+def test_only_what_runs_and_is_not_listed_is_asked_for_by_its_id():
+    memory = Memory()
+    look(memory, RUNNING, session("Stopped", "Success", guid="s2"), session(guid="s3"))
+    assert memory.unlisted([RUNNING]) == ("s3",)
+    assert memory.unlisted([]) == ("s1", "s3")
+
+
+@pytest.mark.parametrize("past", [True, False])
+@pytest.mark.parametrize(
+    ("created", "seen_at", "newest"),
+    [
+        ("2026-03-05T00:00:00.000000Z", "2026-03-02T10:00:00.000000Z", None),  # this machine's clock is behind
+        ("2026-03-02T08:00:00.000000Z", "2026-03-02T10:00:00.000000Z", "2026-03-05T00:00:00.000000Z"),
+        ("2026-03-02T08:00:00.000000Z", "2026-03-05T00:00:00.000000Z", None),
+    ],
+)
+def test_a_session_without_an_end_is_remembered_from_the_latest_time_that_is_known(created, seen_at, newest, past):
+    """EM may show its end later, and list it again."""
+    memory = Memory()
+    memory.newest = newest
+    over = {**session("Stopped", "Success", created=created), "end_time": None}
+    look(memory, over, seen_at=seen_at, is_past=lambda fact: past)
+    look(memory, since="2026-03-04T00:00:00.000000Z")
+    assert look(memory, over) == []
+    look(memory, since="2026-03-06T00:00:00.000000Z")
+    assert memory.sessions == {}
