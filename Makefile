@@ -53,7 +53,8 @@ demo: setup  ## the main job against the embedded emulator: sessions as facts an
 			if $(BIN)/ansible-playbook playbooks/drill.yml -e @playbooks/vars/drill_targets.yml \
 				-e "failover_run_plan=\"ABC Company DR drill\" failover_run_poll_interval=1 failover_run_report_directory=build/demo-report"; \
 			then echo "The drill has passed, though one VM failed."; exit 1; fi; \
-			echo "The drill has failed, as it should: one VM did. Its report is in build/demo-report."'
+			echo "The drill has failed, as it should: one VM did. Its report is in build/demo-report. By then the time in the emulator is ahead of"; \
+			echo "the time here: so \"As of\" in the report can be before the start of the run."'
 	@echo
 	@echo "(The sessions of 2015 are the samples of Veeam's reference; the emulator makes up the others.)"
 	@echo

@@ -28,12 +28,15 @@ class QueryType:
     :param fields: by lower-case name.
     :param items: all items of the type, in the order in which they were added.
     :param signed: whether the world's signature tells when an answer may have changed; else it is not kept.
+    :param as_now: an item of a kept answer as it looks now. The signature tells only what a query can ask for, and the tasks of a
+        session go on in between.
     """
 
     name: str
     fields: Mapping[str, Field]
     items: Callable[[World], list[Any]]
     signed: bool = True
+    as_now: Callable[[World, Any], Any] = lambda _world, item: item
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,9 @@ _POINT_FIELDS = (
 TYPES = {
     query_type.name.casefold(): query_type
     for query_type in (
-        QueryType("CloudFailoverSession", {f.name.casefold(): f for f in _SESSION_FIELDS}, World.views),
+        QueryType(
+            "CloudFailoverSession", {f.name.casefold(): f for f in _SESSION_FIELDS}, World.views, as_now=World.as_now
+        ),
         QueryType("CloudFailoverPlan", {f.name.casefold(): f for f in _PLAN_FIELDS}, lambda world: list(world.plans)),
         QueryType(
             "CloudVmReplicaPoint",
@@ -151,7 +156,7 @@ class QueryService:
         count = -(-len(selected) // size) or self._behaviour.pages_count_of_empty
         return Page(
             type=query_type.name,
-            items=selected[(number - 1) * size : number * size],
+            items=[query_type.as_now(self._world, item) for item in selected[(number - 1) * size : number * size]],
             entities=wanted.casefold() == "entities" and not self._behaviour.ignore_format,
             number=number,
             size=size,

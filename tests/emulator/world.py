@@ -295,6 +295,13 @@ class World:
         now = self.clock.now()
         return [view(session, now) for session in self.sessions if _listed(session, now)]
 
+    def as_now(self, seen: SessionView) -> SessionView:
+        """A session of an answer as it looks now, as long as what it was selected by is the same."""
+        if seen.settled:
+            return seen
+        now = view(seen.session, self.clock.now())
+        return now if now.state == seen.state else seen
+
     def all_views(self) -> list[SessionView]:
         """All sessions as they look now."""
         now = self.clock.now()

@@ -182,3 +182,17 @@ def test_kept_answers_notice_changes(em, client):
     em.behaviour.sort = "ignore"
     em.clock.advance(-120)
     assert client.query("State==Stopped").names == ["second"]
+
+
+def test_the_tasks_of_a_running_session_go_on_from_answer_to_answer(em, client):
+    tasks = [{"vm_name": "db", "duration": 10, "result": "Failed"}, {"vm_name": "web", "duration": 1000}]
+    em.world.add_session(name="s", tasks=tasks)
+
+    def results():
+        page = client.query("State!=Stopped", format="Entities", sortAsc="CreationTime")
+        return [result.text for result in page.xml.iter(f"{NAMESPACE}Result")][1:]
+
+    em.clock.advance(8)
+    assert results() == ["None", "None"]
+    em.clock.advance(10)
+    assert results() == ["Failed", "None"]
