@@ -724,7 +724,7 @@ def killing(awx):
     killers = []
 
     def kill(action):
-        awx.em.faults.add("slow_headers", path=f"action={action}", seconds=2, times=1)
+        awx.em.faults.add("slow_headers", query=f"action={action}", seconds=2, times=1)
         killers.append(threading.Thread(target=wait_and_kill, args=(awx, action), daemon=True))
         killers[-1].start()
 
@@ -782,6 +782,59 @@ def test_nothing_is_started_if_what_is_seen_cannot_be_kept(awx, finished, tmp_pa
     done = awx.job("playbooks/drill_run.yml", extra_vars={**finished, "failover_run_plan": PLAN})
     assert done.rc
     assert awx.em.counters.requests == 0
+
+
+@pytest.mark.parametrize("folder", ["", None])
+@pytest.mark.parametrize("step", ["run", "report"])
+def test_a_folder_that_is_not_set_is_named(awx, finished, folder, step):
+    more = {"failover_run_plan": PLAN, "failover_report_directory": folder}
+    done = awx.job(f"playbooks/drill_{step}.yml", extra_vars={**finished, **more})
+    assert done.rc and "failover_report_directory is not set." in done.output
+    assert awx.em.counters.requests == 0
+
+
+def test_checks_do_not_pass_for_a_host_that_ansible_takes_for_another(awx, finished, port):
+    awx.em.behaviour.finished_tasks = "keep"
+    group = "session_" + finished["failover_session_id"].replace("-", "_")
+    reached = {"ansible_host": "127.0.0.1", "failover_check_ports": [port], "failover_check_timeout": 1}
+    hosts = {"db": {"veeam_vm_name": "db", **reached}, "db:22": {"veeam_vm_name": "web", **reached}}
+    awx.keep({"_meta": {"hostvars": hosts}, group: {"hosts": list(hosts)}})
+    done = awx.job("playbooks/drill_checks.yml", extra_vars=finished)
+    assert done.rc and done.artifacts == {}
+    assert "Not checked, as Ansible takes the end of these host names for a port: db:22." in done.output
+
+
+def test_own_checks_without_a_task_prove_nothing(awx, finished):
+    awx.em.behaviour.finished_tasks = "keep"
+    group = "session_" + finished["failover_session_id"].replace("-", "_")
+    own_tasks = str(awx.write("project/checks/none.yml", "---\n"))
+    hosts = {name: {"veeam_vm_name": name, "failover_check_tasks": own_tasks} for name in ("db", "web")}
+    awx.keep({"_meta": {"hostvars": hosts}, group: {"hosts": list(hosts)}})
+    done = awx.job("playbooks/drill_checks.yml", extra_vars=finished)
+    assert done.rc and f"failover_check_tasks: {own_tasks} has no tasks." in done.output
+    assert done.artifacts["failover_checks"]["failed"] == 2
+
+
+def test_an_undo_that_em_has_not_confirmed_is_none(awx, tmp_path):
+    """Its reply is lost, and somebody else runs the plan."""
+    awx.use_checkout()
+    awx.em.clock.rate = 60
+    awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}])
+    awx.em.faults.add("appear", query="action=undo", name=PLAN)
+    awx.em.faults.add("status", query="action=undo", status=502)
+    more = {"failover_run_poll_interval": 1, "failover_report_directory": str(tmp_path)}
+    drill = awx.job("playbooks/drill_run.yml", extra_vars={**more, "failover_run_plan": PLAN})
+    assert drill.rc == 0, drill.output
+    undo = awx.job("playbooks/drill_undo.yml", extra_vars={**more, **drill.artifacts})
+    told = f"Enterprise Manager has not said whether the undo was done. Look at the plan {PLAN} in the console."
+    assert undo.rc and told in undo.output, undo.output
+    assert (undo.artifacts["failover_undo"]["passed"], undo.artifacts["failover_undo"]["undone"]) == (False, False)
+
+    more = {"failover_run_plan": PLAN, "failover_run_poll_interval": 1, "failover_run_report_directory": str(tmp_path)}
+    awx.em.clock.advance(600)
+    drill = awx.job("playbooks/drill.yml", extra_vars=more)
+    assert drill.rc and actions(awx) == ["test", "undo", "test", "undo"]
+    assert f"The test could not be taken back. {told}" in drill.output
 
 
 @pytest.mark.parametrize(

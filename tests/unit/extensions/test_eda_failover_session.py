@@ -807,6 +807,29 @@ def test_a_run_that_em_does_not_give_by_its_id_hides_no_other(em, started, lines
     assert lines() == []
 
 
+def test_an_outage_in_the_midst_of_a_look_does_not_hold_it_up(em, started, lines):
+    """One by one, each run that is asked for by its id would take all retries."""
+
+    async def steps():
+        async with started(look_back="1h") as run:
+            for number in range(5):
+                em.world.add_session(name=f"Long {number}", state="Working")
+            await run.look()
+            em.clock.advance(DAY)
+            ended(em, "Other", ago=0)
+            assert await run.look() == ["finished Other"]
+            for session in em.world.sessions[:5]:
+                em.world.change_session(session, state="Stopped", raw={"EndTimeUTC": "1753-01-01T00:00:00Z"})
+            em.faults.add("status", status=503, path="/cloud/failoverSessions")
+            assert await run.look() == []
+            assert em.counters.routes["GET /api/cloud/failoverSessions/{id}"] == 1
+            em.faults.clear()
+            assert sorted(await run.look()) == [f"finished Long {number}" for number in range(5)]
+
+    asyncio.run(steps())
+    assert lines() == []
+
+
 def test_a_run_that_em_forgets_is_said_once(em, started, lines):
     async def steps():
         async with started(look_back="1h") as run:
