@@ -846,6 +846,10 @@ def test_an_undo_that_em_has_not_confirmed_is_none(awx, tmp_path):
         ({"failover_check_ports": 22}, "failover_check_ports: 22 cannot be used. Give a list of port numbers"),
         ({"failover_check_ports": "22"}, "failover_check_ports: 22 cannot be used."),
         ({"failover_check_connection": "enabled"}, "failover_check_connection: enabled cannot be used."),
+        (
+            {"failover_check_connection": "y"},
+            "failover_check_connection: y cannot be used.",
+        ),  # false to Ansible's filter
     ],
 )
 def test_a_check_that_would_look_at_nothing_does_not_pass(awx, finished, port, setting, told):
