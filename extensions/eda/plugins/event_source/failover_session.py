@@ -203,8 +203,8 @@ LONGEST_PAUSE = 300
 """Seconds between two looks while EM is away, unless ``interval`` is longer."""
 LATE = timedelta(minutes=15)
 """EM refreshes its data so often, by default (docs/evidence.md, "The cloud failover session")."""
-AWAY = frozenset({502, 503, 504})
-"""With these statuses a service is not there. A 500 may come of the one session that was asked for."""
+AWAY = frozenset({None, 502, 503, 504})
+"""Without an answer, or with one of these statuses, EM is not there. A 500 may come of the one session that was asked for."""
 MOST_SENTENCES = 1000
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
@@ -380,11 +380,9 @@ class Watch:
                 raise Leaving
             try:
                 found = _failover_session.find(self._client, _criteria.Criteria(now=now, ids=ids))
-            except (_errors.EmConnectionError, _errors.EmTimeoutError):
-                break  # EM is away, which the next look will tell
             except (*_wait.PASSING, _errors.EmPermissionError) as exc:
                 if exc.status in AWAY:
-                    break
+                    break  # the next look will tell
                 if ids is missing:
                     self._warn(f"{exc} Other sessions can be read, so the source goes on, and asks for this one again.")
                 if len(ids) > 1:

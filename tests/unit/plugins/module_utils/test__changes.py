@@ -23,8 +23,7 @@ def vm(name="db", result="None", state=None, point="p1", **more):
     state = state or ("Working" if result == "None" else "Stopped")
     finished = state == "Stopped"
     point = point and {"id": point, "name": f"{name}@2026-03-02 05:00:00"}
-    facts = {"vm_name": name, "result": result, "state": state, "finished": finished, "replica_point": point}
-    return {**facts, **more}
+    return {"vm_name": name, "result": result, "state": state, "finished": finished, "replica_point": point, **more}
 
 
 def session(state="Working", result="None", *vms, guid="s1", progress=0, created="2026-03-02T08:00:00.000000Z"):
