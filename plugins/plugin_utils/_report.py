@@ -32,7 +32,7 @@ from urllib.parse import urlsplit
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._client import VERSION
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._criteria import Fact, moment, timestamp
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import OptionError, cut
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict import duration_text
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict import SESSION_SOURCES, duration_text
 from jinja2 import Environment, StrictUndefined, Undefined
 from markupsafe import Markup
 
@@ -42,7 +42,7 @@ RECORD_FORMAT = 1
 ACTIONS = {"start": "Failover", "test": "Test of the failover plan", "undo": "Undo of a failover"}
 """What was asked of the plan, in the words of the module ``failover_plan``, and as the page says it."""
 
-CONTEXT = ("action", "change_id", "operator", "queried_at", "undo", "url")
+CONTEXT = ("action", "change_id", "operator", "points_seen_at", "queried_at", "session_source", "undo", "url")
 """What the job knows and EM does not. Each is a text or None, but for ``undo``, see :func:`_undo`."""
 
 PLAN = ("id", "name", "tenant", "backup_server", "vms")
@@ -135,8 +135,12 @@ def _record(session: Any, verdict: Any, plan: Any, context: Mapping[str, Any]) -
     known["undo"] = _undo(context.get("undo"))
     if known["action"] is not None and known["action"] not in ACTIONS:
         raise OptionError("action", known["action"], f"Give one of {', '.join(ACTIONS)}, or leave it out.")
-    if known["queried_at"] is not None and moment(known["queried_at"]) is None:
-        raise OptionError("queried_at", known["queried_at"], "Give the time as failover_session_info returns it.")
+    for option in ("queried_at", "points_seen_at"):
+        if known[option] is not None and moment(known[option]) is None:
+            raise OptionError(option, known[option], "Give the time as failover_session_info returns it.")
+    if known["session_source"] not in (None, *SESSION_SOURCES):
+        accepted = f"Give one of {', '.join(SESSION_SOURCES)}, as failover_plan returns it, or leave it out."
+        raise OptionError("session_source", known["session_source"], accepted)
     known["url"] = _without_user(known["url"])
     record: dict[str, Any] = {
         "format": RECORD_FORMAT,
@@ -146,13 +150,14 @@ def _record(session: Any, verdict: Any, plan: Any, context: Mapping[str, Any]) -
         "verdict": _plain("verdict", verdict or None),
         "plan": _plain("plan", {key: plan.get(key) for key in PLAN} if plan else None),
     }
-    _check_verdict(record["session"], record["verdict"] or {})
+    _check_verdict(record["session"], record["verdict"] or {}, known["session_source"])
     return record
 
 
-def _check_verdict(session: Mapping[str, Any], verdict: Mapping[str, Any]) -> None:
+def _check_verdict(session: Mapping[str, Any], verdict: Mapping[str, Any], session_source: str | None) -> None:
     """
-    :raises OptionError: the verdict is of another session, or of this one at another time.
+    :raises OptionError: the verdict is of another session, or of this one at another time, or calls a run passed that
+        cannot have.
     """
     judged = verdict.get("session")
     for key in ("id", "state", "result"):
@@ -163,6 +168,9 @@ def _check_verdict(session: Mapping[str, Any], verdict: Mapping[str, Any]) -> No
         raise OptionError(
             "verdict", "passed", "The session had not finished, so it cannot have passed. Judge it again."
         )
+    if verdict.get("passed") is True and session_source == "inferred":
+        accepted = "The session is only inferred, so it cannot have passed. Judge it with session_source='inferred'."
+        raise OptionError("verdict", "passed", accepted)
 
 
 def _kind(value: Any) -> str:
@@ -182,13 +190,17 @@ def _text_or_none(option: str, value: Any) -> str | None:
 
 
 def _undo(value: Any) -> dict[str, Any] | None:
-    """What became of the undo: ``done``, and ``message`` (a text or None). None if nobody knows."""
+    """What became of the undo: ``done``, ``needed`` (None is not known) and ``message`` (a text or None). None if nobody knows."""
     if value is None or value == "" or value == {}:
         return None
-    if not isinstance(value, Mapping) or not isinstance(value.get("done"), bool) or set(value) - {"done", "message"}:
-        accepted = "Give a dictionary with done (true or false) and, if there is one, a message; or leave it out."
+    known = isinstance(value, Mapping) and not set(value) - {"done", "needed", "message"}
+    if not known or not isinstance(value.get("done"), bool) or not isinstance(value.get("needed"), (bool, type(None))):
+        accepted = (
+            "Give a dictionary with done (true or false), needed (true, false or null) and message; or leave it out."
+        )
         raise OptionError("undo", _kind(value), accepted)
-    return {"done": value["done"], "message": _text_or_none("undo", value.get("message"))}
+    message = _text_or_none("undo", value.get("message"))
+    return {"done": value["done"], "needed": value.get("needed"), "message": message}
 
 
 def _without_user(url: str | None) -> str | None:

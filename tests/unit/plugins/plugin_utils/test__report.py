@@ -125,7 +125,9 @@ CONTEXT = {
     "change_id": "CHG0042317",
     "url": "https://em.example.com:9398",
     "queried_at": at(700),
-    "undo": {"done": False, "message": "Undo of plan ABC failed: <b>locked</b>."},
+    "points_seen_at": at(640),
+    "session_source": "task",
+    "undo": {"done": False, "needed": True, "message": "Undo of plan ABC failed: <b>locked</b>."},
 }
 CASES = {
     "good": (GOOD, judge(GOOD, rto="15m", vm_rto={"*": "10m"}, rpo="4h", point_utc_offset="Z"), plan("dc01", "web01")),
