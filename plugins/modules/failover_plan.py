@@ -255,7 +255,11 @@ failover_session:
         duration: 125.39
         finished: true
         succeeded: true
-        replica_point: {id: c1beab6b-2b18-47f1-9e71-354ab8a49fc2, name: "filesrv03@2026-03-02 05:00:46"}
+        replica_point:
+          id: c1beab6b-2b18-47f1-9e71-354ab8a49fc2
+          name: filesrv03@2026-03-02 05:00:46
+          creation_time: "2026-03-02T05:00:46.000000Z"
+          state: Ready
     task_summary: {total: 1, success: 1, warning: 0, failed: 0, running: 0, other: 0}
     tasks_kept_at: "2026-03-02T08:04:36.000000Z"
 already_running:
