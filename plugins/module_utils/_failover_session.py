@@ -65,8 +65,14 @@ def _id(item: _xml.Entity) -> str:
 
 def _task_facts(task: _xml.Entity) -> Fact:
     link = next(iter(_xml.objects(task, "VmReplicaPointLink")), None)
-    point = None if link is None else {"id": _xml.guid(_xml.text(link, "Href")), "name": _xml.text(link, "Name")}
+    point = None if link is None else _point_behind(link)
     return {"vm_name": _xml.text(task, "VmName"), **_run_facts(task), "replica_point": point}
+
+
+def _point_behind(link: _xml.Entity) -> Fact:
+    """What a session says of a replica point; the rest is read by ``_replica_points``."""
+    guid, name = _xml.guid(_xml.text(link, "Href")), _xml.text(link, "Name")
+    return {"id": guid, "name": name, "creation_time": None, "state": None}
 
 
 def _run_facts(entity: _xml.Entity) -> Fact:
