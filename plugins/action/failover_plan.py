@@ -12,11 +12,15 @@ from typing import Any
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _module, _wait
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_run import judge
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_run import run_result
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._progress import Waiting
 
 MODULE = "dr_runbook.veeam_em.failover_plan"
 WAIT_MODULE = "dr_runbook.veeam_em.failover_session_wait"
+REPEATED = (
+    "failover_plan cannot be used with until or retries, since Ansible would run the plan again and again. Nothing was started. "
+    "Remove until and retries from this task; wait for the end of a run with the option wait, or with failover_session_wait."
+)
 
 
 class ActionModule(ActionBase):
@@ -25,6 +29,8 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
+        if self._task.until or self._task.retries:
+            return {**result, "failed": True, "changed": False, "msg": REPEATED}
         options = dict(self._task.args)
         if not self._is_sliced(options):
             wrap = self._task.async_val and not self._connection.has_native_async
@@ -42,9 +48,9 @@ class ActionModule(ActionBase):
             return result
         waiting = Waiting(execute, session["name"] or session["id"], bool(self._task.no_log))
         waiting.keep_warnings(result)
-        joined = "was running already" if done.get("already_running") else f"{options['action']} has begun"
+        joined = "was running already" if done.get("already_running") else f"{options['action']} started"
         waiting.show(f"{joined}: session {session['id']}, {session['state']}")
-        if not session["finished"]:
+        if _wait.may_change(session):
             connection = {name: value for name, value in options.items() if name in _module.CONNECTION_SPEC}
             interval = int(options.get("poll_interval", 5))
             seconds = int(options.get("wait_timeout", 3600))
@@ -52,11 +58,12 @@ class ActionModule(ActionBase):
             vms = len(done["plan"]["vms"])
             last = waiting.until(these, "finish_timeout", seconds, interval, session, vms, began)
             session = result["failover_session"] = last["failover_session"]
+            result["points_seen_at"] = last.get("points_seen_at")
             if last.get("failed"):
                 result.update({name: last[name] for name in ("failed", "msg", "error", "exception") if name in last})
                 result["timed_out"] = bool(last.get("timed_out"))
         if not result.get("failed"):
-            result.update(judge(session, waiting.warnings.append))
+            result.update(run_result(session, waiting.warnings.append))
         if waiting.warnings:
             result["warnings"] = waiting.warnings
         return result

@@ -153,6 +153,8 @@ _raw:
           replica_point:
             id: c1beab6b-2b18-47f1-9e71-354ab8a49fc2
             name: filesrv03@2015-12-07 05:00:46
+            creation_time: null
+            state: null
       task_summary:
         total: 1
         success: 1

@@ -121,6 +121,12 @@ class EmBusyError(EmError):
     kind = "busy"
 
 
+class EmSupersededError(EmError):
+    """The plan was run again since the session that is to be undone."""
+
+    kind = "superseded"
+
+
 class EmRefusedError(EmError):
     """EM took the action as a task, and the task did not succeed."""
 

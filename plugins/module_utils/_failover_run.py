@@ -6,7 +6,8 @@
 
 """Runs of a cloud failover plan: start, test and undo it, at most once, and find the session of the run.
 
-Source: docs/evidence.md, "Actions of plans", "Tasks of EM".
+What decides is EM's task: a session is ours if the task links to it, and an undo has succeeded if the task says so.
+Everything else is a guess, and is returned as one. Source: docs/evidence.md, "Actions of plans", "Tasks of EM".
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from . import _wait, _xml
+from . import _wait
 from ._client import EnterpriseManager
-from ._criteria import Criteria, Fact, time_bound
+from ._criteria import Criteria, Fact, guid_of_session, time_bound
+from ._em_task import NO_TASK, EmTask
 from ._errors import (
     CHECK_EM,
     EmBusyError,
@@ -27,7 +29,7 @@ from ._errors import (
     EmNotFoundError,
     EmProtocolError,
     EmRefusedError,
-    EmServerError,
+    EmSupersededError,
     EmWaitError,
     OptionError,
     cut,
@@ -38,17 +40,18 @@ from ._failover_session import find as find_sessions
 from ._signals import Interrupted
 from ._transport import LONGEST_MESSAGE
 
-SETTLE = 120.0
-"""Seconds for which the session of an action is looked for, counted from the first time that EM can be asked."""
-CLAIM = 20.0
-"""Seconds after which the only new session of a plan is taken for the action's own, though its task is still running."""
-SETTLE_INTERVAL = 5.0
-"""Seconds between two looks, at most."""
+IDENTIFY_TIMEOUT = 120.0
+"""Seconds for which the session of an action is looked for once EM's task can no longer name it."""
+CANDIDATE_AFTER = 20.0
+"""Seconds for which the new sessions of a plan must be the same, before the only one is taken for a candidate."""
+UNDO_REFUSAL_TIME = 20.0
+"""Seconds for which the task of an undo is followed although nobody wants to wait for it: EM may refuse it."""
+IDENTIFY_INTERVAL = 5.0
+"""Maximum seconds between two polls until the session is known."""
 LOCK_TIME = 300.0
 """Seconds to wait for another process on this machine that takes an action on the same plan."""
-MAX_UNKNOWN = 3
-"""So often in a row EM may not know its own task: right after it was made that can pass (seen)."""
-NO_TASK: Fact = {"state": None, "success": None, "message": None}
+MAX_KNOWN = 50
+"""Maximum number of sessions in ``known_sessions``."""
 
 
 def start_date(value: str, action: str, now: datetime) -> str:
@@ -67,112 +70,198 @@ def start_date(value: str, action: str, now: datetime) -> str:
     return f"{bound[:19]}Z"
 
 
+@dataclass(frozen=True)
+class UndoOnly:
+    """The condition of an undo: no session of the plan may be there but this one and those that were known before it.
+
+    :ivar session: id of the session that is to be undone.
+    :ivar known: ids of the sessions that were there before that run, or None if they were not noted. Then what EM sorts
+        before the session counts as known, which is weaker: EM's clock may have been set back since.
+    """
+
+    session: str
+    known: frozenset[str] | None = None
+
+    def others(self, sessions: list[Fact]) -> list[Fact]:
+        """The sessions of the plan that came besides.
+
+        :arg sessions: of the plan, oldest first.
+        """
+        ids = [fact["id"] for fact in sessions]
+        older = set(ids[: ids.index(self.session)]) if self.known is None else set(self.known)
+        if self.known is not None and len(self.known) >= MAX_KNOWN:
+            # The list of known ones was cut: what EM sorts before all that it names was there as well.
+            oldest = next((number for number, guid in enumerate(ids) if guid in self.known), 0)
+            older |= set(ids[:oldest])
+        return [fact for fact in sessions if fact["id"] != self.session and fact["id"] not in older]
+
+
+def undo_condition(action: str, only_if_latest: str | None, known_sessions: list[str] | None) -> UndoOnly | None:
+    """The condition that the options state, or None without one. An empty id is none: it may be that of a run that failed.
+
+    :raises OptionError: one of them cannot be used, or not with this action.
+    """
+    for name, value in (("only_if_latest", only_if_latest), ("known_sessions", known_sessions)):
+        if value is not None and action != "undo":
+            raise OptionError(name, value, f"Leave it out: it is a condition of action undo, not {action}.")
+    if only_if_latest is None:
+        if known_sessions is not None:
+            accepted = "Set only_if_latest too: the id of the session that is to be undone."
+            raise OptionError("known_sessions", known_sessions, accepted)
+        return None
+    session = guid_of_session(only_if_latest)
+    if session is None:
+        raise OptionError("only_if_latest", only_if_latest, "Give the id of the session that is to be undone.")
+    if known_sessions is None:
+        return UndoOnly(session)
+    known = {value: guid_of_session(value) for value in known_sessions}
+    for value, guid in known.items():
+        if guid is None:
+            raise OptionError("known_sessions", value, "Give known_sessions as the start or test returned it.")
+    return UndoOnly(session, frozenset(guid for guid in known.values() if guid))
+
+
 @dataclass
-class Run:
+class PlanAction:
     """One action on a plan, and what is known of it at each moment, so that an error can say how far it came.
 
-    Use it in this order: :meth:`look`, and unless that finds that the plan is running already, :meth:`ask` and
-    :meth:`settle`.
+    Use it in this order: :meth:`check_running`, and unless that finds that the plan is running already,
+    :meth:`submit` and :meth:`identify_session`; then :meth:`wait`.
 
     :arg plan: as :func:`whole_facts`.
-    :arg twins: other plans whose sessions cannot be told from those of this one.
-    :ivar session: facts of the session that the action has made, or that is running already.
-    :ivar already_running: whether the action was not asked for, since :attr:`session` is running.
-    :ivar asked: whether EM was asked for the action, and may have carried it out.
-    :ivar task: EM's task: ``state``, ``success`` and ``message``, each None where it is not known.
+    :arg ambiguous_plans: other plans whose sessions cannot be told from those of this one.
+    :ivar session: facts of the session of the action, or of the one that is running already.
+    :ivar session_source: ``task`` if EM's task links to the session, ``inferred`` if it is the only new one of the plan.
+    :ivar known_sessions: ids of the plan's sessions before the action, newest first.
+    :ivar already_running: whether the action was not submitted, since :attr:`session` is running.
+    :ivar submitted: whether EM was asked for the action, and may have carried it out.
     """
 
     client: EnterpriseManager
     plan: Fact
-    twins: list[Fact]
+    ambiguous_plans: list[Fact]
     action: str
     session: Fact | None = None
+    session_source: str | None = None
+    known_sessions: list[str] = field(default_factory=list)
     already_running: bool = False
-    asked: bool = False
-    task: Fact = field(default_factory=NO_TASK.copy)
-    _known: frozenset[str] = frozenset()
-    _path: str | None = None
-    _logon: int = 0
-    _unknown: int = 0
-    _linked: str | None = None
+    submitted: bool = False
+    _before: frozenset[str] = frozenset()
+    _task: EmTask | None = None
     _lost: EmError | None = None
+    _open_since: float | None = None
+    _unchanged_since: tuple[float, frozenset[str]] = (0.0, frozenset())
 
     @property
-    def tried(self) -> str:
+    def operation(self) -> str:
         return f"{self.action.capitalize()} of plan {self.client.shown(self.plan['name'])}"
 
     @property
     def url(self) -> str:
         return self.client.on_base_url(f"{COLLECTION}/{self.plan['id']}?action={self.action}")
 
-    def look(self, force: bool) -> None:
-        """See what the plan does and what sessions it has, immediately before :meth:`ask`.
+    @property
+    def task(self) -> Fact:
+        """EM's task: ``state``, ``success`` and ``message``, each None where it is not known."""
+        return self._task.facts if self._task else NO_TASK
 
-        :arg force: take the action even if a session is running.
+    # Before the request
+
+    def check_running(self, force: bool, only: UndoOnly | None = None) -> None:
+        """See what the plan does and what sessions it has, immediately before :meth:`submit`.
+
+        :arg force: submit the action even if a session is running.
+        :arg only: undo nothing but this.
+        :raises EmSupersededError: the plan has a session that ``only`` does not allow.
+        :raises EmNotFoundError: EM does not list the session that ``only`` names.
         :raises EmBusyError: a session is running, and it cannot stand for what is asked for.
         """
         sessions = self._sessions()
-        self._known = frozenset(fact["id"] for fact in sessions)
+        self._before = frozenset(fact["id"] for fact in sessions)
+        self.known_sessions = [fact["id"] for fact in reversed(sessions)][:MAX_KNOWN]
+        if only:
+            self._check_latest(only, sessions)
         running = [fact for fact in sessions if not fact["finished"]]
         if not running or force:
             return
         newest = running[-1]
         what = f"shows session {newest['id']} in state {newest['state']} since {newest['creation_time']}"
-        check = "Wait for its end with failover_session_wait, or give force to take the action all the same."
+        check = "Wait for its end with failover_session_wait, or set force: true to run it anyway."
         if self.action == "undo":
-            happened = f"{what}, which may be a start, a test or an undo of this plan"
-            raise EmBusyError(self.tried, self.url, happened, check, 200)
-        if self.twins:
-            happened = f"{what}, and it may belong to {listed(self.client, [self.plan, *self.twins])}"
-            raise EmBusyError(self.tried, self.url, happened, check, 200)
+            problem = f"{what}, which may be a start, a test or an undo of this plan"
+            raise EmBusyError(self.operation, self.url, problem, check)
+        if self.ambiguous_plans:
+            problem = f"{what}, and it may belong to {listed(self.client, [self.plan, *self.ambiguous_plans])}"
+            raise EmBusyError(self.operation, self.url, problem, check)
         self.session = _wait.with_kept_tasks(newest, None, None)
         self.already_running = True
         self.client.warn(
-            f"Plan {self.client.shown(self.plan['name'])} has a session that is not over, {newest['id']} in state {newest['state']} "
-            f"since {newest['creation_time']}, so no second one was made. EM does not say whether it is a start, a test or an undo."
+            f"Plan {self.client.shown(self.plan['name'])} already has a running session, {newest['id']} in state {newest['state']} "
+            f"since {newest['creation_time']}, so no second run was started. EM does not say whether it is a start, a test or an undo."
         )
+
+    def _check_latest(self, only: UndoOnly, sessions: list[Fact]) -> None:
+        if only.session not in self._before:
+            problem = f"does not list the session {only.session} for this plan, so it is not known whether the plan was run again since"
+            check = (
+                "Nothing was undone. Check only_if_latest, and look at the plan in the console: "
+                "undo it there, or without only_if_latest, if nobody has run it since."
+            )
+            raise EmNotFoundError(self.operation, self.url, problem, check)
+        others = only.others(sessions)
+        if others:
+            newest = ", ".join(
+                f"{fact['id']} ({fact['state']}, since {fact['creation_time']})" for fact in others[:-6:-1]
+            )
+            more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+            problem = f"shows that the plan was run again since session {only.session}: {newest}{more}"
+            check = (
+                "Nothing was undone, since an undo would concern the newer run. Look at the plan in the console, "
+                "and undo it only if that run may be undone, too."
+            )
+            raise EmSupersededError(self.operation, self.url, problem, check)
 
     def _sessions(self) -> list[Fact]:
         """The sessions of the plan (by name and backup server, for EM gives no other link), oldest first."""
         criteria = Criteria(now=_wait.utc_now(), names=frozenset({self.plan["name"]}), descending=False)
         return [fact for fact in find_sessions(self.client, criteria).sessions if may_share_server(fact, self.plan)]
 
-    def ask(self, before: str | None) -> None:
+    # The request
+
+    def submit(self, before: str | None) -> None:
         """Send the action to EM, once.
 
         :arg before: restore points must be older than this; see :func:`start_date`.
-        :raises EmError: EM has refused it. Where that is in doubt, :meth:`settle` finds out.
+        :raises EmError: EM has refused it. Where that is in doubt, :meth:`identify_session` finds out.
         """
         body = b""
         if self.action == "start":
             choice = f"<StartDate>{before}</StartDate>" if before else "<StartNow>true</StartNow>"
             kind = "CloudFailoverPlanManagementSpec"
             body = f'<{kind} xmlns="http://www.veeam.com/ent/v1.0">{choice}</{kind}>'.encode()
-        self.asked = True
+        self.submitted = True
         path = f"{COLLECTION}/{self.plan['id']}?action={self.action}"
         try:
-            with self._saying_so():
-                document = self.client.post(path, self.tried, body)
+            with self._explaining_interruption():
+                document = self.client.post(path, self.operation, body)
         except EmError as exc:
             if not exc.in_doubt:
-                self.asked = False
+                self.submitted = False
                 raise
             self._lost = exc
         else:
-            self._logon = self.client.logons
-            task = document.items[0] if document.root == "Task" else {}
-            number = _xml.text(task, "TaskId")
-            self._path = _xml.text(task, "Href") or (f"/api/tasks/{number}" if number else None)
-            if self._path:
-                self._keep(task)
+            task = EmTask(self.client, self.operation, document.items[0] if document.root == "Task" else {})
+            if task.known:
+                self._task = task
             else:
-                happened = f"was answered with a document {self.client.shown(document.root)} that is no task"
-                self._lost = EmProtocolError(self.tried, self.url, happened, CHECK_EM, 200)
+                problem = f"was answered with a document {self.client.shown(document.root)} that is no task"
+                self._lost = EmProtocolError(self.operation, self.url, problem, CHECK_EM, 200)
         if self._lost:
-            self.client.warn(f"{self._lost} It is looked for a session that it may have made.")
+            found_out = "" if self.action == "undo" else " Looking for a session that the request may have created."
+            self.client.warn(f"{self._lost}{found_out}")
 
     @contextmanager
-    def _saying_so(self) -> Iterator[None]:
+    def _explaining_interruption(self) -> Iterator[None]:
         """What somebody must know who interrupts it."""
         try:
             yield
@@ -181,138 +270,154 @@ class Run:
             words = f"The {self.action} of plan {self.plan['name']} may go on in EM{known}"
             raise Interrupted(f"{str(exc) or 'Interrupted.'} {words}; check it there.") from None
 
-    def settle(self, seconds: float, interval: float, wait: bool) -> None:
-        """Follow EM's task until the session of the action is known, or an undo is over.
+    # After the request
 
-        What decides is the session that the task links to. Without a link it is a session of the plan that was not there
-        before, if there is one only: EM's clock may be wrong, so times decide nothing.
+    def identify_session(self, seconds: float, interval: float, wait: bool) -> None:
+        """Follow EM's task until the session of the action is known, or an undo is finished.
+
+        While EM calls the task running, nothing but its link decides. Where it ends without a link, or is lost, the only
+        new session of the plan is a candidate. EM's clock may be wrong, so times decide nothing.
 
         :arg seconds: give up after this time.
-        :arg wait: if false, follow the task of an undo for :data:`CLAIM` seconds only, in which EM may refuse it.
+        :arg wait: if false, follow the task of an undo for :data:`UNDO_REFUSAL_TIME` only.
         :raises EmRefusedError: the task did not succeed.
         :raises EmInDoubtError: it is not known whether the action was carried out, or which session is its own.
-        :raises EmWaitError: the task is not over in time.
+        :raises EmWaitError: the task is not finished in time.
         """
-        patience = _wait.Patience(self.client, seconds, min(interval, SETTLE_INTERVAL))
-        with self._saying_so():
-            until: float | None = None
-            alone_since: float | None = None
-            new: list[Fact] = []
-            for new in patience.rounds(self._round):
+        patience = _wait.Patience(self.client, seconds, min(interval, IDENTIFY_INTERVAL))
+        first_poll: float | None = None
+        new: list[Fact] = []
+        with self._explaining_interruption():
+            for new in patience.rounds(self._poll):
                 now = _wait.monotonic()
-                until = until or now + SETTLE
-                alone_since = (alone_since or now) if len(new) == 1 else None
-                if self.task["success"] is False:
-                    said = self.task["message"] or "no reason"
-                    check = "Nothing is repeated. Look at the plan in the console, at its replicas and their restore points."
-                    happened = f"took it as a task that did not succeed, with the message '{said}'"
-                    raise EmRefusedError(self.tried, self.url, happened, check, 200, said)
-                late = now >= until
-                if self._settled(new, alone_since is not None and now - alone_since >= CLAIM):
+                first_poll = first_poll or now
+                if self._identified(new, now):
                     break
-                if late and (self._lost or self._task_is_over()):
-                    raise self._in_doubt(new)
-                if self.action == "undo" and not wait and now >= until - SETTLE + CLAIM:
+                if self.action == "undo" and not wait and now >= first_poll + UNDO_REFUSAL_TIME:
                     break
             else:
-                if self._lost or self._task_is_over() or patience.outage:
-                    raise self._in_doubt(new, patience.outage)
-                check = "It goes on in EM. Wait with failover_session_wait, or look at the plan in the console."
-                happened = f"took it as a task that is still in state {self.task['state']} after {seconds:g} seconds"
-                raise EmWaitError(self.tried, self.url, happened, check, 200)
-        others = [fact["id"] for fact in new if self.session and fact["id"] != self.session["id"]]
+                raise self._not_in_time(new, seconds, patience.outage)
+        self._name_others(new)
+
+    def _poll(self) -> list[Fact]:
+        """Ask EM for the state of things; returns the sessions that were not there before."""
+        new = [fact for fact in self._sessions() if fact["id"] not in self._before]
+        if self._task:
+            self._task.refresh()
+            linked = self._task.session_id
+            if linked and linked not in [fact["id"] for fact in new]:
+                fact = _wait.read(self.client, linked)
+                new += [fact] if fact else []
+        return new
+
+    def _identified(self, new: list[Fact], now: float) -> bool:
+        """Whether all is known that can be known: the session is in :attr:`session` then, if the action has one."""
+        task = self._task
+        if task and self.task["success"] is False:
+            said = self.task["message"] or "no reason"
+            check = "Nothing is repeated. Look at the plan in the console, at its replicas and their restore points."
+            problem = f"accepted the request, but the task failed: '{said}'"
+            raise EmRefusedError(self.operation, self.url, problem, check, None, said)
+        own = [fact for fact in new if task and fact["id"] == task.session_id]
+        if own:
+            self.session = _wait.with_kept_tasks(own[0], self.session, None)
+            self.session_source = "task"
+        if self.action == "undo":  # is finished with its task; a session is not documented for it
+            if task and task.finished and self.task["success"]:
+                return True
+            if task and not task.finished and not task.lost:
+                return False
+            raise self._in_doubt(new)
+        if own:
+            return True
+        if task and not task.finished and not task.lost:
+            return False
+        return self._candidate(new, now)
+
+    def _candidate(self, new: list[Fact], now: float) -> bool:
+        """Whether the only new session of the plan is to be taken, since EM's task does not say which one it is."""
+        if self._open_since is None:
+            self._open_since = now
+        ids = frozenset(fact["id"] for fact in new)
+        if ids != self._unchanged_since[1]:
+            self._unchanged_since = (now, ids)
+        late = now >= self._open_since + IDENTIFY_TIMEOUT
+        settled = bool(ids) and now >= self._unchanged_since[0] + CANDIDATE_AFTER
+        if not (late or settled):
+            return False
+        linked = self._task is not None and self._task.session_id is not None
+        if len(new) != 1 or self.ambiguous_plans or linked:
+            if settled and linked and not late:
+                return False  # EM has named another session, which may show later
+            raise self._in_doubt(new)
+        self.session = _wait.with_kept_tasks(new[0], self.session, None)
+        self.session_source = "inferred"
+        self.client.warn(
+            f"EM did not say which session the {self.action} of plan {self.client.shown(self.plan['name'])} created. Session {new[0]['id']} is the "
+            "only new one of the plan, so it is probably that one (session_source is inferred), but it may also have been started by somebody else."
+        )
+        return True
+
+    def _name_others(self, new: list[Fact]) -> None:
+        others = [fact["id"] for fact in new if self.session is None or fact["id"] != self.session["id"]]
         if others:
             self.client.warn(
-                f"Plan {self.client.shown(self.plan['name'])} has more sessions that began at the same time: {', '.join(others)}. "
+                f"Plan {self.client.shown(self.plan['name'])} has more new sessions: {', '.join(others)}. "
                 "It was also started from elsewhere; EM has no lock against that."
             )
 
-    def follow(self, seconds: float, interval: float) -> None:
-        """Wait until :attr:`session` is over.
-
-        :raises EmWaitError: it is not over after so many seconds.
-        """
-        if self.session is None or self.session["finished"]:
-            return
-        with self._saying_so():
-            for fact in _wait.until_finished(self.client, self.session["id"], seconds, interval, self.session):
-                self.session = fact
-
-    def _round(self) -> list[Fact]:
-        """Ask EM for the state of things; returns the sessions that were not there before."""
-        new = [fact for fact in self._sessions() if fact["id"] not in self._known]
-        self._read_task()
-        if self._linked and self._linked not in [fact["id"] for fact in new]:
-            linked = _wait.read(self.client, self._linked)
-            new += [linked] if linked else []
-        return new
-
-    def _read_task(self) -> None:
-        if self._task_is_over():
-            return
-        try:
-            task = self.client.get(self._path or "", f"{self.tried}: read its task").items[0]
-        except (EmNotFoundError, EmServerError, EmProtocolError, IndexError):
-            # The sessions could just be read, so EM is well and does not know its task, be it with 404 or with 500.
-            self._unknown += 1
-            return
-        if self.client.logons == self._logon:  # else this is a task of the new logon, which has other tasks
-            self._unknown = 0
-            self._keep(task)
-
-    def _keep(self, task: _xml.Entity) -> None:
-        result = next(iter(_xml.objects(task, "Result")), {})
-        success = _xml.flag(_xml.text(result, "Success"))
-        if _xml.flag(_xml.text(result, "CredentialsNeeded")) or _xml.flag(_xml.text(result, "ConfirmationNeeded")):
-            success = False  # nobody is there to give them
-        message = self.client.shown(_xml.text(result, "Message") or "") or None
-        self.task = {"state": _xml.text(task, "State"), "success": success, "message": message}
-        for link in _xml.links(task):
-            href = _xml.text(link, "Href") or ""
-            if link.get("Rel") == "Related" and "/failoversessions/" in href.lower():
-                self._linked = _xml.guid(href)
-
-    def _task_is_over(self) -> bool:
-        """Whether nothing more can be learned from the task: it is finished, or EM does not know it, or not any more."""
-        gone = self._path is None or self._unknown >= MAX_UNKNOWN or self.client.logons != self._logon
-        return gone or self.task["state"] == "Finished"
-
-    def _settled(self, new: list[Fact], claim: bool) -> bool:
-        """Whether the action's own session is known, or none is needed; then it is in :attr:`session`."""
-        over = self._task_is_over()
-        own = [fact for fact in new if fact["id"] == self._linked]
-        if not own and len(new) == 1 and not self.twins and not self._linked and (claim or over):
-            own = new
-        if own:
-            self.session = _wait.with_kept_tasks(own[0], self.session, None)
-        if self.action == "undo":  # is over with its task; a session is not documented for it
-            return over and (bool(own) or self.task["success"] is True)
-        return bool(own)
+    def _not_in_time(self, new: list[Fact], seconds: float, outage: EmError | None) -> EmError:
+        task = self._task
+        if task is None or task.lost or task.finished or outage:
+            return self._in_doubt(new, outage)
+        check = "It goes on in EM. Wait with failover_session_wait, or look at the plan in the console."
+        problem = f"accepted the request, and its task is still in state {self.task['state']} after {seconds:g} seconds"
+        return EmWaitError(self.operation, self.url, problem, check)
 
     def _in_doubt(self, new: list[Fact], outage: EmError | None = None) -> EmInDoubtError:
         ids = ", ".join(fact["id"] for fact in new)
-        if self._linked:
-            happened = f"says that it made session {self._linked}, but does not show it"
-        elif new:
-            happened = f"does not say which session it made; new ones of this name are {ids}"
+        linked = self._task.session_id if self._task else None
+        if self.action == "undo":
+            problem = "did not say whether the undo was done"
+            if ids:
+                problem += f"; new sessions of the plan, which may be runs of somebody else, are {ids}"
+        elif linked:
+            problem = f"says that it created session {linked}, but does not show it"
+        elif ids:
+            problem = f"does not say which session it created; new ones of this name are {ids}"
         elif self.task["success"]:
-            happened = "says that it succeeded, but shows no new session of this plan"
+            problem = "says that it succeeded, but shows no new session of this plan"
         else:
-            happened = "shows no new session of this plan, so it is not known whether it was carried out"
+            problem = "shows no new session of this plan, so it is not known whether it was carried out"
         if outage:
-            happened = f"cannot be asked, so it is not known whether it was carried out ({str(outage).rstrip('.')})"
+            problem = f"cannot be asked, so it is not known whether it was carried out ({str(outage).rstrip('.')})"
         if self._lost:
-            happened += f", after this: {str(self._lost).rstrip('.')}"
+            problem += f", after this: {str(self._lost).rstrip('.')}"
         check = "Do not repeat it blindly. Check in the console whether the plan is running, and read its sessions with failover_session_info."
-        return EmInDoubtError(self.tried, self.url, happened, check, self._lost.status if self._lost else 200)
+        if self.action == "undo":
+            check = "Do not repeat it blindly. Check in the console whether the VMs of the plan are still failed over."
+        return EmInDoubtError(self.operation, self.url, problem, check, self._lost.status if self._lost else None)
+
+    def wait(self, seconds: float, interval: float, since: float | None = None) -> None:
+        """Wait until :attr:`session` has finished; one without a result yet is read again.
+
+        :arg since: when the whole wait began, for the sentence of its error.
+        :raises EmWaitError: it has not finished after so many seconds.
+        """
+        if self.session is None or not _wait.may_change(self.session):
+            return
+        times = (seconds, interval, self.session, since)
+        with self._explaining_interruption():
+            for fact in _wait.until_finished(self.client, self.session["id"], *times):
+                self.session = fact
 
 
-def judge(session: Fact, warn: Callable[[str], None]) -> Fact:
-    """What the result of a task gets besides for a run that is over: nothing, or what makes it a failure.
+def run_result(session: Fact, warn: Callable[[str], None]) -> Fact:
+    """What the result of a task gets besides for a run that has finished: nothing, or what makes it a failure.
 
     :arg warn: is given a sentence for a run that has ended with ``Warning``.
     """
-    reason = why_failed(session)
+    reason = failure_reason(session)
     if reason is None:
         if not session["succeeded"]:
             warn(f"Session {session['id']} has ended with result {session['result']}.")
@@ -321,8 +426,8 @@ def judge(session: Fact, warn: Callable[[str], None]) -> Fact:
     return {"failed": True, "msg": reason, "error": error, "timed_out": False}
 
 
-def why_failed(session: Fact) -> str | None:
-    """A sentence if a run that is over cannot be called carried out, else None.
+def failure_reason(session: Fact) -> str | None:
+    """A sentence if a run that has finished cannot be called carried out, else None.
 
     ``Warning`` can, unless one of the VMs has failed; a session may be ``Warning`` or even ``Success`` all the same.
     """

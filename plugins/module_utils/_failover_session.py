@@ -52,7 +52,7 @@ def session_facts(entity: _xml.Entity) -> Fact:
         "backup_server": backup_server(entity),
         "href": _path(_xml.text(entity, "Href")) or f"{COLLECTION}/{guid}",
         "tasks": tasks,
-        "task_summary": _task_summary(tasks),
+        "task_summary": task_summary(tasks),
     }
 
 
@@ -65,8 +65,14 @@ def _id(item: _xml.Entity) -> str:
 
 def _task_facts(task: _xml.Entity) -> Fact:
     link = next(iter(_xml.objects(task, "VmReplicaPointLink")), None)
-    point = None if link is None else {"id": _xml.guid(_xml.text(link, "Href")), "name": _xml.text(link, "Name")}
+    point = None if link is None else _point_behind(link)
     return {"vm_name": _xml.text(task, "VmName"), **_run_facts(task), "replica_point": point}
+
+
+def _point_behind(link: _xml.Entity) -> Fact:
+    """What a session says of a replica point; the rest is read by ``_replica_points``."""
+    guid, name = _xml.guid(_xml.text(link, "Href")), _xml.text(link, "Name")
+    return {"id": guid, "name": name, "creation_time": None, "state": None}
 
 
 def _run_facts(entity: _xml.Entity) -> Fact:
@@ -91,7 +97,8 @@ def _run_facts(entity: _xml.Entity) -> Fact:
     }
 
 
-def _task_summary(tasks: list[Fact]) -> dict[str, int]:
+def task_summary(tasks: list[Fact]) -> dict[str, int]:
+    """How many VMs of a session ended in which way, from their facts."""
     summary = {"total": len(tasks), "success": 0, "warning": 0, "failed": 0, "running": 0, "other": 0}
     for task in tasks:
         if task["finished"]:

@@ -44,7 +44,8 @@ _SPEAKS_OF_THE_QUERY = re.compile(
 )
 
 
-def _is_refusal(error: EmError) -> bool:
+def is_refusal(error: EmError) -> bool:
+    """Whether EM may have refused the query itself: its filter, its type or the size of its pages."""
     if error.status == 500:
         return bool(_SPEAKS_OF_THE_QUERY.search(error.server_message or ""))
     return error.status in _REFUSALS
@@ -166,7 +167,7 @@ class Reading:
             try:
                 document = self._page(1)
             except EmError as exc:
-                if self.from_collection or not _is_refusal(exc):
+                if self.from_collection or not is_refusal(exc):
                     if done_without:
                         self._client.warn(done_without)
                     raise
@@ -234,7 +235,7 @@ class Reading:
         try:
             return self._page(number)
         except EmError as exc:
-            if _is_refusal(exc):  # what EM does with such a page is not documented
+            if is_refusal(exc):  # what EM does with such a page is not documented
                 return None
             raise
 

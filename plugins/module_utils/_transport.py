@@ -115,6 +115,7 @@ class Transport:
             # The user knows; urllib3 would say it again on each request.
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._http = requests.Session()
+        self._kept_alive = False  # whether there may be a connection from an earlier request
         # Even if it is not to follow redirects, requests would read where they lead, and fail on what it cannot read.
         self._http.get_redirect_target = _nowhere  # type: ignore[assignment, method-assign, unused-ignore]
         # EM believes a cookie more than the token header, so an old cookie would defeat a fresh token.
@@ -139,22 +140,7 @@ class Transport:
             self.counters.requests += 1
         deadline = time.monotonic() + timeout
         try:
-            # auth: with None, requests would take an Authorization header for this host from ~/.netrc.
-            # verify: given on each request, since REQUESTS_CA_BUNDLE overrules the session's own.
-            with (
-                self._deadline(timeout),
-                self._http.request(
-                    method,
-                    url,
-                    data=body or None,
-                    headers=headers,
-                    auth=_no_auth,
-                    verify=self._verify,
-                    timeout=timeout,
-                    allow_redirects=False,
-                    stream=True,
-                ) as response,
-            ):
+            with self._deadline(timeout), self._open(method, url, headers, deadline, body) as response:
                 try:
                     received = self._read_body(response, deadline, tried, url)
                 except (urllib3.exceptions.HTTPError, OSError, EmProtocolError):
@@ -164,6 +150,41 @@ class Transport:
                 return Reply(tried, url, response.status_code, response.headers, received)
         except (urllib3.exceptions.HTTPError, OSError) as exc:  # requests' own errors are OSErrors
             raise self._transport_error(tried, url, exc, timeout) from exc
+
+    def _open(self, method: str, url: str, headers: dict[str, str], deadline: float, body: bytes) -> Any:
+        """Send the request and read the headers of its reply.
+
+        A connection that is kept alive may have been closed by a proxy or load balancer without a word, and eats the next
+        request. So a POST, which must not be repeated, gets a new connection; all others are sent once more.
+        """
+
+        def request() -> Any:
+            # auth: with None, requests would take an Authorization header for this host from ~/.netrc.
+            # verify: given on each request, since REQUESTS_CA_BUNDLE overrules the session's own.
+            return self._http.request(
+                method,
+                url,
+                data=body or None,
+                headers=headers,
+                auth=_no_auth,
+                verify=self._verify,
+                timeout=max(0.001, deadline - time.monotonic()),
+                allow_redirects=False,
+                stream=True,
+            )
+
+        if method == "POST":
+            self._http.close()
+            self._kept_alive = False
+        kept_alive, self._kept_alive = self._kept_alive, True
+        try:
+            return request()
+        except requests.exceptions.ConnectionError as exc:
+            self._kept_alive = False
+            if not kept_alive or never_sent(exc):
+                raise
+        self._http.close()
+        return request()
 
     def _read_body(self, response: Any, deadline: float, tried: str, url: str) -> bytes:
         raw = response.raw

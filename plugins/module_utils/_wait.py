@@ -159,16 +159,27 @@ def with_kept_tasks(fact: Fact, before: Fact | None, seen_at: str | None) -> Fac
     return {**fact, **kept, "tasks_kept_at": before.get("tasks_kept_at") or seen_at}
 
 
+def may_change(fact: Fact) -> bool:
+    """Whether a session is worth another reading: it runs, or it has ended without a result, which may follow (assumed)."""
+    return not fact["finished"] or bool(fact["result"] == "None")
+
+
 def until_finished(
-    client: EnterpriseManager, guid: str, seconds: float, interval: float, last: Fact | None = None
+    client: EnterpriseManager,
+    guid: str,
+    seconds: float,
+    interval: float,
+    last: Fact | None = None,
+    since: float | None = None,
 ) -> Iterator[Fact]:
-    """The facts of a session whenever they have changed, until it is over, with ``tasks_kept_at``.
+    """The facts of a session whenever they have changed, until it has finished, with ``tasks_kept_at``.
 
     :arg last: the facts that are known already.
-    :raises EmWaitError: it is not over after so many seconds.
+    :arg since: when the whole wait began, by :func:`monotonic`, if not now.
+    :raises EmWaitError: it has not finished after so many seconds.
     :raises EmError: one that does not pass.
     """
-    started = monotonic()
+    started = monotonic() if since is None else since
     seen_at = timestamp(utc_now())
     patience = Patience(client, seconds, interval)
     odd = 0
@@ -187,8 +198,10 @@ def until_finished(
         last = fact
         if fact["finished"]:
             odd += 1
-            if fact["result"] != "None" or odd > MORE_LOOKS:
+            if not may_change(fact) or odd > MORE_LOOKS:
                 return
+    if last and last["finished"]:
+        return  # without a result, for which there was no time to wait longer
     where = client.on_base_url(f"{COLLECTION}/{guid}")
     raise not_over(where, guid, last, monotonic() - started, patience.outage)
 
@@ -199,30 +212,29 @@ def not_there(where: str, waited: float, outage: object = None) -> EmWaitError:
     :arg where: URL or path of the sessions.
     :arg outage: the error with which the last attempt ended, if EM could not be asked in the end.
     """
-    happened = f"showed none that fits within {waited:.0f} seconds{_away(outage)}"
+    happened = f"showed none that fits within {waited:.0f} seconds{_unavailable(outage)}"
     check = "Check id, or plan (the name exactly as EM shows it) and created_after, and whether the plan was started."
-    return EmWaitError("Wait for a failover session", where, happened, check, getattr(outage, "status", 200))
+    return EmWaitError("Wait for a failover session", where, happened, check)
 
 
 def not_over(where: str, guid: str, last: Fact | None, waited: float, outage: object = None) -> EmWaitError:
-    """The error for a session that is not over when the time for waiting is.
+    """The error for a session that has not finished when the time for waiting is over.
 
     :arg where: URL or path of the session.
+    :arg waited: seconds of the whole wait, however many tries it took.
     :arg outage: as in :func:`not_there`.
     """
     name = f" of plan {last['name']}" if last else ""
-    tried = f"Wait for the end of session {guid}{name}"
-    happened = f"had it in state {last['state']}{progress(last)}" if last else "never showed it"
-    happened += f", and {waited:.0f} seconds were over"
-    happened += _away(outage)
-    check = (
-        "The run is not stopped by this. Wait on with failover_session_wait and this id, or look at it in the console."
-    )
-    return EmWaitError(tried, where, happened, check, getattr(outage, "status", 200))
+    operation = f"Wait for the end of session {guid}{name}"
+    problem = f"had it in state {last['state']}{progress(last)}" if last else "never showed it"
+    problem += f" after {waited:.0f} seconds"
+    problem += _unavailable(outage)
+    check = "The run goes on in EM: wait on with failover_session_wait and this id, or look at it in the console."
+    return EmWaitError(operation, where, problem, check)
 
 
-def _away(outage: object) -> str:
-    return f"; in the end EM could not be asked ({str(outage).rstrip('.')})" if outage is not None else ""
+def _unavailable(outage: object) -> str:
+    return f"; EM was unavailable in the end ({str(outage).rstrip('.')})" if outage is not None else ""
 
 
 def progress(fact: Fact) -> str:

@@ -10,12 +10,12 @@ module: failover_plan
 short_description: Start, test or undo a cloud failover plan of Veeam Backup Enterprise Manager
 version_added: 1.0.0
 description:
-  - Starts, tests or undoes one cloud failover plan in Veeam Backup Enterprise Manager (EM), and waits until its run is over.
-  - It is made so that a plan is not started twice. It looks for a session of the plan that is not over, asks EM for the action exactly
-    once, and never repeats a request that EM may have carried out.
-  - If the reply to that request is lost, it looks for the session that the request may have made. If there is none after two minutes, the
-    task fails and says that it is not known whether the plan was started.
-  - While it waits, each change is shown in the output of the playbook. The wait goes on if EM is away for a while or starts again.
+  - Starts, tests or undoes one cloud failover plan in Veeam Backup Enterprise Manager (EM), and waits until its run has finished.
+  - A plan is never started twice. The module looks for a running session of the plan, asks EM for the action exactly once, on a connection
+    of its own, and never repeats a request that EM may have carried out.
+  - EM's word decides. A session is taken for that of the action if EM's task links to it, and an undo has succeeded only if EM's task says
+    so. Where EM does not say it, the only new session of the plan is returned as a candidate, marked by RV(session_source=inferred).
+  - While it waits, each change is shown in the output of the playbook. The wait goes on if EM is unavailable for a while or restarts.
 extends_documentation_fragment:
   - dr_runbook.veeam_em._attributes
   - dr_runbook.veeam_em._connection
@@ -48,8 +48,10 @@ options:
     type: str
   action:
     description:
-      - V(start) fails over for real, V(test) carries out EM's test of the plan, V(undo) takes a failover back.
-      - EM 9.x does not have V(test).
+      - V(start) fails over for real, until it is undone, made permanent or failed back.
+      - V(test) boots the replicas and pings them, without a switch to them. It leaves nothing in failover, so it needs no V(undo).
+        EM 9.x does not have V(test).
+      - V(undo) undoes the last failover of the plan, whoever started it. See O(only_if_latest).
     type: str
     choices: [start, test, undo]
     required: true
@@ -60,41 +62,62 @@ options:
       - This picks restore points and is no timer. The failover begins at once, so a moment that lies ahead is refused.
       - With O(action=start) only.
     type: str
+  only_if_latest:
+    description:
+      - With O(action=undo) only. The id of the session that is to be undone, as V(failover_session.id) of the start or test.
+      - If the plan has any other session that was not there before that run, nothing is undone, and the task fails with
+        RV(error.kind=superseded). It is checked under the lock, immediately before the request.
+      - EM shows a copy of what its backup servers know. A run that it does not show yet cannot be seen here either.
+    type: str
+  known_sessions:
+    description:
+      - With O(only_if_latest). The ids of the plan's sessions that were there before the run, as RV(known_sessions) of the start or test.
+      - Ids decide then, whatever EM's clock shows. Without them, the sessions that EM sorts before O(only_if_latest) count as known, which is
+        weaker, since EM's clock may have been set back. If there are 50 ids, what EM sorts before all of them counts as known, too.
+    type: list
+    elements: str
   force:
     description:
-      - Ask EM for the action even if a session of the plan is not over.
+      - Ask EM for the action even if a session of the plan is running.
       - It is meant for sessions that EM shows as running for ever. EM may refuse a second run, or make one.
     type: bool
     default: false
   wait:
     description:
-      - Whether to wait until the run is over.
-      - If V(false), the task ends as soon as EM has taken the action and its session is known, which takes seconds as a rule.
-        An undo commonly has no session; its EM task is then followed for 20 seconds, in which EM may refuse it.
+      - Whether to wait until the run has finished.
+      - If V(false), the task ends as soon as EM has accepted the request and the session is known, which takes seconds as a rule.
+        An undo commonly has no session; its EM task is then followed for 20 seconds, in which EM may refuse it. If it still runs then, the task
+        ends with RV(task.success=none), which is no success.
     type: bool
     default: true
   wait_timeout:
     description:
-      - Seconds for the whole task after the action was sent. If they are over, the task fails; the run in EM goes on.
+      - Seconds for the whole task after the request. If they are over, the task fails; the run in EM goes on.
       - It can take longer by one read with its O(timeout) and O(retries).
     type: int
     default: 3600
   poll_interval:
     description:
-      - Seconds between two looks at the run, 1 or more.
+      - Seconds between two polls of the run, 1 or more.
       - Until the session is known it is never more than five.
     type: int
     default: 5
 notes:
   - The task fails if the run that it has waited for ends with V(Failed) or without a result, or if one of its VMs has failed.
     RV(error.kind) is then V(run_failed). It does not fail for V(Warning) without a failed VM, for which it warns. The facts are returned
-    with a failure, too, so a playbook that judges for itself can take V(run_failed) for no failure, as an example shows.
-  - EM does not say in a session whether it was a start, a test or an undo, nor to which plan it belongs. A session is taken for the
+    with a failure, too, so a playbook that judges for itself can accept V(run_failed), as an example shows.
+  - C(until) and C(retries) are refused with this module, since Ansible would run the plan again.
+  - The user needs the role VM Restore Operator (or Portal Administrator). Reading the replica points at the end of a run also needs the role
+    Portal User; without it their time and state are V(null), with a warning. One account can have both.
+  - EM does not say in a session whether it was a start, a test or an undo, nor to which plan it belongs. A running session is taken for the
     plan's if name and backup server are the same. So O(action=start) also joins a test of the plan that is running, with a warning.
     If another plan, of another tenant, has the same name and backup server, the task fails where it would have to guess.
+  - If EM's reply to the request is lost, or its task is lost or has no link, the new sessions of the plan are watched. If there is one only for 20
+    seconds, it is a candidate. If there are several, or none within two minutes, the task fails with RV(error.kind=in_doubt). An undo is not
+    judged by sessions at all.
   - EM shows a copy of what its backup servers know, and by default refreshes it every 15 minutes. A run that was started in the console
     may not be seen until then.
-  - Two tasks at once on one machine are kept apart by a lock. EM has none, so two machines (or two containers) can start a plan at the
+  - Parallel starts on one machine are prevented by a lock. EM has none, so two machines (or two containers) can start a plan at the
     same moment; if both sessions are seen, a warning names them.
   - O(action=undo) does not join a running session. It fails with RV(error.kind=busy), since VMs would be left in failover.
   - An interruption (Ctrl-C, a cancelled job) ends the task and not the run in EM, which cannot be stopped through this API.
@@ -117,18 +140,27 @@ EXAMPLES = r"""
 #       username: DR\robot
 #       password: "{{ vault_veeam_em_password }}"
 
-- name: Test a plan and wait until the test is over
+- name: Test a plan and wait until the test has finished
   dr_runbook.veeam_em.failover_plan:
     plan: ABC Company Failover Plan
     action: test
   register: drill
 
-- name: Take the test back
+- name: Fail over for real
+  dr_runbook.veeam_em.failover_plan:
+    plan: ABC Company Failover Plan
+    action: start
+  register: failover
+
+- name: Undo this failover, unless somebody has run the plan since
   dr_runbook.veeam_em.failover_plan:
     plan: ABC Company Failover Plan
     action: undo
+    only_if_latest: "{{ failover.failover_session.id }}"
+    known_sessions: "{{ failover.known_sessions }}"
+  when: failover.session_source == 'task'
 
-- name: Say what a start would do
+- name: Show what a start would do
   dr_runbook.veeam_em.failover_plan:
     plan: ABC Company Failover Plan
     action: start
@@ -221,7 +253,7 @@ plan:
       sample: [{id: 6a3f1c70-6a5e-4a11-9be5-0a4b2c4f8a10, name: filesrv03, order: 0}]
 failover_session:
   description:
-    - Facts of the session that the action has made, or of the one that was running already, with the structure of an item of
+    - Facts of the session of the action, or of the one that was running already, with the structure of an item of
       RV(dr_runbook.veeam_em.failover_session_info#module:failover_sessions), and one key more, C(tasks_kept_at).
     - EM may drop the list of VMs when a run ends. The last list seen is then returned as C(tasks), with its C(task_summary), and
       C(tasks_kept_at) says when EM gave it; a VM may have gone further since. It is V(null) where EM still gives the list, or never gave one.
@@ -255,9 +287,39 @@ failover_session:
         duration: 125.39
         finished: true
         succeeded: true
-        replica_point: {id: c1beab6b-2b18-47f1-9e71-354ab8a49fc2, name: "filesrv03@2026-03-02 05:00:46"}
+        replica_point:
+          id: c1beab6b-2b18-47f1-9e71-354ab8a49fc2
+          name: filesrv03@2026-03-02 05:00:46
+          creation_time: "2026-03-02T05:00:46.000000Z"
+          state: Ready
     task_summary: {total: 1, success: 1, warning: 0, failed: 0, running: 0, other: 0}
     tasks_kept_at: "2026-03-02T08:04:36.000000Z"
+session_source:
+  description:
+    - How it is known that RV(failover_session) is the session of this action. V(task) if EM's task links to it.
+    - V(inferred) if EM did not say it, and it is the only new session of the plan. It may have been started by somebody else, so nothing irreversible
+      should rest on it.
+    - V(null) if there is no session, or if it was running already.
+  returned: always
+  type: str
+  sample: task
+known_sessions:
+  description: Ids of the plan's sessions that were there before the action, newest first, 50 at most. O(known_sessions) of an undo takes them.
+  returned: always
+  type: list
+  elements: str
+  sample: [3f0b1c9d-6c53-4f7e-8a42-0b1c9d2e1104]
+points_seen_at:
+  description:
+    - When the replica points of the run were read, which gives their C(creation_time) and C(state) in RV(failover_session). V(null) if they were not.
+  returned: always
+  type: str
+  sample: "2026-03-02T08:04:41.000000Z"
+may_read_points:
+  description: Whether the user may read replica points. V(null) if that could not be found out.
+  returned: in check mode
+  type: bool
+  sample: true
 already_running:
   description: Whether a session of the plan was running already, so that EM was not asked for the action. RV(failover_session) is that session.
   returned: always
@@ -274,7 +336,7 @@ task:
       type: str
       sample: Finished
     success:
-      description: Whether the task succeeded, which only means that the run was begun (or the undo carried out). V(null) if not known.
+      description: Whether the task succeeded, which only means that the run was started (or the undo carried out). V(null) if not known.
       returned: always
       type: bool
       sample: true
@@ -295,20 +357,20 @@ error:
   contains:
     kind:
       description:
-        - V(run_failed) if the run ended without success, V(refused) if EM took the action and its task did not succeed,
-          V(in_doubt) if it is not known whether the action was carried out or which session it made, V(busy) if the plan is at work,
-          V(wait_timeout) if O(wait_timeout) was over.
-        - V(not_found) and V(ambiguous) if no plan, or more than one, fits.
+        - V(run_failed) if the run ended without success, V(refused) if EM accepted the request and its task failed,
+          V(in_doubt) if it is not known whether the action was carried out or which session it created, V(busy) if the plan is running,
+          V(superseded) if the plan was run again since the session that O(only_if_latest) names, V(wait_timeout) if O(wait_timeout) was over.
+        - V(not_found) and V(ambiguous) if no plan, or more than one, fits; V(not_found) also if EM does not list the session O(only_if_latest).
         - V(auth), V(permission), V(connection), V(tls), V(timeout), V(protocol) and V(server) as in
           M(dr_runbook.veeam_em.failover_session_info).
       returned: always
       type: str
       sample: run_failed
     status:
-      description: HTTP status of the answer. V(null) if there was none, or the answer was right and what it tells is not.
+      description: HTTP status of the answer that carried the problem. V(null) if none did.
       returned: always
       type: int
-      sample: 200
+      sample: 403
     message:
       description: The server's own words, cut to one line. V(null) if it said nothing.
       returned: always
@@ -320,21 +382,23 @@ msg:
   type: str
   sample: >-
     Start of plan ABC Company Failover Plan failed: https://em.example.com:9398/api/cloud/cloudFailoverPlans/3d1a5c94-6f0e-4ac5-9f3e-6bb0c1d6c7b2?action=start
-    took it as a task that did not succeed, with the message 'No restore points'. Nothing is repeated. Look at the plan in the console, at
+    accepted the request, but the task failed: 'No restore points'. Nothing is repeated. Look at the plan in the console, at
     its replicas and their restore points.
 """
 
 from typing import Any
 
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _wait
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _replica_points, _wait
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._em_task import NO_TASK
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import EmWaitError
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_plan import ACTIONS, find_one
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_run import (
     LOCK_TIME,
-    NO_TASK,
-    Run,
-    judge,
+    PlanAction,
+    UndoOnly,
+    run_result,
     start_date,
+    undo_condition,
 )
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._lock import only_one
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
@@ -350,6 +414,8 @@ SPEC: dict[str, Any] = {
     "backup_server": {"type": "str"},
     "action": {"type": "str", "choices": list(ACTIONS), "required": True},
     "restore_point_before": {"type": "str"},
+    "only_if_latest": {"type": "str"},
+    "known_sessions": {"type": "list", "elements": "str"},
     "force": {"type": "bool", "default": False},
     "wait": {"type": "bool", "default": True},
     "wait_timeout": {"type": "int", "default": 3600},
@@ -360,23 +426,28 @@ SHOWN = ("id", "uid", "name", "description", "tenant", "backup_server", "vms")
 
 def main() -> None:
     module = create_module(SPEC, supports_check_mode=True)
-    run = None
+    run: PlanAction | None = None
     result: dict[str, Any] = {
         "changed": False,
         "action": module.params["action"],
         "url": None,
         "plan": None,
         "failover_session": None,
+        "session_source": None,
+        "known_sessions": [],
         "already_running": False,
         "task": NO_TASK,
+        "points_seen_at": None,
     }
 
     def known() -> dict[str, Any]:
         if run is not None:
             result.update(
-                changed=run.asked,
+                changed=run.submitted,
                 plan={name: run.plan[name] for name in SHOWN},
                 failover_session=run.session,
+                session_source=run.session_source,
+                known_sessions=run.known_sessions,
                 already_running=run.already_running,
                 task=run.task,
             )
@@ -391,38 +462,44 @@ def main() -> None:
         before = module.params["restore_point_before"]
         if before is not None:
             before = start_date(before, module.params["action"], _wait.utc_now())
+        only = undo_condition(**{name: module.params[name] for name in ("action", "only_if_latest", "known_sessions")})
         client = client_from(module)
         result["url"] = client.base_url
         try:
             with client:
-                plan, twins = find_one(
+                plan, ambiguous_plans = find_one(
                     client, module.params["plan"], module.params["tenant"], module.params["backup_server"]
                 )
-                run = Run(client, plan, twins, module.params["action"])
+                run = PlanAction(client, plan, ambiguous_plans, module.params["action"])
                 if module.check_mode:
-                    run.look(module.params["force"])
-                    module.exit_json(**{**known(), "changed": not run.already_running})
-                carry_out(module, run, before)
+                    run.check_running(module.params["force"], only)
+                    may_read_points = _replica_points.may_read(client)
+                    module.exit_json(
+                        **{**known(), "changed": not run.already_running, "may_read_points": may_read_points}
+                    )
+                carry_out(module, run, before, only)
+                if module.params["wait"] and run.session:
+                    (run.session,), result["points_seen_at"] = _replica_points.with_points(client, [run.session])
         except EmWaitError as exc:
             problem = exc
             raise
-    failure = judge(run.session, module.warn) if module.params["wait"] and run.session else {}
+    failure = run_result(run.session, module.warn) if module.params["wait"] and run.session else {}
     if failure:
         module.fail_json(**{**known(), **failure})
     module.exit_json(**known())
 
 
-def carry_out(module: Any, run: Run, before: str | None) -> None:
-    """Look, ask and settle under the lock, and wait where that is wanted."""
+def carry_out(module: Any, run: PlanAction, before: str | None, only: UndoOnly | None) -> None:
+    """Check, submit and identify under the lock, and wait where that is wanted."""
     client, params = run.client, module.params
-    with only_one(client.base_url, run.plan["id"], LOCK_TIME, run.tried, module.warn):
-        run.look(params["force"])
-        until = _wait.monotonic() + params["wait_timeout"]
+    with only_one(client.base_url, run.plan["id"], LOCK_TIME, run.operation, module.warn):
+        run.check_running(params["force"], only)
+        began = _wait.monotonic()
         if not run.already_running:
-            run.ask(before)
-            run.settle(params["wait_timeout"], params["poll_interval"], params["wait"])
+            run.submit(before)
+            run.identify_session(params["wait_timeout"], params["poll_interval"], params["wait"])
     if params["wait"] and run.session:
-        run.follow(until - _wait.monotonic(), params["poll_interval"])
+        run.wait(began + params["wait_timeout"] - _wait.monotonic(), params["poll_interval"], began)
 
 
 if __name__ == "__main__":

@@ -19,13 +19,23 @@ extends_documentation_fragment:
   - dr_runbook.veeam_em._attributes.info_module
   - dr_runbook.veeam_em._connection
   - dr_runbook.veeam_em._session_criteria
+options:
+  replica_points:
+    description:
+      - Read the restore points that the VMs used, which fills C(creation_time) and C(state) of
+        RV(failover_sessions[].tasks[].replica_point). It takes one request for up to 100 restore points.
+      - It needs the role Portal User or Portal Administrator. VM Restore Operator may not read restore points; an account can be given
+        this role and Portal User.
+      - What cannot be read is V(null), with a warning. It is not an error.
+    type: bool
+    default: false
 notes:
   - Sessions of the last 30 days are documented to be listed. This module asks EM's query service, which may reach back as far as EM keeps
     its history, 13 weeks by default. Veeam does not say so, so do not rely on it. A plan without a session in EM cannot appear.
   - EM shows a copy of what its backup servers know. It refreshes that copy every 15 minutes by default, so a session that was started in
     the console can be missing or look running for that long.
-  - A session says that failover was carried out, not that the VMs are in failover still. It does not say either whether it was
-    a start, a test or an undo of the plan. EM records none of that in a session.
+  - A session says that failover was carried out, not that the VMs are in failover still; O(replica_points) shows that. It does not say
+    either whether it was a start, a test or an undo of the plan. EM records none of that in a session.
   - Every sample of a finished session in Veeam's documentation has an empty list of VMs. EM may drop that list when a session ends;
     RV(failover_sessions[].tasks) is then empty and RV(failover_sessions[].task_summary) counts zero VMs.
 seealso:
@@ -87,6 +97,18 @@ EXAMPLES = r"""
   ansible.builtin.assert:
     that: newest_run.failover_sessions | length == 1
     quiet: true
+
+- name: Read the newest run of one plan, with the age and the state of its restore points
+  dr_runbook.veeam_em.failover_session_info:
+    name: ABC Company Failover Plan
+    limit: 1
+    replica_points: true
+  register: newest_run
+
+- name: Show the VMs that are failed over now
+  ansible.builtin.debug:
+    msg: "{{ newest_run.failover_sessions[0].tasks | selectattr('replica_point.state', 'eq', 'Failover') | map(attribute='vm_name') | list }}"
+  when: newest_run.points_seen_at is not none
 
 - name: Read what runs at this moment
   dr_runbook.veeam_em.failover_session_info:
@@ -296,6 +318,19 @@ failover_sessions:
               returned: always
               type: str
               sample: filesrv03@2020-02-13 05:00:46
+            creation_time:
+              description: When the restore point was created, in UTC. V(null) unless O(replica_points=true) and EM still has it.
+              returned: always
+              type: str
+              sample: "2020-02-13T05:00:46.000000Z"
+            state:
+              description:
+                - EM's word for where the restore point stands at RV(points_seen_at), such as V(Ready), V(Failover), V(Failback),
+                  V(PermanentFailover) or V(Unknown). With V(Failover), the VM is failed over now.
+                - V(null) unless O(replica_points=true) and EM still has it.
+              returned: always
+              type: str
+              sample: Ready
     task_summary:
       description: How many VMs stand where, counted from RV(failover_sessions[].tasks).
       returned: always
@@ -340,6 +375,11 @@ missing_ids:
   type: list
   elements: str
   sample: []
+points_seen_at:
+  description: When EM was asked for the restore points, in UTC. V(null) unless O(replica_points=true) and EM has shown them.
+  returned: success
+  type: str
+  sample: "2026-11-22T03:12:46.502113Z"
 query:
   description: What was asked and what it cost.
   returned: success
@@ -414,6 +454,8 @@ msg:
     server) and password.
 """
 
+from typing import Any
+
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._criteria import Criteria, timestamp
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_session import find
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
@@ -423,21 +465,28 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import
     exit_with_facts,
     failing_clearly,
 )
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._replica_points import with_points
+
+SPEC: dict[str, Any] = {**SESSION_CRITERIA_SPEC, "replica_points": {"type": "bool", "default": False}}
 
 
 def main() -> None:
-    module = create_module(SESSION_CRITERIA_SPEC, supports_check_mode=True)
+    module = create_module(SPEC, supports_check_mode=True)
     with failing_clearly(module):
         criteria = Criteria.from_options(module.params.get)
         client = client_from(module)
         with client:
             answer = find(client, criteria)
+            sessions, points_seen_at = answer.sessions, None
+            if module.params["replica_points"]:
+                sessions, points_seen_at = with_points(client, sessions)
         exit_with_facts(
             module,
             "failover_sessions",
-            answer.sessions,
+            sessions,
             changed=False,
             missing_ids=answer.missing_ids,
+            points_seen_at=points_seen_at,
             query={
                 "filter": answer.filter,
                 "source": "collection" if answer.from_collection else "query",

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: failover_session_wait
-short_description: Wait until a cloud failover session appears or is over
+short_description: Wait until a cloud failover session appears or has finished
 version_added: 1.0.0
 description:
-  - Waits until a cloud failover session appears in Veeam Backup Enterprise Manager (EM), or until it is over, and returns its facts.
+  - Waits until a cloud failover session appears in Veeam Backup Enterprise Manager (EM), or until it has finished, and returns its facts.
   - It changes nothing, so it can be stopped and started again at any time.
-  - While it waits, each change is shown in the output of the playbook. The wait goes on if EM is away for a while or starts again.
+  - While it waits, each change is shown in the output of the playbook. The wait goes on if EM is unavailable for a while or restarts.
 extends_documentation_fragment:
   - dr_runbook.veeam_em._attributes
   - dr_runbook.veeam_em._attributes.info_module
@@ -54,9 +54,15 @@ options:
     type: int
     default: 3600
   poll_interval:
-    description: Seconds between two looks, 1 or more.
+    description: Seconds between two polls, 1 or more.
     type: int
     default: 5
+  tasks_seen:
+    description:
+      - The C(tasks) of the session as they were seen before, in RV(failover_session) of this module or of M(dr_runbook.veeam_em.failover_plan).
+      - EM may drop the list of VMs when a run ends. They are then returned as C(tasks), as if this task had seen them itself.
+    type: list
+    elements: dict
 notes:
   - The task fails if a time is over. It does not fail if the session has failed; C(succeeded) in RV(failover_session) tells that, as an
     example shows.
@@ -154,7 +160,7 @@ error:
       type: str
       sample: wait_timeout
     status:
-      description: HTTP status of the last answer. V(null) if there was none.
+      description: HTTP status of the answer that carried the problem. V(null) if none did, as when a time is over.
       returned: always
       type: int
       sample: 200
@@ -169,15 +175,16 @@ msg:
   type: str
   sample: >-
     Wait for the end of session 475420ee-d045-4493-9869-0a970e08f6f9 of plan ABC Company Failover Plan failed:
-    https://em.example.com:9398/api/cloud/failoverSessions/475420ee-d045-4493-9869-0a970e08f6f9 had it in state Working with 3 of 8 VMs done,
-    and 3600 seconds were over. The run is not stopped by this. Wait on with failover_session_wait and this id, or look at it in the console.
+    https://em.example.com:9398/api/cloud/failoverSessions/475420ee-d045-4493-9869-0a970e08f6f9 had it in state Working with 3 of 8 VMs done
+    after 3600 seconds. The run goes on in EM: wait on with failover_session_wait and this id, or look at it in the console.
 """
 
 from typing import Any
 
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _wait
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._criteria import Criteria
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import EmWaitError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._criteria import Criteria, timestamp
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import EmWaitError, OptionError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_session import task_summary
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
     at_least,
     client_from,
@@ -193,7 +200,9 @@ SPEC: dict[str, Any] = {
     "appear_timeout": {"type": "int", "default": 300},
     "finish_timeout": {"type": "int", "default": 3600},
     "poll_interval": {"type": "int", "default": 5},
+    "tasks_seen": {"type": "list", "elements": "dict"},
 }
+TASK_FACTS = frozenset({"vm_name", "state", "result", "finished", "failure_message", "replica_point"})
 
 
 def main() -> None:
@@ -215,6 +224,8 @@ def main() -> None:
 
     with failing_clearly(module, lambda: {**known(), "timed_out": timed_out}):
         at_least(module, 1, "appear_timeout", "finish_timeout", "poll_interval")
+        before = seen_before(params["tasks_seen"] or [])
+        seen_at = timestamp(_wait.utc_now())
         ids = None if params["id"] is None else [params["id"]]
         wanted = {"id": ids, "name": params["plan"], "created_after": params["created_after"]}
         criteria = Criteria.from_options(wanted.get)
@@ -223,6 +234,7 @@ def main() -> None:
         try:
             with client:
                 session = _wait.until_appeared(client, criteria, params["appear_timeout"], params["poll_interval"])
+                session = _wait.with_kept_tasks(session, before, seen_at)
                 if params["until"] == "finished":
                     times = (params["finish_timeout"], params["poll_interval"])
                     for fact in _wait.until_finished(client, session["id"], *times, session):
@@ -231,6 +243,18 @@ def main() -> None:
             timed_out = True
             raise
         module.exit_json(changed=False, **known())
+
+
+def seen_before(tasks: list[dict[str, Any]]) -> dict[str, Any]:
+    """What was seen of the session before, as far as it is kept.
+
+    :raises OptionError: these are no VMs of a session.
+    """
+    for task in tasks:
+        if not TASK_FACTS <= set(task):
+            accepted = "Give tasks of failover_session, as this module or failover_plan returned it."
+            raise OptionError("tasks_seen", task.get("vm_name"), accepted)
+    return {"tasks": tasks, "task_summary": task_summary(tasks)}
 
 
 if __name__ == "__main__":

@@ -196,13 +196,15 @@ def lines(monkeypatch):
 def act(em, run_module, lines, hours, monkeypatch):
     """Run an action plugin; ``act.runs`` are the modules that it ran, as name and options."""
 
-    def call(name, check_mode=False, no_log=False, async_val=0, **options):
+    def call(name, check_mode=False, no_log=False, async_val=0, task_until=(), task_retries=None, **options):
         module = importlib.import_module(f"ansible_collections.dr_runbook.veeam_em.plugins.action.{name}")
         task = SimpleNamespace(
             args=options,
             async_val=async_val,
             check_mode=check_mode,
             no_log=no_log,
+            until=list(task_until),
+            retries=task_retries,
             action=f"dr_runbook.veeam_em.{name}",
             diff=False,
         )

@@ -145,7 +145,8 @@ def session_facts(session):
         {
             "vm_name": attribute(name),
             **run_facts(run),
-            "replica_point": point and {"id": point.id, "name": attribute(point.name)},
+            "replica_point": point
+            and {"id": point.id, "name": attribute(point.name), "creation_time": None, "state": None},
         }
         for run, name, point in session["tasks"]
     ]

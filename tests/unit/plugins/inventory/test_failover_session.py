@@ -85,7 +85,12 @@ def test_host_variables(em, parse):
         "veeam_creation_time": "2026-03-01T02:01:04.000000Z",
         "veeam_end_time": "2026-03-01T02:01:46.000000Z",
         "veeam_duration": 42.0,
-        "veeam_replica_point": {"id": session.tasks[0].replica_point.id, "name": session.tasks[0].replica_point.name},
+        "veeam_replica_point": {
+            "id": session.tasks[0].replica_point.id,
+            "name": session.tasks[0].replica_point.name,
+            "creation_time": None,
+            "state": None,
+        },
     }
     assert sample["id"] == session.id
     assert "tasks" not in sample

@@ -13,6 +13,7 @@ from datetime import datetime
 
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import (
+    _em_task,
     _errors,
     _failover_plan,
     _failover_run,
@@ -44,18 +45,18 @@ def plan(em, hours):
 
 
 def run_of(client, action="test", plan="Acme", **more):
-    return _failover_run.Run(client, *_failover_plan.find_one(client, plan, **more), action)
+    return _failover_run.PlanAction(client, *_failover_plan.find_one(client, plan, **more), action)
 
 
 def carried_out(client, action="test", before=None, seconds=600, wait=True, force=False):
     """One action from the look to the end of its wait."""
     run = run_of(client, action)
-    run.look(force)
+    run.check_running(force)
     if not run.already_running:
-        run.ask(before)
-        run.settle(seconds, 5, wait)
+        run.submit(before)
+        run.identify_session(seconds, 5, wait)
     if wait:
-        run.follow(seconds, 5)
+        run.wait(seconds, 5)
     return run
 
 
@@ -75,7 +76,7 @@ def test_a_run_from_start_to_end(em, plan, admin, action):
     assert (run.session["finished"], run.session["succeeded"]) == (True, True)
     assert [task["vm_name"] for task in run.session["tasks"]] == ["db", "web"]
     assert run.task == {"state": "Finished", "success": True, "message": "Ok"}
-    assert (run.asked, run.already_running) == (True, False)
+    assert (run.submitted, run.already_running) == (True, False)
     assert len(posts(em)) == len(sessions(em)) == 1
     assert client.said == []
     assert em.counters.live_logons == 0
@@ -130,7 +131,7 @@ def test_a_second_start_in_a_row_joins_the_first(em, plan, admin):
         first = carried_out(client, "start", wait=False)
         second = carried_out(client, "start")
     assert second.session["id"] == first.session["id"]
-    assert (second.already_running, second.asked, first.asked) == (True, False, True)
+    assert (second.already_running, second.submitted, first.submitted) == (True, False, True)
     assert second.session["succeeded"] is True
     assert len(posts(em)) == len(sessions(em)) == 1
     (said,) = client.said
@@ -163,8 +164,8 @@ def test_sessions_of_other_plans_and_servers_are_no_reason_to_wait(em, plan, adm
 def test_start_date(em, plan, admin):
     with admin() as client:
         run = run_of(client, "start")
-        run.look(False)
-        run.ask("2026-11-01T00:00:00Z")
+        run.check_running(False)
+        run.submit("2026-11-01T00:00:00Z")
     (request,) = posts(em)
     assert request.query == "action=start"
     now = datetime(2026, 11, 2)
@@ -192,11 +193,11 @@ def test_a_refusal_at_once_is_no_doubt(em, plan, admin, status):
     em.world.change_plan(plan.id, refuse={"test": status})
     with admin() as client:
         run = run_of(client)
-        run.look(False)
+        run.check_running(False)
         with pytest.raises(_errors.EmError) as caught:
-            run.ask(None)
+            run.submit(None)
     assert caught.value.status == status
-    assert (caught.value.in_doubt, run.asked) == (False, False)
+    assert (caught.value.in_doubt, run.submitted) == (False, False)
     assert len(posts(em)) == 1
 
 
@@ -232,7 +233,7 @@ def test_a_reply_lost_after_the_act_is_found_and_followed(em, plan, admin, fault
     assert run.session["succeeded"] is True
     assert len(posts(em)) == 1
     assert [word for word in ("looked for a session",) if word not in client.said[0]] == []
-    assert run.task == _failover_run.NO_TASK
+    assert run.task == _em_task.NO_TASK
 
 
 @pytest.mark.parametrize(
@@ -254,26 +255,26 @@ def test_a_reply_lost_before_the_act_is_a_doubt_and_no_second_try(em, plan, admi
     em.faults.add(**fault, method=POST, path=PLANS)
     with admin(retries=3) as client:
         run = run_of(client)
-        run.look(False)
-        run.ask(None)
+        run.check_running(False)
+        run.submit(None)
         with pytest.raises(_errors.EmInDoubtError, match="not known whether it was carried out") as caught:
-            run.settle(600, 5, True)
+            run.identify_session(600, 5, True)
     assert "console" in str(caught.value)
-    assert run.asked is True
+    assert run.submitted is True
     assert len(posts(em)) == 1
-    assert _failover_run.SETTLE <= hours.now < _failover_run.SETTLE + 10
+    assert _failover_run.IDENTIFY_TIMEOUT <= hours.now < _failover_run.IDENTIFY_TIMEOUT + 10
 
 
 def test_em_that_goes_away_with_the_reply_and_comes_back(em, plan, admin, hours):
     em.faults.add("drop_after_handling", method=POST, path=PLANS)
     with admin() as client:
         run = run_of(client)
-        run.look(False)
-        run.ask(None)
+        run.check_running(False)
+        run.submit(None)
         em.outage(3600, "drop")
         hours.at(180, lambda: em.restart() or em.outage(0))
-        run.settle(600, 5, True)
-        run.follow(600, 5)
+        run.identify_session(600, 5, True)
+        run.wait(600, 5)
     assert [run.session["id"]] == sessions(em)
     assert len(posts(em)) == 1
     assert sum(_wait.GOES_ON in said for said in client.said) == 1
@@ -283,42 +284,42 @@ def test_em_that_stays_away_after_the_reply_was_lost_is_a_doubt(em, plan, admin)
     em.faults.add("drop_after_handling", method=POST, path=PLANS)
     with admin() as client:
         run = run_of(client)
-        run.look(False)
-        run.ask(None)
+        run.check_running(False)
+        run.submit(None)
         em.outage(3600, "drop")
         with pytest.raises(_errors.EmInDoubtError, match="cannot be asked"):
-            run.settle(300, 5, True)
+            run.identify_session(300, 5, True)
         em.outage(0)
 
 
 def test_a_port_where_nobody_listens_any_more_is_no_doubt(em, plan, admin):
     with admin() as client:
         run = run_of(client)
-        run.look(False)
+        run.check_running(False)
         client.base_url = "http://127.0.0.1:1"
         with pytest.raises(_errors.EmConnectionError):
-            run.ask(None)
+            run.submit(None)
         client.base_url = em.url
-    assert run.asked is False
+    assert run.submitted is False
 
 
 def test_a_logon_that_has_ended_is_the_only_reason_to_send_it_again(em, plan, admin):
     with admin() as client:
         run = run_of(client)
-        run.look(False)
+        run.check_running(False)
         em.faults.add("expire", method=POST, path=PLANS, times=1)
-        run.ask(None)
-        run.settle(600, 5, True)
+        run.submit(None)
+        run.identify_session(600, 5, True)
     assert [request.status for request in posts(em)] == [401, 202]
     assert [run.session["id"]] == sessions(em)
     em.faults.add("unauthorized", method=POST, path=PLANS)
     with admin() as client:
         run = run_of(client)
-        run.look(True)
+        run.check_running(True)
         with pytest.raises(_errors.EmAuthError):
-            run.ask(None)
+            run.submit(None)
     assert len(posts(em)) == 4
-    assert run.asked is False
+    assert run.submitted is False
 
 
 # Tasks
@@ -330,11 +331,11 @@ def test_a_task_of_the_same_number_under_a_new_logon_is_another_task(em, plan, a
         <State>Finished</State><Result Success="false"><Message>Another task</Message></Result></Task>"""
     with admin() as client:
         run = run_of(client)
-        run.look(False)
-        run.ask(None)
+        run.check_running(False)
+        run.submit(None)
         em.faults.add("expire", path="/tasks/", times=1)
         em.faults.add("reply", path="/tasks/", after=1, status=200, content_type="application/xml", body=other)
-        run.settle(600, 5, True)
+        run.identify_session(600, 5, True)
     assert client.logons == 2
     assert run.task["state"] == "Running"
     assert [run.session["id"]] == sessions(em)
@@ -351,11 +352,11 @@ def test_a_link_to_a_session_that_em_does_not_show_is_no_success(em, plan, admin
     em.faults.add("status", status=404, path="/failoverSessions/")
     with admin() as client:
         run = run_of(client)
-        run.look(False)
-        run.ask(None)
+        run.check_running(False)
+        run.submit(None)
         em.world.remove_session(em.world.sessions[0])
         with pytest.raises(_errors.EmInDoubtError, match="says that it made session .*, but does not show it"):
-            run.settle(600, 5, True)
+            run.identify_session(600, 5, True)
 
 
 def test_a_task_that_does_not_end_is_a_time_out(em, plan, admin):
@@ -372,11 +373,11 @@ def test_two_new_sessions_without_a_link_are_a_doubt_that_names_them(em, plan, a
     em.behaviour.session_link = "left out"
     with admin() as client:
         run = run_of(client)
-        run.look(False)
-        run.ask(None)
+        run.check_running(False)
+        run.submit(None)
         other = em.world.add_session(name="Acme", state="Working")
         with pytest.raises(_errors.EmInDoubtError) as caught:
-            run.settle(600, 5, True)
+            run.identify_session(600, 5, True)
     assert [guid for guid in sessions(em) if guid not in str(caught.value)] == []
     assert other.id in sessions(em)
 
@@ -384,10 +385,10 @@ def test_two_new_sessions_without_a_link_are_a_doubt_that_names_them(em, plan, a
 def test_two_new_sessions_with_a_link_are_a_warning(em, plan, admin):
     with admin() as client:
         run = run_of(client)
-        run.look(False)
-        run.ask(None)
+        run.check_running(False)
+        run.submit(None)
         other = em.world.add_session(name="Acme", state="Working")
-        run.settle(600, 5, True)
+        run.identify_session(600, 5, True)
     assert run.session["id"] != other.id
     (said,) = client.said
     assert other.id in said
@@ -404,11 +405,11 @@ def test_the_lock_lets_one_after_the_other_start(em, connect):
     def one():
         with connect(username="admin", warn=lambda said: None) as client:
             run = run_of(client, "start")
-            with _lock.only_one(client.base_url, run.plan["id"], 60, run.tried, client.warn):
-                run.look(False)
+            with _lock.only_one(client.base_url, run.plan["id"], 60, run.operation, client.warn):
+                run.check_running(False)
                 if not run.already_running:
-                    run.ask(None)
-                    run.settle(60, 0.1, True)
+                    run.submit(None)
+                    run.identify_session(60, 0.1, True)
             runs.append(run)
 
     both = [threading.Thread(target=one) for dummy in range(2)]
@@ -454,18 +455,18 @@ def test_sessions_of_twins_are_not_guessed(em, hours, admin):
     em.world.add_plan("Acme", ["db"], tenant="B")
     with admin() as client:
         run = run_of(client, tenant="A")
-        run.look(False)
-        run.ask(None)
-        run.settle(600, 5, True)  # the link tells
+        run.check_running(False)
+        run.submit(None)
+        run.identify_session(600, 5, True)  # the link tells
         assert run.session["id"] == sessions(em)[0]
         with pytest.raises(_errors.EmBusyError, match="may belong to"):
-            run_of(client, tenant="B").look(False)
+            run_of(client, tenant="B").check_running(False)
         em.behaviour.session_link = "left out"
         run = run_of(client, tenant="B")
-        run.look(True)
-        run.ask(None)
+        run.check_running(True)
+        run.submit(None)
         with pytest.raises(_errors.EmInDoubtError, match=sessions(em)[1]):
-            run.settle(600, 5, True)
+            run.identify_session(600, 5, True)
 
 
 # Undo
@@ -501,7 +502,7 @@ def test_undo_without_waiting_gives_em_time_to_refuse(em, plan, admin, hours):
         em.behaviour.undo_seconds = 500
         run = carried_out(client, "undo", wait=False)
     assert run.task["state"] == "Running"
-    assert _failover_run.CLAIM <= hours.now - before < 60
+    assert _failover_run.UNDO_REFUSAL_TIME <= hours.now - before < 60
 
 
 # Interruptions
@@ -522,10 +523,10 @@ def test_an_interruption_during_the_request_waits_for_its_reply(em, plan, admin)
     em.faults.add("slow_headers", seconds=0.4, method=POST, path=PLANS)
     with pytest.raises(KeyboardInterrupt, match="The start of plan Acme may go on"), admin() as client:
         run = run_of(client, "start")
-        run.look(False)
+        run.check_running(False)
         timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM))
         timer.start()
-        run.ask(None)
+        run.submit(None)
     assert len(sessions(em)) == 1
     assert em.counters.live_logons == 0
 
@@ -550,7 +551,7 @@ def test_what_is_a_failure(em, connect, session, tasks, failed):
     guid = em.world.add_session(name="Acme", state="Stopped", tasks=tasks, **session).id
     said = []
     with connect() as client:
-        result = _failover_run.judge(_wait.read(client, guid), said.append)
+        result = _failover_run.run_result(_wait.read(client, guid), said.append)
     assert result.get("failed", False) is failed
     if failed:
         assert result["error"]["kind"] == "run_failed"

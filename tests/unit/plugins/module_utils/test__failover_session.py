@@ -250,7 +250,12 @@ def test_one_task():
             "duration": 2.0,
             "finished": True,
             "succeeded": True,
-            "replica_point": {"id": "c1beab6b-2b18-47f1-9e71-354ab8a49fc2", "name": "db@2026-03-02 05:00:10"},
+            "replica_point": {
+                "id": "c1beab6b-2b18-47f1-9e71-354ab8a49fc2",
+                "name": "db@2026-03-02 05:00:10",
+                "creation_time": None,
+                "state": None,
+            },
         }
     ]
 

@@ -88,6 +88,35 @@ def test_every_documented_fact_is_returned_and_no_other(em, run):
     compare(error, documented["error"]["contains"], "error")
 
 
+def test_replica_points_are_read_on_request_only(em, run):
+    plan = em.world.add_plan("Acme", ["db"])
+    point = em.world.points.history(plan, plan.vms[0])[0]
+    em.world.add_session(
+        state="Stopped", tasks=[{"vm_name": "db", "replica_point": {"id": point.id, "name": point.name}}]
+    )
+    result = run()
+    (task,) = result["failover_sessions"][0]["tasks"]
+    unread = {"id": point.id, "name": point.name, "creation_time": None, "state": None}
+    assert (task["replica_point"], result["points_seen_at"]) == (unread, None)
+    assert not any("CloudVmReplicaPoint" in record.query for record in em.requests)
+    result = run(replica_points=True)
+    (task,) = result["failover_sessions"][0]["tasks"]
+    created = f"{point.creation_time:%Y-%m-%dT%H:%M:%S.000000}Z"
+    assert task["replica_point"] == {**unread, "creation_time": created, "state": "Ready"}
+    assert result["points_seen_at"] > created
+    assert result["query"]["requests"] == 4
+    assert em.counters.live_logons == 0
+
+
+def test_replica_points_that_may_not_be_read_fail_nothing(em, run):
+    em.world.add_session(state="Stopped", tasks=[{"vm_name": "db"}])
+    em.faults.add("status", status=403, query="CloudVmReplicaPoint")
+    em.faults.add("status", status=403, path="/vmReplicaPoints")
+    plain, result = run(), run(replica_points=True)
+    assert (result["failover_sessions"], result["points_seen_at"]) == (plain["failover_sessions"], None)
+    assert sum("Portal User" in warning for warning in result["warnings"]) == 1
+
+
 def test_missing_ids(em, run):
     known = em.world.add_session().id
     result = run(id=[known, GUID])
