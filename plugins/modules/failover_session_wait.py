@@ -251,7 +251,7 @@ def seen_before(tasks: list[dict[str, Any]]) -> dict[str, Any]:
     :raises OptionError: these are no VMs of a session.
     """
     for task in tasks:
-        if not TASK_FACTS <= set(task):
+        if not set(task) >= TASK_FACTS:
             accepted = "Give tasks of failover_session, as this module or failover_plan returned it."
             raise OptionError("tasks_seen", task.get("vm_name"), accepted)
     return {"tasks": tasks, "task_summary": task_summary(tasks)}
