@@ -57,12 +57,6 @@ options:
     description: Seconds between two polls, 1 or more.
     type: int
     default: 5
-  tasks_seen:
-    description:
-      - The C(tasks) of the session as they were seen before, in RV(failover_session) of this module or of M(dr_runbook.veeam_em.failover_plan).
-      - EM may drop the list of VMs when a run ends. They are then returned as C(tasks), as if this task had seen them itself.
-    type: list
-    elements: dict
 notes:
   - The task fails if a time is over. It does not fail if the session has failed; C(succeeded) in RV(failover_session) tells that, as an
     example shows.
@@ -182,9 +176,8 @@ msg:
 from typing import Any
 
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _wait
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._criteria import Criteria, timestamp
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import EmWaitError, OptionError
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_session import task_summary
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._criteria import Criteria
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import EmWaitError
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
     at_least,
     client_from,
@@ -200,9 +193,7 @@ SPEC: dict[str, Any] = {
     "appear_timeout": {"type": "int", "default": 300},
     "finish_timeout": {"type": "int", "default": 3600},
     "poll_interval": {"type": "int", "default": 5},
-    "tasks_seen": {"type": "list", "elements": "dict"},
 }
-TASK_FACTS = frozenset({"vm_name", "state", "result", "finished", "failure_message", "replica_point"})
 
 
 def main() -> None:
@@ -224,8 +215,6 @@ def main() -> None:
 
     with failing_clearly(module, lambda: {**known(), "timed_out": timed_out}):
         at_least(module, 1, "appear_timeout", "finish_timeout", "poll_interval")
-        before = seen_before(params["tasks_seen"] or [])
-        seen_at = timestamp(_wait.utc_now())
         ids = None if params["id"] is None else [params["id"]]
         wanted = {"id": ids, "name": params["plan"], "created_after": params["created_after"]}
         criteria = Criteria.from_options(wanted.get)
@@ -234,7 +223,6 @@ def main() -> None:
         try:
             with client:
                 session = _wait.until_appeared(client, criteria, params["appear_timeout"], params["poll_interval"])
-                session = _wait.with_kept_tasks(session, before, seen_at)
                 if params["until"] == "finished":
                     times = (params["finish_timeout"], params["poll_interval"])
                     for fact in _wait.until_finished(client, session["id"], *times, session):
@@ -243,18 +231,6 @@ def main() -> None:
             timed_out = True
             raise
         module.exit_json(changed=False, **known())
-
-
-def seen_before(tasks: list[dict[str, Any]]) -> dict[str, Any]:
-    """What was seen of the session before, as far as it is kept.
-
-    :raises OptionError: these are no VMs of a session.
-    """
-    for task in tasks:
-        if not set(task) >= TASK_FACTS:
-            accepted = "Give tasks of failover_session, as this module or failover_plan returned it."
-            raise OptionError("tasks_seen", task.get("vm_name"), accepted)
-    return {"tasks": tasks, "task_summary": task_summary(tasks)}
 
 
 if __name__ == "__main__":

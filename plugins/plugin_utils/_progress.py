@@ -84,8 +84,7 @@ class Waiting:
             slice_ = min(max(3 * interval, min(waited / 20, LONGEST)), seconds - waited)
             # Both, since a run that waits for the end waits for the session to be readable before.
             times = dict.fromkeys(("appear_timeout", "finish_timeout"), max(1, math.ceil(slice_)))
-            kept = {"tasks_seen": session["tasks"]} if session and session["tasks"] else {}
-            result = self._execute({**options, **times, **kept})
+            result = self._execute({**options, **times})
             fact = result.get("failover_session")
             if fact:
                 fact = _wait.with_kept_tasks(fact, session, seen_at)
