@@ -84,9 +84,10 @@ class Waiting:
             slice_ = min(max(3 * interval, min(waited / 20, LONGEST)), seconds - waited)
             # Both, since a run that waits for the end waits for the session to be readable before.
             times = dict.fromkeys(("appear_timeout", "finish_timeout"), max(1, math.ceil(slice_)))
-            result = self._execute({**options, **times})
+            # EM may drop the list of VMs when the run ends, and the run of the module that sees it must know them then.
+            last_seen = {"last_seen": session} if session else {}
+            result = self._execute({**options, **times, **last_seen})
             fact = result.get("failover_session")
-            dropped = bool(fact) and not fact["tasks"]
             if fact:
                 fact = _wait.with_kept_tasks(fact, session, seen_at)
                 self._tell(session, fact, vms)
@@ -95,23 +96,10 @@ class Waiting:
             pause = self._after(result, interval)
             waited = _wait.monotonic() - began
             if pause is None:
-                asks = dropped and options.get("until") != "appeared" and not result.get("failed")
-                return self._with_points(result, {**options, **times}) if asks else result
+                return result
             if waited + pause >= seconds:
                 return self._timed_out(result, session, waited, time_option)
             _wait.sleep(pause)
-
-    def _with_points(self, result: Result, options: Mapping[str, Any]) -> Result:
-        """The replica points of VMs that EM no longer lists: the module cannot know them, so it is told and run once more."""
-        session = result["failover_session"]
-        if not session["tasks"]:
-            return result
-        again = self._execute({**options, "last_seen": session})
-        self.keep_warnings(again)
-        if again.get("failed"):
-            self._warn(f"The replica points were not read. {again['msg']}")
-            return result
-        return again
 
     def _after(self, result: Result, interval: float) -> float | None:
         """How long to pause before the next run, or None if there must be none."""
