@@ -137,7 +137,7 @@ def until_appeared(client: EnterpriseManager, criteria: Criteria, seconds: float
         if len({(fact["backup_server"] or {}).get("id") for fact in found}) > 1:
             happened = f"shows {len(found)} sessions on different backup servers: {others}"
             check = "Give the id of the one that is meant."
-            raise EmAmbiguousError(tried, client.on_base_url(COLLECTION), client.shown(happened), check, 200)
+            raise EmAmbiguousError(tried, client.on_base_url(COLLECTION), client.shown(happened), check)
         if len(found) > 1:
             client.warn(f"EM shows {len(found)} such sessions, of which the newest is taken: {client.shown(others)}.")
         return with_kept_tasks(found[0], None, None)
@@ -201,7 +201,7 @@ def not_there(where: str, waited: float, outage: object = None) -> EmWaitError:
     """
     happened = f"showed none that fits within {waited:.0f} seconds{_away(outage)}"
     check = "Check id, or plan (the name exactly as EM shows it) and created_after, and whether the plan was started."
-    return EmWaitError("Wait for a failover session", where, happened, check, getattr(outage, "status", 200))
+    return EmWaitError("Wait for a failover session", where, happened, check)
 
 
 def not_over(where: str, guid: str, last: Fact | None, waited: float, outage: object = None) -> EmWaitError:
@@ -218,7 +218,7 @@ def not_over(where: str, guid: str, last: Fact | None, waited: float, outage: ob
     check = (
         "The run is not stopped by this. Wait on with failover_session_wait and this id, or look at it in the console."
     )
-    return EmWaitError(tried, where, happened, check, getattr(outage, "status", 200))
+    return EmWaitError(tried, where, happened, check)
 
 
 def _away(outage: object) -> str:
