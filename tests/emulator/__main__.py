@@ -27,7 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m emulator",
         description="A stand-in for Veeam Backup Enterprise Manager's REST API, on 127.0.0.1 only.",
-        epilog="Default users, all with password Passw0rd!: admin, reader, restricted. Switches: see README.md.",
+        epilog="Default users, all with password Passw0rd!: admin, reader, operator, both, restricted. Switches: see README.md.",
     )
     add = parser.add_argument
     add("--port", type=int, default=9398, help="TCP port, 0 picks a free one (default %(default)s)")
@@ -36,7 +36,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--tasks", type=int, default=3, metavar="K", help="tasks of each generated session (default %(default)s)")
     add("--running", type=int, metavar="R", help="how many sessions are still running (default 3)")
     add("--seed", type=int, default=1, metavar="S", help="same seed, same sessions (default %(default)s)")
-    add("--drill", action="store_true", help="with a plan of 8 VMs of which one fails: ABC Company DR drill")
+    add(
+        "--drill",
+        action="store_true",
+        help="with the plans ABC Company DR drill (8 VMs) and ABC Company small site (2)",
+    )
     add("--clock-rate", type=float, default=1, metavar="X", help="so many times faster than real time (default 1)")
     add("--no-documented", action="store_true", help="leave the sessions and plans of the reference pages out")
     add("--em-version", type=int, choices=(12, 13), default=12, help="server release (default %(default)s)")

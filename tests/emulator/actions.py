@@ -12,9 +12,11 @@ from __future__ import annotations
 import heapq
 import json
 import random
-from dataclasses import dataclass, replace
+import threading
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+from typing import Any
 from xml.etree import ElementTree
 
 from .behaviour import Behaviour
@@ -51,6 +53,29 @@ class StartSpec:
     """What to start from: ``before`` is None for the newest points, else the newest points before it."""
 
     before: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """An action on a plan in the server's own log: what happened, whoever wanted it and whatever a client was told.
+
+    :param by: ``api``, or ``others``: in Veeam's console, say.
+    :param session_id: of the session that it began, None without one.
+    :param undone: the ids of the sessions whose failover it ended, for an undo.
+    :param refused: why it was not carried out, None if it was.
+    """
+
+    action: str
+    plan_id: str
+    by: str
+    moment: datetime
+    session_id: str | None = None
+    undone: tuple[str, ...] = ()
+    refused: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "moment": self.moment.isoformat()}
 
 
 def parse_spec(body: bytes, as_json: bool) -> StartSpec:
@@ -104,7 +129,7 @@ def _json_values(body: bytes) -> dict[str, str]:
 
 
 class PlanActions:
-    """Does what ``?action=`` asks for.
+    """Does what ``?action=`` asks for, or somebody elsewhere. Safe from any thread.
 
     :param seed: same seed, same time for each VM.
     """
@@ -113,80 +138,94 @@ class PlanActions:
         self._world = world
         self._behaviour = behaviour
         self._seed = seed
+        self._lock = threading.RLock()
+        self.runs: list[Run] = []
 
-    def check(self, plan: Plan, action: str) -> None:
-        """Raise the ApiError with which the plan refuses the action at once."""
-        refusal = plan.refuse.get(action)
-        if action not in plan.actions:
-            refusal = 403
-        if isinstance(refusal, int):
-            message = f"The operation {_OPERATIONS[action]} is not permitted for the failover plan [{plan.name}]"
-            raise ApiError(refusal, message)
+    def act(self, plan: Plan, action: str, spec: StartSpec | None = None) -> Outcome:
+        """What a client of the API asks for. Raises the ApiError with which the plan refuses it at once."""
+        refusal = 403 if action not in plan.actions else plan.refuse.get(action)
+        with self._lock:
+            now = self._world.clock.now()
+            if isinstance(refusal, int):
+                message = f"The operation {_OPERATIONS[action]} is not permitted for the failover plan [{plan.name}]"
+                self.runs.append(Run(action, plan.id, "api", now, refused=message))
+                raise ApiError(refusal, message)
+            return self._carry_out(plan, action, spec or StartSpec(), "api", now, self._behaviour.list_delay)
 
-    def start(self, plan: Plan, spec: StartSpec, test: bool = False) -> Outcome:
-        """Start or test a plan: begin a session, unless the plan refuses."""
-        action = "test" if test else "start"
+    def act_elsewhere(self, plan: Plan, action: str, moment: datetime, list_delay: float) -> None:
+        """What somebody does who does not use the API, and is not concerned by what the API alone refuses."""
+        with self._lock:
+            self._carry_out(plan, action, StartSpec(), "others", moment, list_delay)
+
+    def _carry_out(
+        self, plan: Plan, action: str, spec: StartSpec, by: str, now: datetime, list_delay: float
+    ) -> Outcome:
         refusal = plan.refuse.get(action)
-        if refusal is not None:
-            return self._failed(action, str(refusal))
-        if self.running(plan) and self._behaviour.second_start == "refuse":
+        if isinstance(refusal, str):
+            outcome = self._failed(action, refusal)
+        elif action == "undo":
+            outcome = self._undo(plan, now, list_delay)
+        else:
+            outcome = self._start(plan, spec, action, now, list_delay)
+        refused = None if outcome.success else outcome.message
+        self.runs.append(Run(action, plan.id, by, now, outcome.session_id, outcome.undone, refused))
+        return outcome
+
+    def _start(self, plan: Plan, spec: StartSpec, action: str, now: datetime, list_delay: float) -> Outcome:
+        """Start or test a plan: begin a session."""
+        if self.running(plan, now) and self._behaviour.second_start == "refuse":
             return self._failed(action, f"Failover plan [{plan.name}] is already running")
         points = self._world.points
-        chosen = {vm.id: points.before(plan, vm, spec.before) for vm in plan.vms}
+        chosen = {vm.id: points.before(plan, vm, now, spec.before) for vm in plan.vms}
         missing = [vm.name or vm.id for vm in plan.vms if chosen[vm.id] is None]
         if missing:  # [assumed] one is enough
             return self._failed(action, f"There is no restore point of {', '.join(missing)} before the specified time")
-        now = self._world.rounded(self._world.clock.now())
         found = {vm_id: point for vm_id, point in chosen.items() if point is not None}
         planned = [(found[vm.id], task) for vm, task in self._schedule(plan)]
         tasks = [replace(task, replica_point=ReplicaPoint(point.id, point.name)) for point, task in planned]
-        session = self._session(plan, now, tasks)
-        undone = test and self._behaviour.points_after_test == "ready"
-        for point, task in planned:
-            if task.result != "Failed":
-                begin = now + timedelta(seconds=task.start_offset)
-                points.use(point, plan, begin, session.end_time if undone else None)
+        session = self._session(plan, now, tasks, list_delay)
+        if action == "start" or self._behaviour.points_after_test == "failover":
+            for point, task in planned:
+                if task.result != "Failed":
+                    points.use(point, plan, session.id, session.creation_time + timedelta(seconds=task.start_offset))
         linked = self._behaviour.session_link == "served"
-        return self._done(action, self._behaviour.task_seconds, session.id if linked else None, plan.name)
+        return self._done(action, self._behaviour.task_seconds, session, linked)
 
-    def undo(self, plan: Plan) -> Outcome:
+    def _undo(self, plan: Plan, now: datetime, list_delay: float) -> Outcome:
         """Undo the failover of a plan: its points are ready again when the task is done."""
         behaviour, world = self._behaviour, self._world
-        refusal = plan.refuse.get("undo")
-        if refusal is not None:
-            return self._failed("undo", str(refusal))
-        running = self.running(plan)
+        running = self.running(plan, now)
         if running and behaviour.undo_while_running == "refuse":
             return self._failed("undo", f"Failover plan [{plan.name}] is still running")
-        if not world.points.in_failover(plan) and behaviour.undo_of_nothing == "refuse":
+        undone = world.points.in_failover(plan, now)
+        if not undone and behaviour.undo_of_nothing == "refuse":
             return self._failed("undo", f"There is nothing to undo: failover plan [{plan.name}] is not in failover")
-        now = world.rounded(world.clock.now())
-        end = now + timedelta(seconds=behaviour.undo_seconds)
+        end = world.rounded(now) + timedelta(seconds=behaviour.undo_seconds)
         for session_id in running:
             session = world.session(session_id)
             if session is not None and (session.end_time is None or session.end_time > end):
                 message = "Stopped by an undo of the failover plan"
                 world.change_session(session, state=None, end_time=end, result="Failed", failure_message=message)
         world.points.free(plan, end)
-        linked: str | None = None
+        session = None
         if behaviour.undo_session != "none":
             lasts = max(behaviour.undo_seconds - FIRST_TASK_SECONDS, 1.0)
             tasks = [Task(vm.name or vm.id, duration=lasts) for vm in plan.vms]
-            session = self._session(plan, now, tasks)
-            linked = session.id if behaviour.undo_session == "linked" else None
-        return self._done("undo", behaviour.undo_seconds, linked, plan.name)
+            session = self._session(plan, now, tasks, list_delay)
+        done = self._done("undo", behaviour.undo_seconds, session, behaviour.undo_session == "linked")
+        return replace(done, undone=tuple(dict.fromkeys([*undone, *running])))
 
-    def running(self, plan: Plan) -> list[str]:
+    def running(self, plan: Plan, at: datetime) -> list[str]:
         """The ids of this plan's sessions that have not stopped; known by name and server, as clients know them."""
         return [
             view.session.id
-            for view in self._world.all_views()
+            for view in self._world.all_views(at)
             if view.state != "Stopped"
             and view.session.name == plan.name
             and view.session.backup_server == plan.backup_server
         ]
 
-    def _session(self, plan: Plan, now: datetime, tasks: list[Task]) -> Session:
+    def _session(self, plan: Plan, now: datetime, tasks: list[Task], list_delay: float) -> Session:
         failed = sum(task.result == "Failed" for task in tasks)
         result = combined_result(tasks)
         if failed and self._behaviour.partial_result == "Failed":
@@ -198,17 +237,18 @@ class PlanActions:
             tasks=tasks,
             result=result,
             failure_message=f"{failed} of {len(plan.vms)} VMs failed" if result == "Failed" else None,
-            listed_from=now + timedelta(seconds=self._behaviour.list_delay) if self._behaviour.list_delay else None,
+            listed_from=now + timedelta(seconds=list_delay) if list_delay else None,
         )
 
     def _schedule(self, plan: Plan) -> list[tuple[PlanVm, Task]]:
-        """The VMs with their tasks: by the plan's order, as many at once as the switch says."""
+        """The VMs with their tasks: by the plan's order, after their delays, as many at once as the switch says."""
         behaviour = self._behaviour
         slots = [FIRST_TASK_SECONDS + _STAGGER_SECONDS * n for n in range(max(1, behaviour.parallel_vms))]
         first_failure: float | None = None
-        planned = []
+        planned: list[tuple[PlanVm, Task]] = []
+        begin = 0.0
         for vm in sorted(plan.vms, key=lambda vm: (vm.order is None, vm.order or 0)):
-            begin = heapq.heappop(slots)
+            begin = max(heapq.heappop(slots), begin + vm.delay if planned else 0)
             if behaviour.stop_on_failure and first_failure is not None and first_failure <= begin:
                 break  # the rest is not attempted
             result, message, seconds = self._fate(plan, vm)
@@ -246,8 +286,9 @@ class PlanActions:
     def _failed(self, action: str, message: str) -> Outcome:
         return Outcome(_OPERATIONS[action], False, message, self._behaviour.task_seconds)
 
-    def _done(self, action: str, seconds: float, session_id: str | None, name: str) -> Outcome:
-        return Outcome(_OPERATIONS[action], True, self._behaviour.task_message, seconds, session_id, name)
+    def _done(self, action: str, seconds: float, session: Session | None, linked: bool) -> Outcome:
+        found = (None, None) if session is None else (session.id, session.name)
+        return Outcome(_OPERATIONS[action], True, self._behaviour.task_message, seconds, *found, linked)
 
 
 def _named(name: str, patterns: str) -> bool:

@@ -22,12 +22,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import shapes
-from .actions import ACTIONS, StartSpec, parse_spec
+from .actions import ACTIONS, parse_spec
 from .control import control_routes
 from .em_tasks import EmTask
 from .errors import ApiError
 from .faults import PAGE_FAULTS, FaultMiddleware
-from .logons import TOKEN_HEADER, Logon
+from .logons import PLANS, POINTS, SESSIONS, TOKEN_HEADER, Logon
 from .points import Point
 from .render import Element, to_bytes
 from .service import RequestRecord, Service
@@ -50,6 +50,7 @@ _WORDS = {  # path segments in their documented spelling; the server does not mi
         "query",
     )
 }
+_RESOURCES = {"cloudfailoversession": SESSIONS, "cloudfailoverplan": PLANS, "cloudvmreplicapoint": POINTS}
 _VERSIONS = ("latest", *shapes.API_VERSIONS)
 
 
@@ -115,6 +116,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
+        self._service.catch_up()
         without_length = request.method == "POST" and not {"content-length", "transfer-encoding"} & set(request.headers)
         if without_length and self._service.behaviour.length_required:
             await self._refuse(request, ApiError(411, "Length Required"), receive, send)
@@ -201,13 +203,13 @@ class Handlers:
 
     async def sessions(self, request: Request) -> Response:
         """GET /api/cloud/failoverSessions"""
-        self._check_role(request)
+        self._check_role(request, SESSIONS)
         views = self._service.collection()
         return self._list(request, "CloudFailoverSession", views)
 
     async def session(self, request: Request) -> Response:
         """GET /api/cloud/failoverSessions/{id}"""
-        self._check_role(request)
+        self._check_role(request, SESSIONS)
         found = self._session_view(request.path_params["id"])
         if self._wants_entity(request):
             return self._reply(request, lambda style: shapes.session_entity(found, style))
@@ -215,14 +217,14 @@ class Handlers:
 
     async def plans(self, request: Request) -> Response:
         """GET /api/cloud/cloudFailoverPlans"""
-        self._check_role(request)
+        self._check_role(request, PLANS)
         return self._list(request, "CloudFailoverPlan", self._service.world.plans)
 
     async def plan(self, request: Request) -> Response:
         """GET /api/cloud/cloudFailoverPlans/{id}, and POST with ?action="""
         if request.method == "POST":
             return await self._act(request)
-        self._check_role(request)
+        self._check_role(request, PLANS)
         found = self._plan(request.path_params["id"])
         if self._wants_entity(request):
             return self._reply(request, lambda style: shapes.plan_entity(found, style))
@@ -230,7 +232,7 @@ class Handlers:
 
     async def plan_includes(self, request: Request) -> Response:
         """GET /api/cloud/cloudFailoverPlans/{id}/includes; there is one format only"""
-        self._check_role(request)
+        self._check_role(request, PLANS)
         found = self._plan(request.path_params["id"])
         return self._reply(request, lambda style: shapes.plan_includes(found, style))
 
@@ -238,21 +240,15 @@ class Handlers:
         action = _parameters(request).get("action", "").casefold()
         if not action:
             raise HTTPException(405)
-        self._check_role(request)
-        if not request.scope[LOGON].user.starts_plans:
-            raise _forbidden()
+        self._check_role(request, PLANS)
         found = self._plan(request.path_params["id"])
         if action not in ACTIONS:
             raise ApiError(400, f"Unknown action: {action}")
         service = self._service
-        service.plan_actions.check(found, action)
-        if action == "undo":
-            outcome = service.plan_actions.undo(found)
-        elif action == "test":
-            outcome = service.plan_actions.start(found, StartSpec(), test=True)  # [doc] it has no body
-        else:
+        spec = None
+        if action == "start":  # [doc] the others have no body
             spec = parse_spec(await request.body(), self._wants_json_body(request))
-            outcome = service.plan_actions.start(found, spec)
+        outcome = service.plan_actions.act(found, action, spec)
         behaviour = service.behaviour
         task = request.scope[LOGON].tasks.add(
             outcome, service.clock.now(), behaviour.refresh_seconds, behaviour.hidden_task_reads
@@ -292,12 +288,12 @@ class Handlers:
 
     async def points(self, request: Request) -> Response:
         """GET /api/cloud/vmReplicaPoints"""
-        self._check_role(request)
+        self._check_role(request, POINTS)
         return self._list(request, "CloudVmReplicaPoint", self._service.world.points.all())
 
     async def point(self, request: Request) -> Response:
         """GET /api/cloud/vmReplicaPoints/{id}"""
-        self._check_role(request)
+        self._check_role(request, POINTS)
         found: Point = self._found("CloudVmReplicaPoint", request.path_params["id"], self._service.world.points.find)
         if self._wants_entity(request):
             return self._reply(request, lambda style: shapes.point_entity(found, style))
@@ -305,9 +301,9 @@ class Handlers:
 
     async def query(self, request: Request) -> Response:
         """GET /api/query"""
-        self._check_role(request)
         service = self._service
         parameters = _parameters(request)
+        self._check_query_role(request, parameters.get("type", ""))
         faults = request.scope[PAGE_FAULTS]
         page = service.query.page(parameters)
         found = page
@@ -348,8 +344,15 @@ class Handlers:
             raise ApiError(behaviour.unknown_id, unknown)
         return found
 
-    def _check_role(self, request: Request) -> None:
-        if not request.scope[LOGON].user.reads_sessions:
+    def _check_role(self, request: Request, resource: str) -> None:
+        if not request.scope[LOGON].user.may_use(resource):
+            raise _forbidden()
+
+    def _check_query_role(self, request: Request, type_name: str) -> None:
+        user = request.scope[LOGON].user
+        refused = self._service.behaviour.role_query == "refused"
+        resource = _RESOURCES.get(type_name.casefold())
+        if not user.administrates and (refused or (resource is not None and not user.may_use(resource))):
             raise _forbidden()
 
     def _wants_entity(self, request: Request) -> bool:

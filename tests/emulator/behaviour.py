@@ -40,6 +40,9 @@ class Behaviour:
 
     # What is listed and found (docs/evidence.md, "Requests in general", "The cloud failover session", "Cloud failover
     # plans", "Errors")
+    # [doc] Roles by resource; no lower role's list names the query, so either is [assumed]. Refused: to all but
+    # administrators.
+    role_query: str = _switch("as resource", "as resource", "refused")
     collection_days: int | None = _switch(30, types=(int, type(None)))  # [doc] 30; None: everything
     ignore_format: bool = _switch(False, False, True)  # [assumed] references whatever format= says
     finished_tasks: str = _switch("keep", "keep", "drop")  # [assumed] keep; [doc] samples of ended ones: none
@@ -59,10 +62,11 @@ class Behaviour:
     hidden_task_reads: int = _switch(0, types=(int,))  # [seen] a new task may not be found at first, so many times
     second_start: str = _switch("accept", "accept", "refuse")  # [assumed] start of a running plan: a second session
     undo_while_running: str = _switch("refuse", "refuse", "accept")  # [assumed] accept: its sessions end with the undo
-    undo_of_nothing: str = _switch("refuse", "refuse", "accept")  # [assumed] undo of a plan that is not in failover
+    undo_of_nothing: str = _switch("refuse", "refuse", "accept")  # [assumed] where no VM is in failover
     undo_session: str = _switch("none", "none", "unlinked", "linked")  # [doc] start or undo in 9.x, only start later
-    points_after_test: str = _switch("failover", "failover", "ready")  # [assumed] whether a test wants an undo
-    parallel_vms: int = _switch(3, types=(int,))  # [assumed] so many VMs of a plan at once
+    # [doc] A test does not switch to the replicas; [assumed, strongly] so their points stay Ready. The other: as a start.
+    points_after_test: str = _switch("ready", "ready", "failover")
+    parallel_vms: int = _switch(10, types=(int,))  # [doc] so many VMs of a plan at once
     waiting_vms: str = _switch("absent", "absent", "starting")  # [doc] tasks may wait; [assumed] how they look then
     stop_on_failure: bool = _switch(False, False, True)  # [assumed] no further VMs begin after one has failed
     failing_vms: str = _switch("")  # names or patterns, parted by commas

@@ -57,6 +57,12 @@ def control_routes(service: Service) -> list[Route]:
         if "rate" in given:
             service.clock.rate = float(given["rate"])
 
+    async def runs(request: Request) -> Any:
+        return [run.as_dict() for run in service.runs]
+
+    async def run_by_others(request: Request) -> Any:
+        service.run_by_others(**(await _body(request)))
+
     async def outage(request: Request) -> Any:
         service.outage(**(await _body(request)))
 
@@ -85,6 +91,8 @@ def control_routes(service: Service) -> list[Route]:
         route("/emulator/sessions", "POST", add_session),
         route("/emulator/plans", "POST", add_plan),
         route("/emulator/plans/{id}", "POST", change_plan),
+        route("/emulator/runs", "GET", runs),
+        route("/emulator/runs", "POST", run_by_others),
         route("/emulator/behaviour", "POST", behaviour),
         route("/emulator/clock", "POST", clock),
         route("/emulator/outage", "POST", outage),

@@ -44,6 +44,8 @@ class Outcome:
     """What an action on a plan came to; :meth:`EmTasks.add` makes a task of it.
 
     :param seconds: how long it takes on the backup server.
+    :param session_id: of the session that it began, whether or not the task will have a link to it (``linked``).
+    :param undone: the sessions whose failover it ends.
     """
 
     operation: str
@@ -52,6 +54,8 @@ class Outcome:
     seconds: float
     session_id: str | None = None
     session_name: str | None = None
+    linked: bool = True
+    undone: tuple[str, ...] = ()
 
 
 class EmTasks:
@@ -75,7 +79,7 @@ class EmTasks:
                 end,
                 outcome.success,
                 outcome.message,
-                outcome.session_id,
+                outcome.session_id if outcome.linked else None,
                 outcome.session_name,
                 hidden_reads,
             )

@@ -16,6 +16,8 @@ from urllib.parse import unquote, unquote_plus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .world import PLAN_ACTIONS
+
 if TYPE_CHECKING:
     from .service import Service
 
@@ -25,6 +27,7 @@ BEFORE: dict[str, dict[str, Any]] = {
     "slow_headers": {"seconds": ...},
     "expire": {},
     "appear": {"count": 1, "old": False, "name": "Appeared"},
+    "run_by_others": {"plan": ..., "run": ..., "delay": 0, "when": "before"},
     "repeat_page": {},
     "pages_count": {"count": ...},
 }
@@ -121,6 +124,10 @@ class Faults:
         missing = {name for name, value in chosen.items() if value is ...}
         if unknown or missing:
             raise ValueError(f"fault {action}: unknown options {sorted(unknown)}, missing options {sorted(missing)}")
+        if action == "run_by_others" and (
+            chosen["run"] not in PLAN_ACTIONS or chosen["when"] not in ("before", "after")
+        ):
+            raise ValueError(f"fault {action}: run is one of {PLAN_ACTIONS}, when is before or after")
         if "status" in chosen:
             HTTPStatus(chosen["status"])
         for pattern in (path, query):
@@ -170,16 +177,35 @@ class FaultMiddleware:
         path, query = unquote(scope["raw_path"].decode("latin-1")), scope["query_string"].decode("latin-1")
         rules = self._service.faults.take(scope["method"], path, query)
         scope[PAGE_FAULTS] = {}
+        later = [rule for rule in rules if rule.options.get("when") == "after"]
         for rule in rules:
+            if rule in later:
+                continue
             if rule.action in BEFORE:
                 await self._before(rule, scope)
             elif rule.action in INSTEAD:
+                self._run_by_others(later)
                 await self._instead(rule, scope, send)
                 return
             else:
-                await self._after(rule, scope, receive, send)
+                await self._after(rule, scope, receive, send, later)
                 return
-        await self._app(scope, receive, send)
+        await self._handle(scope, receive, send, later)
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send, later: list[Fault]) -> None:
+        """Let the request be handled, and then others act, before anybody has the reply."""
+
+        async def acting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._run_by_others(later)
+            await send(message)
+
+        await self._app(scope, receive, acting if later else send)
+
+    def _run_by_others(self, rules: list[Fault]) -> None:
+        for rule in rules:
+            options = rule.options
+            self._service.run_by_others(options["plan"], options["run"], options["delay"])
 
     async def _before(self, rule: Fault, scope: Scope) -> None:
         options = rule.options
@@ -190,6 +216,8 @@ class FaultMiddleware:
         elif rule.action == "appear":
             for dummy in range(options["count"]):
                 self._service.appear(options["name"], options["old"])
+        elif rule.action == "run_by_others":
+            self._run_by_others([rule])
         else:
             scope[PAGE_FAULTS][rule.action] = options
 
@@ -215,8 +243,18 @@ class FaultMiddleware:
             body = {"garbage": GARBAGE, "html": LOGIN_PAGE, "empty": b""}[rule.action]
             await reply(send, 200, media_type, body)
 
-    async def _after(self, rule: Fault, scope: Scope, receive: Receive, send: Send) -> None:
-        start, body = await _captured(self._app, scope, receive)
+    async def _after(self, rule: Fault, scope: Scope, receive: Receive, send: Send, later: list[Fault]) -> None:
+        start: Message = {}
+        body = b""
+
+        async def keep(message: Message) -> None:
+            nonlocal body
+            if message["type"] == "http.response.start":
+                start.update(message)
+            else:
+                body += message.get("body", b"")
+
+        await self._handle(scope, receive, keep, later)
         options = rule.options
         if rule.action == "drop_after_handling":
             scope[TRANSPORT].abort()
@@ -255,18 +293,3 @@ async def reply(send: Send, status: int, media_type: str, body: bytes, headers: 
     pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in names.items()]
     await send({"type": "http.response.start", "status": status, "headers": pairs})
     await send({"type": "http.response.body", "body": body})
-
-
-async def _captured(app: ASGIApp, scope: Scope, receive: Receive) -> tuple[Message, bytes]:
-    """Let the app handle the request and keep its reply: the start message and the whole body."""
-    start: Message = {}
-    body = bytearray()
-
-    async def keep(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            start.update(message)
-        else:
-            body.extend(message.get("body", b""))
-
-    await app(scope, receive, keep)
-    return start, bytes(body)

@@ -19,27 +19,43 @@ from .em_tasks import EmTasks
 
 TOKEN_HEADER = "X-RestSvcSessionId"
 IDLE_SECONDS = 900  # [doc]
-_MAY_READ_SESSIONS = ("Portal Administrator", "Portal User")  # [assumed] the smallest role that may
-_MAY_START_PLANS = ("Portal Administrator",)  # [assumed]
+ADMINISTRATOR = "portal administrator"
+SESSIONS, PLANS, POINTS = "failoverSessions", "cloudFailoverPlans", "vmReplicaPoints"
+# [doc] What each role may use below /cloud, in whatever way it is offered; an administrator may use all. Roles that are
+# not named may use nothing there.
+_MAY_USE = {
+    "portal user": {SESSIONS, POINTS},
+    "vm restore operator": {SESSIONS, PLANS},
+    "file restore operator": {SESSIONS, PLANS},
+    "exchange restore operator": set(),
+    "oracle restore operator": set(),
+    "sql restore operator": set(),
+}
 
 
 @dataclass(frozen=True)
 class User:
-    """An account; ``name`` in whatever form it logs on with (``DOMAIN\\user``, ``user@domain``, ``user``)."""
+    """An account; ``name`` in whatever form it logs on with (``DOMAIN\\user``, ``user@domain``, ``user``).
+
+    :param role: one of those of Enterprise Manager, or several parted by commas: they add up [doc: each; assumed: sum].
+    """
 
     name: str
     password: str
     role: str = "Portal Administrator"
 
     @property
-    def reads_sessions(self) -> bool:
-        """Whether the role may read cloud failover sessions and plans."""
-        return self.role.casefold() in (role.casefold() for role in _MAY_READ_SESSIONS)
+    def administrates(self) -> bool:
+        """Whether it may use everything."""
+        return ADMINISTRATOR in self._roles
+
+    def may_use(self, resource: str) -> bool:
+        """Whether a role of it may use this resource: of plans also start, test and undo."""
+        return self.administrates or any(resource in _MAY_USE.get(role, ()) for role in self._roles)
 
     @property
-    def starts_plans(self) -> bool:
-        """Whether the role may start, test and undo cloud failover plans."""
-        return self.role.casefold() in (role.casefold() for role in _MAY_START_PLANS)
+    def _roles(self) -> set[str]:
+        return {role.strip().casefold() for role in self.role.split(",")}
 
     @classmethod
     def parse(cls, text: str) -> User:
@@ -54,7 +70,9 @@ class User:
 DEFAULT_USERS = (
     User("admin", "Passw0rd!"),
     User("reader", "Passw0rd!", "Portal User"),
-    User("restricted", "Passw0rd!", "Restore Operator"),
+    User("operator", "Passw0rd!", "VM Restore Operator"),
+    User("both", "Passw0rd!", "Portal User, VM Restore Operator"),
+    User("restricted", "Passw0rd!", "Exchange Restore Operator"),
 )
 
 

@@ -52,10 +52,11 @@ class Point:
 
 @dataclass
 class _Use:
-    """A point that a failover uses from ``begin`` until ``end`` (None: until it is undone)."""
+    """A point that a failover, whose session is ``session_id``, uses from ``begin`` until ``end`` (None: until an undo)."""
 
     point: Point
     plan_id: str
+    session_id: str
     begin: datetime
     end: datetime | None = None
 
@@ -70,10 +71,10 @@ class Points:
         self._uses: list[_Use] = []
         self._lock = threading.RLock()
 
-    def history(self, plan: Plan, vm: PlanVm) -> list[Point]:
-        """The points of a VM, newest first."""
+    def history(self, plan: Plan, vm: PlanVm, at: datetime) -> list[Point]:
+        """The points of a VM at a moment, newest first."""
         begin = self._first + _APART * (plan.vms.index(vm) % 10)
-        newest = (self._clock.now() - begin) // INTERVAL
+        newest = (at - begin) // INTERVAL
         key = "points", vm.id
         kept = plan.memo.get(key)
         if kept is None or kept[0] != newest:
@@ -91,14 +92,14 @@ class Points:
             kept = plan.memo[key] = (newest, points)
         return kept[1]
 
-    def before(self, plan: Plan, vm: PlanVm, moment: datetime | None) -> Point | None:
-        """The newest point of a VM, of those before ``moment`` if that is given; None if there is none."""
-        return next((p for p in self.history(plan, vm) if moment is None or p.creation_time < moment), None)
+    def before(self, plan: Plan, vm: PlanVm, at: datetime, moment: datetime | None) -> Point | None:
+        """The newest point that a VM has at ``at``, of those before ``moment`` if that is given; None if there is none."""
+        return next((p for p in self.history(plan, vm, at) if moment is None or p.creation_time < moment), None)
 
     def all(self) -> list[Point]:
         """All points with their states: those of the plans, and older ones that a failover uses."""
-        found = {point.id: point for plan in self._plans() for vm in plan.vms for point in self.history(plan, vm)}
         now = self._clock.now()
+        found = {point.id: point for plan in self._plans() for vm in plan.vms for point in self.history(plan, vm, now)}
         with self._lock:
             for use in self._uses:
                 if use.begin <= now and (use.end is None or now < use.end):
@@ -109,16 +110,16 @@ class Points:
         """The point with this GUID, or None."""
         return next((point for point in self.all() if point.id == point_id.lower()), None)
 
-    def use(self, point: Point, plan: Plan, begin: datetime, end: datetime | None = None) -> None:
-        """Let a point be in failover from ``begin``, until ``end`` or until :meth:`free`."""
+    def use(self, point: Point, plan: Plan, session_id: str, begin: datetime) -> None:
+        """Let a point be in failover from ``begin`` until :meth:`free`."""
         with self._lock:
-            self._uses.append(_Use(point, plan.id, begin, end))
+            self._uses.append(_Use(point, plan.id, session_id, begin))
 
-    def in_failover(self, plan: Plan) -> bool:
-        """Whether a failover of this plan has not been undone, be it one that is just beginning."""
-        now = self._clock.now()
+    def in_failover(self, plan: Plan, at: datetime) -> list[str]:
+        """The sessions of this plan whose failover has not been undone, be it one that is just beginning."""
         with self._lock:
-            return any(use.plan_id == plan.id and (use.end is None or now < use.end) for use in self._uses)
+            open_uses = [use for use in self._uses if use.plan_id == plan.id and (use.end is None or at < use.end)]
+        return list(dict.fromkeys(use.session_id for use in open_uses))
 
     def free(self, plan: Plan, end: datetime) -> None:
         """Let all points of this plan be ready again from ``end``."""

@@ -19,6 +19,7 @@ SERVERS = (
     BackupServer("55555555-2222-4222-8333-444444444444", "sp-vbr2.example.net"),
 )
 DRILL_PLAN_NAME = "ABC Company DR drill"
+SMALL_PLAN_NAME = "ABC Company small site"
 PLAN_NAMES = (
     "Acme full site",
     "Acme web tier",
@@ -120,36 +121,36 @@ def documented_plans() -> Iterator[Plan]:
         )
 
 
-def drill_plan() -> Plan:
-    """A plan of eight VMs of which one fails, for a drill to look at. Everything about it is invented.
+def drill_plans() -> Iterator[Plan]:
+    """Two plans to try out, a larger and a small one. Everything about them is invented.
 
-    With three VMs at a time a run takes about five minutes.
+    VMs of one order begin shortly one after the other, those of the next when all before them are done, by the delays.
+    A run of the larger one takes about four minutes, of the small one half a minute.
     """
-    plan_id = "d0d0d0d0-5555-4222-8333-444444444444"
-    broken = "Failed to power on replica VM: insufficient memory on host esx07"
-    rows = (
-        ("abc-dc01", 0, 60.0),
-        ("abc-sql01", 1, 125.0),
-        ("abc-sql02", 1, 110.0),
-        ("abc-app01", 2, 80.0),
-        ("abc-app02", 2, 95.0),
-        ("abc-mail01", 3, 70.0),
-        ("abc-web01", 4, 50.0),
-        ("abc-web02", 4, 55.0),
+    rows = (  # name, order, delay, duration
+        ("abc-dc01", 0, 0, 50.0),
+        ("abc-sql01", 1, 50, 90.0),
+        ("abc-sql02", 1, 2, 80.0),
+        ("abc-app01", 2, 88, 45.0),
+        ("abc-app02", 2, 2, 50.0),
+        ("abc-mail01", 3, 50, 30.0),
+        ("abc-web01", 4, 30, 24.0),
+        ("abc-web02", 4, 2, 26.0),
     )
-    vms = []
-    for name, order, seconds in rows:
-        failed = name == "abc-mail01"
-        fate = {"result": "Failed", "failure_message": broken} if failed else {}
-        vms.append({"name": name, "order": order, "duration": seconds, **fate})
-    return Plan(
-        id=plan_id,
-        name=DRILL_PLAN_NAME,
-        backup_server=DOCUMENTED_SERVER,
-        tenant=Tenant("b25f5f1d-a3c3-45ed-af23-9ef31a94dac7", "ABC Company"),
-        vms=plan_vms(plan_id, vms),
-        description="Yearly DR drill of ABC Company",
-    )
+    small = (("abc-fs01", 0, 0, 20.0), ("abc-rds01", 1, 4, 18.0))
+    for plan_id, name, description, vms in (
+        ("d0d0d0d0-5555-4222-8333-444444444444", DRILL_PLAN_NAME, "Yearly DR drill of ABC Company", rows),
+        ("d0d0d0d0-6666-4222-8333-444444444444", SMALL_PLAN_NAME, "Branch office of ABC Company", small),
+    ):
+        keys = ("name", "order", "delay", "duration")
+        yield Plan(
+            id=plan_id,
+            name=name,
+            backup_server=DOCUMENTED_SERVER,
+            tenant=Tenant("b25f5f1d-a3c3-45ed-af23-9ef31a94dac7", "ABC Company"),
+            vms=plan_vms(plan_id, [dict(zip(keys, row, strict=True)) for row in vms]),
+            description=description,
+        )
 
 
 def generated_plans(sessions: Iterable[Session]) -> Iterator[Plan]:

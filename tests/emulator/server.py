@@ -138,12 +138,12 @@ class Emulator(Service):
     :param latency_ms: waited before each request is handled; can be changed while running.
     :param idle_seconds: idle time-out of logons.
     :param behaviour: the switches to start with.
-    :param users: list of ``User``; default admin, reader and restricted with ``Passw0rd!``.
+    :param users: list of ``User``; default admin, reader, operator, both and restricted with ``Passw0rd!``.
     :param documented: whether the five sessions of the reference pages and their plans are there too.
     :param now: what the clock shows at the start (aware datetime); default real time.
     :param faults: fault rules in force from the start and again after ``reset()``, as dicts.
     :param clock_rate: how many times faster than real time the clock runs.
-    :param drill: whether there is a plan of eight VMs of which one fails, "ABC Company DR drill".
+    :param drill: whether there are two plans to try out: "ABC Company DR drill" of eight VMs, and "ABC Company small site".
     :param port: TCP port on 127.0.0.1, 0 for any free one.
     """
 

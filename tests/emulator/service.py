@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,7 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
-from .actions import PlanActions
+from .actions import ACTIONS, PlanActions, Run
 from .behaviour import Behaviour
 from .clock import Clock
 from .errors import error_body
@@ -22,8 +23,8 @@ from .faults import Faults
 from .logons import DEFAULT_USERS, IDLE_SECONDS, Logons, User
 from .query import QueryService
 from .render import Style
-from .sample_data import documented_plans, documented_sessions, drill_plan, generated_plans, generated_sessions
-from .world import SessionView, World
+from .sample_data import documented_plans, documented_sessions, drill_plans, generated_plans, generated_sessions
+from .world import Plan, SessionView, World
 
 
 @dataclass
@@ -119,6 +120,17 @@ class Settings:
     drill: bool = False
 
 
+@dataclass(frozen=True, order=True)
+class _Planned:
+    """A run by others that is to come."""
+
+    moment: datetime
+    number: int
+    plan_id: str
+    action: str
+    list_delay: float
+
+
 OUTAGES = ("refuse", "drop", "503")
 
 
@@ -136,17 +148,68 @@ class Service:
         # An own copy: the caller's object stays the picture of the start, for reset().
         self.behaviour = replace(settings.behaviour)
         self._initial_behaviour = replace(settings.behaviour)
-        self.world = World(self.clock, digits=3 if settings.em_version < 13 else 6)
+        self._world = World(self.clock, digits=3 if settings.em_version < 13 else 6)
         self.logons = Logons(self.clock, settings.users or DEFAULT_USERS, settings.idle_seconds)
-        self.query = QueryService(self.world, self.behaviour)
-        self.plan_actions = PlanActions(self.world, self.behaviour, settings.seed)
+        self.query = QueryService(self._world, self.behaviour)
+        self.plan_actions = PlanActions(self._world, self.behaviour, settings.seed)
         self.faults = Faults()
         self.counters = Counters(self.logons)
         self.requests: list[RequestRecord] = []
         self._outage: tuple[str, float] = ("", 0.0)
+        self._to_come: list[_Planned] = []
+        self._to_come_count = 0
+        self._lock = threading.RLock()
         self._fill(settings.sessions, settings.tasks)
         for fault in self._initial_faults:
             self.faults.add(**fault)
+
+    @property
+    def world(self) -> World:
+        """The entities, with everything that has come to pass by now."""
+        self.catch_up()
+        return self._world
+
+    @property
+    def runs(self) -> list[Run]:
+        """The server's log of actions on plans, oldest first: by the API and by others, the refused ones too."""
+        self.catch_up()
+        return list(self.plan_actions.runs)
+
+    def run_by_others(self, plan: Plan | str, action: str = "start", delay: float = 0, list_delay: float = 0) -> None:
+        """Let somebody start, test or undo a plan elsewhere, as in Veeam's console: without logon, request and task.
+
+        :param plan: the plan, its id or its name.
+        :param delay: so many seconds of the emulator's clock from now.
+        :param list_delay: seconds until lists and queries show its session, whatever the switch says.
+        :raises ValueError: for an unknown action, a plan that is not there or not the only one, and a delay below 0.
+        """
+        if action not in ACTIONS:
+            raise ValueError(f"action is one of {ACTIONS}, not {action!r}")
+        if delay < 0 or list_delay < 0:
+            raise ValueError("a delay cannot be below 0")
+        wanted = plan.id if isinstance(plan, Plan) else plan
+        found = [p for p in self.world.plans if wanted == p.name or wanted.lower() == p.id]
+        if len(found) != 1:
+            raise ValueError(f"there are {len(found)} plans {wanted}, not one")
+        with self._lock:
+            self._to_come_count += 1
+            moment = self.clock.now() + timedelta(seconds=delay)
+            self._to_come.append(_Planned(moment, self._to_come_count, found[0].id, action, list_delay))
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Carry out what others have done by now, each at its own moment; called whenever anything looks.
+
+        A plan that was removed in the meantime is not run.
+        """
+        with self._lock:
+            now = self.clock.now()
+            due = sorted(planned for planned in self._to_come if planned.moment <= now)
+            for planned in due:
+                self._to_come.remove(planned)
+                plan = self._world.plan(planned.plan_id)
+                if plan is not None:
+                    self.plan_actions.act_elsewhere(plan, planned.action, planned.moment, planned.list_delay)
 
     def expire_logons(self) -> None:
         """Forget all tokens at once."""
@@ -183,7 +246,9 @@ class Service:
         raise ValueError("there is no network here")
 
     def reset(self, sessions: int | None = None, tasks: int | None = None) -> None:
-        """Counters, log, faults, behaviour, logons, latency and clock back to the start; an outage with 503 ends.
+        """Counters, logs, faults, behaviour, logons, latency and clock back to the start; an outage with 503 ends.
+
+        What others were to do is forgotten.
 
         The data stay, unless ``sessions`` or ``tasks`` is given: then they are made anew with these numbers.
         """
@@ -192,6 +257,9 @@ class Service:
         self.logons.idle_seconds = settings.idle_seconds
         self.latency_ms = settings.latency_ms
         self._outage = ("", 0.0)
+        with self._lock:
+            self._to_come.clear()
+            self.plan_actions.runs.clear()
         self.clock.reset()
         self.world.touch()
         self.behaviour.copy_from(self._initial_behaviour)
@@ -250,7 +318,7 @@ class Service:
             self.world.add(documented_sessions())
             self.world.add_plans(documented_plans())
         if settings.drill:
-            self.world.add_plans([drill_plan()])
+            self.world.add_plans(drill_plans())
         generated = list(
             generated_sessions(
                 sessions, tasks, settings.seed, self.clock.now(), self.world.rounded, running=settings.running

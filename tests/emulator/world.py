@@ -112,6 +112,7 @@ class PlanVm:
     """A VM of a plan. ``order`` counts from 0; a name or order of None is left out.
 
     :param duration: seconds that its failover takes; None lets the seed decide.
+    :param delay: it begins at the earliest so many seconds after the VM before it in order [doc: set in the plan].
     :param result: the result that its failover ends with, and what it then says: None for a usual text.
     """
 
@@ -121,6 +122,7 @@ class PlanVm:
     duration: float | None = None
     result: str = "Success"
     failure_message: str | None = None
+    delay: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,10 +304,9 @@ class World:
         now = view(seen.session, self.clock.now())
         return now if now.state == seen.state else seen
 
-    def all_views(self) -> list[SessionView]:
-        """All sessions as they look now."""
-        now = self.clock.now()
-        return [view(session, now) for session in self.sessions]
+    def all_views(self, at: datetime) -> list[SessionView]:
+        """All sessions as they look at a moment."""
+        return [view(session, at) for session in self.sessions]
 
     @property
     def plans(self) -> tuple[Plan, ...]:
@@ -442,7 +443,7 @@ class World:
         """Add one plan and return it.
 
         :param vms: names, or mappings with ``name`` and optionally ``id`` and ``order`` (default: their place from 0),
-            and for its failover ``duration`` (seconds), ``result`` and ``failure_message``.
+            and for its failover ``duration`` and ``delay`` (seconds), ``result`` and ``failure_message``.
         :param tenant: a Tenant, a mapping with id and name, or a name: then the tenant of that name on the backup
             server. Tenants of one name on two servers are two.
         :param backup_server: a BackupServer, a mapping with id and name, or a name.

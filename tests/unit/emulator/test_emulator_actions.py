@@ -296,14 +296,20 @@ def test_odd_paths(em, client, path, status):
 
 
 @pytest.mark.parametrize("action", ["start", "test", "undo"])
-def test_only_administrators_may_act(em, connect, action):
+def test_administrators_and_restore_operators_may_act(em, connect, action):
     add(em)
     for user in ("reader", "restricted"):
         client = connect(em, user=user)
         client.log_on()
         assert act(client, action).status == 403
     assert act(connect(em), action).status == 401
-    assert em.world.sessions == ()
+    assert em.runs == [] and em.world.sessions == ()
+    for user in ("admin", "operator", "both"):
+        client = connect(em, user=user)
+        client.log_on()
+        assert act(client, action).status == 202
+        assert task(client).id == "task-1"
+    assert len(em.runs) == 3
 
 
 # The session
@@ -382,6 +388,26 @@ def test_vms_begin_by_their_order_and_wait_for_a_place(em, client):
     em.behaviour.parallel_vms = 3
     act(client)
     assert [span[:2] for span in spans(em)] == [("a", 4.0), ("b", 4.3), ("c", 4.6), ("d", 14.0)]
+
+
+def test_ten_vms_at_once(em, client):
+    add(em, vms=[{"name": f"vm{n}", "duration": 30} for n in range(11)])
+    act(client)
+    assert [span[1] for span in spans(em)] == [4.0, 4.3, 4.6, 4.9, 5.2, 5.5, 5.8, 6.1, 6.4, 6.7, 34.0]
+
+
+def test_delays_count_from_the_vm_before_in_the_plans_order(em, client):
+    vms = [
+        {"name": "c", "order": 2, "delay": 5, "duration": 10},
+        {"name": "a", "order": 0, "delay": 7, "duration": 40},
+        {"name": "b", "order": 1, "delay": 20, "duration": 10},
+    ]
+    add(em, vms=vms)
+    act(client)
+    assert [span[:2] for span in spans(em)] == [("a", 4.0), ("b", 24.0), ("c", 29.0)]
+    em.behaviour.parallel_vms = 1  # a place may come later than the delay
+    act(client)
+    assert [span[:2] for span in spans(em)] == [("a", 4.0), ("b", 44.0), ("c", 54.0)]
 
 
 def test_waiting_vms_can_be_listed_as_starting(em, client):
@@ -524,16 +550,32 @@ def test_points_on_the_wire(em, client):
     assert client.query("State==Failover", type="CloudVmReplicaPoint").names == []
 
 
-def test_points_after_a_test(em, client):
-    em.behaviour.points_after_test = "ready"
+@pytest.mark.parametrize(
+    ("switch", "state", "success"), [("ready", "Ready", "false"), ("failover", "Failover", "true")]
+)
+def test_points_of_a_test(em, client, switch, state, success):
+    if switch != "ready":
+        em.behaviour.points_after_test = switch
     add(em)
     path = run(em, client, "test")
-    assert {state for dummy, state in states(client, path)} == {"Failover"}
+    for seconds in (0, 60):
+        em.clock.advance(seconds)
+        assert {found for dummy, found in states(client, path)} == {state}
+    act(client, "undo")
+    em.clock.advance(64)
+    found = task(client, 2)
+    assert (found.success, "nothing to undo" in found.message) == (success, success == "false")
+
+
+def test_a_test_leaves_a_failover_as_it_is(em, client):
+    add(em)
+    path = run(em, client)
     em.clock.advance(60)
+    run(em, client, "test", number=2)
+    em.clock.advance(60)
+    assert {state for dummy, state in states(client, path)} == {"Failover"}
+    run(em, client, "undo", number=3)
     assert {state for dummy, state in states(client, path)} == {"Ready"}
-    assert act(client, "undo").status == 202
-    em.clock.advance(4)
-    assert task(client, 2).success == "false"
 
 
 # Refusals
@@ -767,13 +809,15 @@ def test_a_clock_that_runs_fast(connect):
         assert abs(em.clock.now() - datetime.now(timezone.utc)) < timedelta(seconds=60)
 
 
-def test_the_plan_for_a_drill(connect):
+@pytest.mark.parametrize(("failing", "expected"), [("", "Success"), ("abc-mail01", "Warning")])
+def test_the_plans_for_a_drill(connect, failing, expected):
     with Emulator(sessions=0, drill=True, clock_rate=600) as em:
         client = connect(em)
         client.log_on()
         plan = next(plan for plan in em.world.plans if plan.name == "ABC Company DR drill")
         assert len(plan.vms) == 8
-        act(client, "test", plan=plan.id)
+        em.behaviour.failing_vms = failing
+        act(client, plan=plan.id)
         begin = time.monotonic()
         while task(client).state != "Finished":
             assert time.monotonic() - begin < 5
@@ -782,16 +826,29 @@ def test_the_plan_for_a_drill(connect):
             assert time.monotonic() - begin < 5
             time.sleep(0.02)
         result, dummy, vms = session(client, path)[1:]
-        assert (result, [vm[0] for vm in vms if vm[2] == "Failed"]) == ("Warning", ["abc-mail01"])
-        assert {vm[2] for vm in vms} == {"Success", "Failed"} and len(vms) == 8
+        assert (result, ",".join(vm[0] for vm in vms if vm[2] != "Success"), len(vms)) == (expected, failing, 8)
         seconds = (em.world.sessions[-1].end_time - em.world.sessions[-1].creation_time).total_seconds()
-        assert 200 < seconds < 400
+        assert 220 < seconds < 260
+        ends = {}
+        for vm, (name, first, last) in zip(plan.vms, spans(em), strict=True):
+            assert name == vm.name and all(first >= end for order, end in ends.items() if order < vm.order)
+            ends[vm.order] = max(ends.get(vm.order, 0), last)
         act(client, "undo", plan=plan.id)
         while task(client, 2).state != "Finished":
             assert time.monotonic() - begin < 5
         assert task(client, 2).success == "true"
         em.reset(sessions=1)
-        assert any(plan.name == "ABC Company DR drill" for plan in em.world.plans)
+        names = [plan.name for plan in em.world.plans]
+        assert "ABC Company DR drill" in names
+        act(client_again(connect, em), plan=em.world.plans[names.index("ABC Company small site")].id)
+        assert [span[0] for span in spans(em)] == ["abc-fs01", "abc-rds01"]
+        assert all(15 < last - first < 25 for dummy, first, last in spans(em))
+
+
+def client_again(connect, em):
+    client = connect(em)
+    client.log_on()
+    return client
 
 
 def test_new_requests_are_counted_by_route(em, client):

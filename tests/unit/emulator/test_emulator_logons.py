@@ -136,12 +136,59 @@ def test_logons_of_others_are_not_shown_and_cannot_be_ended(em, client, connect)
     assert em.counters["max_live_logons"] == 2
 
 
-def test_roles(em, connect):
-    reader, restricted = connect(em, user="reader"), connect(em, user="restricted")
-    for client in (reader, restricted):
-        assert client.log_on().status == 201
-        assert client.get("/api/cloud").status == 200
-    assert reader.get(LIST).status == 200
-    for reply in (restricted.get(LIST), restricted.get(f"{LIST}/x"), restricted.query()):
-        assert reply.status == 403
-        assert "Access is denied" in reply.xml.get("Message")
+RESOURCES = ("failoverSessions", "cloudFailoverPlans", "vmReplicaPoints")
+TYPES = ("CloudFailoverSession", "CloudFailoverPlan", "CloudVmReplicaPoint")
+
+
+@pytest.mark.parametrize(
+    ("user", "statuses"),
+    [
+        ("admin", (200, 200, 200)),
+        ("reader", (200, 403, 200)),
+        ("operator", (200, 200, 403)),
+        ("both", (200, 200, 200)),
+        ("restricted", (403, 403, 403)),
+    ],
+)
+def test_default_users_may_what_the_reference_says(em, connect, user, statuses):
+    client = connect(em, user=user)
+    assert client.log_on().status == 201
+    assert client.get("/api/cloud").status == client.get("/api/tasks").status == 200
+    assert tuple(client.get(f"/api/cloud/{name}").status for name in RESOURCES) == statuses
+    assert tuple(client.query(type=name).status for name in TYPES) == statuses
+    unknown = {200: 400, 403: 403}
+    assert tuple(client.get(f"/api/cloud/{name}/x").status for name in RESOURCES) == tuple(map(unknown.get, statuses))
+    assert client.query(type="Planet").status == 400
+
+
+def test_what_a_role_forbids_says_so(em, connect):
+    client = connect(em, user="restricted")
+    client.log_on()
+    for reply in (client.get(LIST), client.query()):
+        assert (reply.status, "Access is denied" in reply.xml.get("Message")) == (403, True)
+
+
+@pytest.mark.parametrize(
+    ("role", "statuses"),
+    [
+        ("file restore operator", (200, 200, 403)),
+        ("Oracle Restore Operator,SQL Restore Operator", (403, 403, 403)),
+        ("SQL Restore Operator , portal user", (200, 403, 200)),
+        ("Portal User,Portal Administrator", (200, 200, 200)),
+        ("Restore Operator", (403, 403, 403)),  # the web page's word, no role of the API
+    ],
+)
+def test_roles_add_up(connect, role, statuses):
+    with Emulator(sessions=0, users=[User.parse(f"x:y:{role}")]) as em:
+        client = connect(em, user="x", password="y")
+        client.log_on()
+        assert tuple(client.get(f"/api/cloud/{name}").status for name in RESOURCES) == statuses
+
+
+def test_queries_may_be_refused_to_all_but_administrators(em, connect):
+    em.behaviour.role_query = "refused"
+    for user, status in (("admin", 200), ("both", 403), ("reader", 403)):
+        client = connect(em, user=user)
+        client.log_on()
+        assert client.query().status == status
+        assert client.get(LIST).status == 200
