@@ -397,7 +397,8 @@ class PlanAction:
         check = "Do not repeat it blindly. Check in the console whether the plan is running, and read its sessions with failover_session_info."
         if self.action == "undo":
             check = "Do not repeat it blindly. Check in the console whether the VMs of the plan are still failed over."
-        return EmInDoubtError(self.operation, self.url, problem, check, self._lost.status if self._lost else None)
+        status = self._lost.status if self._lost else None
+        return EmInDoubtError(self.operation, self.url, problem, check, status if status and status >= 300 else None)
 
     def wait(self, seconds: float, interval: float, since: float | None = None) -> None:
         """Wait until :attr:`session` has finished; one without a result yet is read again.

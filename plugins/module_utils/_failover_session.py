@@ -138,7 +138,7 @@ class Answer:
     :ivar sessions: facts, sorted and cut as the criteria say.
     :ivar missing_ids: GUIDs that were asked for and that EM does not know.
     :ivar filter: the filter that EM was sent and accepted, or None. Pieces of a long id list stand side by side (OR).
-    :ivar from_collection: whether EM refused to query sessions, so that its collection was read, which covers 30 days.
+    :ivar from_collection: whether EM refused or forbade to query sessions, so that its collection was read, which covers 30 days.
     """
 
     sessions: list[Fact] = field(default_factory=list)

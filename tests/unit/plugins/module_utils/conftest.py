@@ -21,11 +21,10 @@ FAILED = re.compile(
 )
 REFUSED = re.compile(r"(?P<option>[a-z_]+): .* cannot be used\. (?P<check>[A-Z].*\.)", re.DOTALL)
 SHOUTED = re.compile(r"(?:\b[A-Z]{2,}\b[ ,]+){4}")
-WITHOUT_REPLY = ("connection", "tls", "timeout")
-CONCLUDED = ("ambiguous", "busy", "refused", "superseded", "wait_timeout")
-"""Kinds that no answer carries: they are concluded from several, or from what a good one tells."""
-EITHER = ("in_doubt", "not_found")
-"""Kinds that an answer may carry."""
+WITHOUT_STATUS = ("connection", "tls", "timeout", "ambiguous", "busy", "superseded", "wait_timeout")
+"""Kinds that no reply carries: there was none, or they are conclusions from good ones."""
+CONCLUDED = ("in_doubt", "not_found", "refused")
+"""Kinds that are the answer of EM at times, and a conclusion from good answers at others."""
 
 
 @pytest.fixture(autouse=True)
@@ -51,8 +50,8 @@ def whole_sentences(monkeypatch):
         assert not any(part.startswith("None") for part in sentence.groups()), str(error)
         assert not SHOUTED.search(sentence["check"]), str(error)
         if isinstance(error, _errors.EmError):
-            without = error.kind in WITHOUT_REPLY or error.kind in CONCLUDED
-            assert error.kind in EITHER or (error.status is None) == without, str(error)
+            assert error.kind in CONCLUDED or (error.status is None) == (error.kind in WITHOUT_STATUS), str(error)
+            assert error.kind in ("protocol", "refused") or error.status is None or error.status >= 300, str(error)
 
 
 @pytest.fixture(autouse=True)

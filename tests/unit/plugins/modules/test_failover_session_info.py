@@ -179,6 +179,24 @@ def test_an_error_has_a_sentence_and_a_kind(em, run, options, fault, kind, statu
     assert em.counters.live_logons == 0
 
 
+@pytest.mark.parametrize("user", ["reader", "operator", "both", "restricted"])
+@pytest.mark.parametrize("query", ["as resource", "refused"])
+def test_each_role_gives_sessions_or_names_the_role_that_is_missing(em, run, user, query):
+    em.reset(sessions=5, tasks=1)
+    em.behaviour.role_query = query
+    result = run(username=user)
+    warnings = [warning for warning in result["warnings"] if "clear text" not in warning]
+    if user == "restricted":
+        assert (result["error"]["kind"], result["error"]["status"]) == ("permission", 403)
+        assert "Check that restricted has the role Portal User or VM Restore Operator in" in result["msg"]
+        assert warnings == []
+    else:
+        assert len(result["failover_sessions"]) == 5
+        assert result["query"]["source"] == ("collection" if query == "refused" else "query")
+        assert len(warnings) == (query == "refused")
+    assert em.counters.live_logons == 0
+
+
 def test_the_password_is_not_shown(em, run):
     assert PASSWORD not in json.dumps(run())
 

@@ -155,3 +155,27 @@ def test_vms_that_em_drops_are_known_from_an_earlier_wait(em, used, run, hours):
     assert points_of(continued) == [point]
     assert continued["points_seen_at"] is not None
     assert continued["failover_session"]["tasks_kept_at"].endswith("Z")
+
+
+@pytest.mark.parametrize("user", ["reader", "operator", "both", "restricted"])
+@pytest.mark.parametrize("query", ["as resource", "refused"])
+def test_each_role_waits_or_names_the_role_that_is_missing(em, guid, run, hours, user, query):
+    em.behaviour.role_query = query
+    result = run(username=user, plan="Acme", created_after="1h")
+    if user == "restricted":
+        assert (result["error"]["kind"], result["error"]["status"]) == ("permission", 403)
+        assert "Check that restricted has the role Portal User or VM Restore Operator in" in result["msg"]
+        assert (result["timed_out"], hours.now) == (False, 0)
+    else:
+        assert result["failover_session"]["finished"] is True
+        assert len([warning for warning in result.get("warnings", []) if "forbids" in warning]) == (query == "refused")
+    assert em.counters.live_logons == 0
+
+
+def test_a_query_that_is_forbidden_is_said_once_in_a_wait(em, run, hours):
+    em.behaviour.role_query = "refused"
+    result = run(plan="Acme", created_after="1h", appear_timeout=100)
+    assert (result["error"]["kind"], result["error"]["status"]) == ("wait_timeout", None)
+    assert em.counters.routes["GET /api/query"] > 10
+    (warning,) = result["warnings"]
+    assert "forbids reader to query" in warning
