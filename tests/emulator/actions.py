@@ -238,6 +238,7 @@ class PlanActions:
             result=result,
             failure_message=f"{failed} of {len(plan.vms)} VMs failed" if result == "Failed" else None,
             listed_from=now + timedelta(seconds=list_delay) if list_delay else None,
+            result_lag=self._behaviour.result_lag_seconds,
         )
 
     def _schedule(self, plan: Plan) -> list[tuple[PlanVm, Task]]:
