@@ -288,8 +288,10 @@ class PlanActions:
         return Outcome(_OPERATIONS[action], False, message, self._behaviour.task_seconds)
 
     def _done(self, action: str, seconds: float, session: Session | None, linked: bool) -> Outcome:
-        found = (None, None) if session is None else (session.id, session.name)
-        return Outcome(_OPERATIONS[action], True, self._behaviour.task_message, seconds, *found, linked)
+        done = Outcome(_OPERATIONS[action], True, self._behaviour.task_message, seconds)
+        if session is None:
+            return done
+        return replace(done, session_id=session.id, session_name=session.name, linked=linked)
 
 
 def _named(name: str, patterns: str) -> bool:
