@@ -353,8 +353,9 @@ class PlanAction:
         self.session = _wait.with_kept_tasks(new[0], self.session, None)
         self.session_source = "inferred"
         self.client.warn(
-            f"EM did not say which session the {self.action} of plan {self.client.shown(self.plan['name'])} created. Session {new[0]['id']} is the "
-            "only new one of the plan, so it is probably that one (session_source is inferred), but it may also have been started by somebody else."
+            f"EM did not say which session the {self.action} of plan {self.client.shown(self.plan['name'])} created. "
+            f"Session {new[0]['id']} is the only new one of the plan, so it is probably that one (session_source is inferred), "
+            "but it may also have been started by somebody else."
         )
         return True
 

@@ -90,7 +90,7 @@ def test_every_documented_fact_is_returned_and_no_other(em, run):
 
 def test_replica_points_are_read_on_request_only(em, run):
     plan = em.world.add_plan("Acme", ["db"])
-    point = em.world.points.history(plan, plan.vms[0])[0]
+    point = em.world.points.history(plan, plan.vms[0], em.clock.now())[0]
     em.world.add_session(
         state="Stopped", tasks=[{"vm_name": "db", "replica_point": {"id": point.id, "name": point.name}}]
     )
