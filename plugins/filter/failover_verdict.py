@@ -22,7 +22,8 @@ def failover_verdict(session: Any, /, *args: Any, **targets: Any) -> dict[str, A
         if args:
             raise VerdictError("Give each target with its name, such as rto='1h'.")
         given = {name: _ready(name, value) for name, value in targets.items()}
-        return wrap_var(judge(_ready("session", session), given))
+        source = given.pop("session_source", None)
+        return wrap_var(judge(_ready("session", session), given, source))
     except VerdictError as exc:
         raise AnsibleFilterError(f"failover_verdict: {exc}") from None
 

@@ -26,7 +26,11 @@ from ._errors import cut, one_line
 
 TARGETS = ("rto", "vm_rto", "rpo", "required_vms", "max_failed", "allow_warnings", "plan", "point_utc_offset")
 
+SESSION_SOURCES = ("task", "inferred")
+"""How it is known that a session is that of a run, in the words of the module failover_plan."""
+
 REASONS = (
+    "session_inferred",
     "not_finished",
     "unknown_state",
     "unknown_result",
@@ -385,17 +389,19 @@ def _kept_at(run: _Run) -> str | None:
 # The verdict
 
 
-def judge(session: Any, targets: Mapping[str, Any]) -> Fact:
+def judge(session: Any, targets: Mapping[str, Any], session_source: Any = None) -> Fact:
     """Judge a session by targets.
 
     :arg session: its facts, see RETURN of failover_session_info.
     :arg targets: values by names, see :data:`TARGETS`.
+    :arg session_source: one of :data:`SESSION_SOURCES`, or None if nobody asks whose session it is.
     :returns: see RETURN of the filter failover_verdict; plain data that JSON can hold. The order of the session's tasks
         makes no difference.
-    :raises VerdictError: the session or a target cannot be used.
+    :raises VerdictError: the session, a target or the source of the session cannot be used.
     """
     wanted = Targets.from_options(targets)
     run, vms = _session_run(session)
+    _judge_source(run, session_source)
     failed = [vm for vm in vms if vm.failed]
     excused = 0 < len(failed) <= wanted.max_failed
     notes: list[Fact] = []
@@ -440,6 +446,20 @@ def judge(session: Any, targets: Mapping[str, Any]) -> Fact:
         "idle": _idle(run, vms),
         "not_attempted": not_attempted,
     }
+
+
+def _judge_source(run: _Run, session_source: Any) -> None:
+    """A session that is only inferred to be ours may be a run of somebody else, however well it went."""
+    if session_source in (None, ""):
+        return
+    if not isinstance(session_source, str) or session_source not in SESSION_SOURCES:
+        raise _refused("session_source", session_source, "Give task or inferred, as failover_plan returns it, or null.")
+    if session_source == "inferred":
+        text = (
+            "Enterprise Manager did not link its task to this session. "
+            "It is the only new session of the plan, and may belong to somebody else."
+        )
+        run.against("session_inferred", text, "task", "inferred")
 
 
 def _measured(target: float | None, achieved: float | None) -> Fact:

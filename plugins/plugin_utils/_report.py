@@ -32,7 +32,7 @@ from urllib.parse import urlsplit
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._client import VERSION
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._criteria import Fact, moment, timestamp
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import OptionError, cut
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict import duration_text
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict import SESSION_SOURCES, duration_text
 from jinja2 import Environment, StrictUndefined, Undefined
 from markupsafe import Markup
 
@@ -42,8 +42,17 @@ RECORD_FORMAT = 1
 ACTIONS = {"start": "Failover", "test": "Test of the failover plan", "undo": "Undo of a failover"}
 """What was asked of the plan, in the words of the module ``failover_plan``, and as the page says it."""
 
-CONTEXT = ("action", "change_id", "operator", "queried_at", "undo", "url")
+CONTEXT = ("action", "change_id", "operator", "points_seen_at", "queried_at", "session_source", "undo", "url")
 """What the job knows and EM does not. Each is a text or None, but for ``undo``, see :func:`_undo`."""
+
+POINT_STATES = ("Failover", "Failback", "PermanentFailover")
+"""The states of a replica point, in EM's words, in which its VM is not at rest. ``Ready`` is at rest; no other word says anything."""
+
+NEXT_STEPS = (
+    "Next: in Veeam's console, retry the plan, which repeats the failed VMs only; or start the plan again; or undo it. "
+    "The REST API of Enterprise Manager cannot retry."
+)
+"""What can be done about a failover in which VMs did not come up."""
 
 PLAN = ("id", "name", "tenant", "backup_server", "vms")
 """What is kept of a plan. Its commands are left out, since scripts are called with passwords at times."""
@@ -93,10 +102,11 @@ def make(
     if manifests is not None and not isinstance(manifests, Mapping):
         raise OptionError("manifests", _kind(manifests), "Give the text of each manifest by the name of its file.")
     record = _record(session, verdict, plan, context or {})
+    vms = _vms(record)
+    record["after_run"] = _after_run(record, vms)
     name = _name(record)
     previous = chain_ends(manifests or {}, f"{name}.sha256")
     record["previous_manifests"] = previous
-    vms = _vms(record)
     files = [
         _file("html", name, _page(record, name, vms)),
         _file("json", name, canonical_json(record)),
@@ -135,8 +145,12 @@ def _record(session: Any, verdict: Any, plan: Any, context: Mapping[str, Any]) -
     known["undo"] = _undo(context.get("undo"))
     if known["action"] is not None and known["action"] not in ACTIONS:
         raise OptionError("action", known["action"], f"Give one of {', '.join(ACTIONS)}, or leave it out.")
-    if known["queried_at"] is not None and moment(known["queried_at"]) is None:
-        raise OptionError("queried_at", known["queried_at"], "Give the time as failover_session_info returns it.")
+    for option in ("queried_at", "points_seen_at"):
+        if known[option] is not None and moment(known[option]) is None:
+            raise OptionError(option, known[option], "Give the time as failover_session_info returns it.")
+    if known["session_source"] not in (None, *SESSION_SOURCES):
+        accepted = f"Give one of {', '.join(SESSION_SOURCES)}, as failover_plan returns it, or leave it out."
+        raise OptionError("session_source", known["session_source"], accepted)
     known["url"] = _without_user(known["url"])
     record: dict[str, Any] = {
         "format": RECORD_FORMAT,
@@ -146,13 +160,14 @@ def _record(session: Any, verdict: Any, plan: Any, context: Mapping[str, Any]) -
         "verdict": _plain("verdict", verdict or None),
         "plan": _plain("plan", {key: plan.get(key) for key in PLAN} if plan else None),
     }
-    _check_verdict(record["session"], record["verdict"] or {})
+    _check_verdict(record["session"], record["verdict"] or {}, known["session_source"])
     return record
 
 
-def _check_verdict(session: Mapping[str, Any], verdict: Mapping[str, Any]) -> None:
+def _check_verdict(session: Mapping[str, Any], verdict: Mapping[str, Any], session_source: str | None) -> None:
     """
-    :raises OptionError: the verdict is of another session, or of this one at another time.
+    :raises OptionError: the verdict is of another session, or of this one at another time, or calls a run passed that
+        cannot have.
     """
     judged = verdict.get("session")
     for key in ("id", "state", "result"):
@@ -163,6 +178,9 @@ def _check_verdict(session: Mapping[str, Any], verdict: Mapping[str, Any]) -> No
         raise OptionError(
             "verdict", "passed", "The session had not finished, so it cannot have passed. Judge it again."
         )
+    if verdict.get("passed") is True and session_source == "inferred":
+        accepted = "The session is only inferred, so it cannot have passed. Judge it with session_source='inferred'."
+        raise OptionError("verdict", "passed", accepted)
 
 
 def _kind(value: Any) -> str:
@@ -182,13 +200,17 @@ def _text_or_none(option: str, value: Any) -> str | None:
 
 
 def _undo(value: Any) -> dict[str, Any] | None:
-    """What became of the undo: ``done``, and ``message`` (a text or None). None if nobody knows."""
+    """What became of the undo: ``done``, ``needed`` (None is not known) and ``message`` (a text or None). None if nobody knows."""
     if value is None or value == "" or value == {}:
         return None
-    if not isinstance(value, Mapping) or not isinstance(value.get("done"), bool) or set(value) - {"done", "message"}:
-        accepted = "Give a dictionary with done (true or false) and, if there is one, a message; or leave it out."
+    known = isinstance(value, Mapping) and not set(value) - {"done", "needed", "message"}
+    if not known or not isinstance(value.get("done"), bool) or not isinstance(value.get("needed"), (bool, type(None))):
+        accepted = (
+            "Give a dictionary with done (true or false), needed (true, false or null) and message; or leave it out."
+        )
         raise OptionError("undo", _kind(value), accepted)
-    return {"done": value["done"], "message": _text_or_none("undo", value.get("message"))}
+    message = _text_or_none("undo", value.get("message"))
+    return {"done": value["done"], "needed": value.get("needed"), "message": message}
 
 
 def _without_user(url: str | None) -> str | None:
@@ -266,7 +288,8 @@ def _vms(record: Mapping[str, Any]) -> list[Fact]:
     """One for each VM, in the order in which work on them began, and then those that were not attempted.
 
     Each is a task (empty where there is none) with its ``name``, its ``order`` in the plan, ``status`` and ``word`` (how it
-    ended), ``attempted`` (None where EM names no VM at all, so that only the plan is known), and what the verdict says.
+    ended), ``attempted`` (None where EM names no VM at all, so that only the plan is known), its restore point, whether it is in
+    failover, and what the verdict says.
     """
     session, verdict, plan = record["session"], record["verdict"] or {}, record["plan"] or {}
     began = _time(session, "creation_time")
@@ -285,8 +308,14 @@ def _vms(record: Mapping[str, Any]) -> list[Fact]:
         if found["passed"] is None and name and name in spoken_of:
             found["passed"] = False
         order = _number(own.get("order")) if own.get("order") is not None else orders.get(name)
-        of_plan = {"name": name, "order": order, "attempted": attempted, "status": status, "word": word}
-        return {**of_plan, "task": task, "point": _name_of(task, "replica_point"), **found}
+        of_plan = {"name": name, "order": order, "attempted": attempted, "status": status, "word": word, "task": task}
+        point = _point(task)
+        taken, age = _time(point, "creation_time"), found["rpo"]
+        # Where a target was set, the verdict has the last word on the age.
+        if age["achieved"] is None and age["target"] is None and began and taken and began >= taken:
+            age["achieved"] = (began - taken).total_seconds()
+        vm = {**of_plan, "point": point.get("name"), "point_created": point.get("creation_time"), **found}
+        return {**vm, "point_state": _point_state(record, point), **_in_failover(record, vm, point)}
 
     tasks = sorted(_items(session, "tasks"), key=_sort_key)
     vms = [entry(_text(task, "vm_name"), task, *_status(task), True) for task in tasks]
@@ -301,6 +330,43 @@ def _vms(record: Mapping[str, Any]) -> list[Fact]:
         return vms + [entry(name, {}, "none", "Not known", None) for name in missing]
     word = "Not attempted" if session.get("finished") is True else "Not begun yet"
     return vms + [entry(name, {}, "none", word, False) for name in missing]
+
+
+def _point(task: Mapping[str, Any]) -> Fact:
+    """The replica point that a VM used, as the facts have it. Empty if there is none."""
+    point = task.get("replica_point")
+    return point if isinstance(point, dict) else {}
+
+
+def _point_state(record: Mapping[str, Any], point: Mapping[str, Any]) -> str | None:
+    """EM's word for the state of a point. One of which nobody knows when it was seen counts as not read."""
+    return _text(point, "state") or None if record["context"]["points_seen_at"] else None
+
+
+def _in_failover(record: Mapping[str, Any], vm: Mapping[str, Any], point: Mapping[str, Any]) -> Fact:
+    """Whether a VM is in failover after the run (None is not known), and what that is known by.
+
+    EM says it in the state of the replica point only. Of a failover, the result of the VM says what was reached at least
+    when the run ended, unless it is not known whose run it was. A test or an undo can end well in either state.
+    """
+    context, session = record["context"], record["session"]
+    state, task = _point_state(record, point), vm["task"]
+
+    def known(in_failover: bool | None, by: str | None = None) -> Fact:
+        return {"in_failover": in_failover, "in_failover_known_by": by}
+
+    if context["undo"] and context["undo"]["done"]:
+        return known(False, "undo")
+    if state in POINT_STATES:
+        return known(True, "replica_point")
+    if state == "Ready":
+        return known(False, "replica_point") if session.get("finished") is True else known(None)
+    if context["action"] == "start" and context["session_source"] != "inferred":
+        if vm["attempted"] is False:
+            return known(False, "result") if session.get("finished") is True else known(None)
+        if task.get("finished") is True and task.get("result") in ("Success", "Warning", "Failed"):
+            return known(task["result"] != "Failed", "result")
+    return known(None)
 
 
 def _sort_key(task: Mapping[str, Any]) -> tuple[str, ...]:
@@ -366,12 +432,133 @@ def _number(value: Any) -> float | None:
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
+# What is left after the run
+
+
+def _after_run(record: Mapping[str, Any], vms: Sequence[Fact]) -> Fact:
+    """The row and the sentence on what is still in failover, and each VM with it.
+
+    ``word`` is for the row that is called ``label``. ``clean`` is true if the run was undone or has left nothing, false if
+    VMs are in failover, None if that is not known.
+    """
+    context = record["context"]
+    undo, action = context["undo"], context["action"]
+    named = [vm for vm in vms if vm["attempted"] or vm["in_failover"] is not None]
+    up = [vm for vm in named if vm["in_failover"] is True]
+    label, next_steps = "Clean-up", None
+    if undo and undo["done"]:
+        label = {"test": "Test undone", "start": "Failover undone"}.get(action, "Undone")
+        clean: bool | None = True
+        word, text = "Yes", _sentences(f"{label}: Yes", undo["message"])
+    elif action == "start":
+        clean = False if up else None if not named or any(vm["in_failover"] is None for vm in named) else True
+        word = {True: "Nothing in failover", False: f"{_counted(len(up), 'VM')} in failover", None: "Not known"}[clean]
+        text = _after_failover(record, named)
+        left = [vm for vm in named if vm["in_failover"] is False]
+        next_steps = NEXT_STEPS if left and record["session"].get("finished") is True else None
+    elif up:
+        clean, word = False, "Still in failover"
+        why = undo["message"] if undo else "Whether an undo was tried is not recorded."
+        text = _sentences(f"Still in failover: {_names(up)}; points seen at {when(context['points_seen_at'])}", why)
+    else:
+        unknown = _why_unknown(record, named)
+        clean, word = None if unknown else True, "Not known" if unknown else "Nothing in failover"
+        what = "A test leaves nothing in failover" if action == "test" else "Nothing is in failover"
+        if context["session_source"] == "inferred":
+            what = "No VM of this session is in failover"
+        text = f"{what}; points seen Ready at {when(context['points_seen_at'])}"
+        if unknown:
+            text = f"It is not known whether VMs are still in failover: {unknown}"
+        # Where no undo was needed, the message says so once more.
+        text = _sentences(text, undo["message"] if undo and undo["needed"] is not False else None)
+    shown = ("name", "point_state", "in_failover", "in_failover_known_by")
+    return {
+        "label": label,
+        "word": word,
+        "text": text,
+        "clean": clean,
+        "next_steps": next_steps,
+        "vms": [{key: vm[key] for key in shown} for vm in named],
+    }
+
+
+def _after_is_news(record: Mapping[str, Any]) -> bool:
+    """Whether readers have to be told at once what is left after the run: all of a failover, of a test what it should not leave."""
+    context = record["context"]
+    if context["undo"] and context["undo"]["done"]:
+        return False
+    return context["action"] == "start" or (context["action"] == "test" and record["after_run"]["clean"] is not True)
+
+
+def _sentences(*texts: str | None) -> str:
+    """The texts as sentences, one after the other."""
+    stripped = (text.strip() for text in texts if text)
+    return " ".join(text if text.endswith((".", "!", "?")) else f"{text}." for text in stripped if text)
+
+
+def _names(vms: Sequence[Fact], most: int = 10) -> str:
+    """VMs in a sentence, with the state of a point that is not just ``Failover``. The table below it has all of them."""
+    shown = []
+    for vm in vms[:most]:
+        state = vm["point_state"] if vm["point_state"] in POINT_STATES[1:] else None
+        name = cut(vm["name"], 80) or "a VM without a name"
+        shown.append(f"{name} ({state})" if state else name)
+    return ", ".join(shown) + (f" and {len(vms) - most} more" if len(vms) > most else "")
+
+
+def _after_failover(record: Mapping[str, Any], named: Sequence[Fact]) -> str:
+    """Which VMs are up in failover, which are not, and from what that is known."""
+    context = record["context"]
+    undo, seen = context["undo"], context["points_seen_at"]
+    groups = ((True, "Up in failover"), (False, "Not up"), (None, "Not known"))
+    members = [(title, [vm for vm in named if vm["in_failover"] is state]) for state, title in groups]
+    texts: list[str | None] = [f"{title}: {_names(vms)}" for title, vms in members if vms]
+    if not named:
+        texts.append("It is not known which VMs are up in failover: Enterprise Manager lists no VM of this run")
+    by = {vm["in_failover_known_by"] for vm in named}
+    if "replica_point" in by:
+        texts.append(f"By the states of their restore points, seen at {when(seen)}")
+    if "result" in by:
+        whose = "Of the others this" if "replica_point" in by else "This"
+        texts.append(
+            f"{whose} is known from the results of the run only, and not from the states of their restore points"
+        )
+    late = [vm for vm in named if vm["point_state"] == "Ready" and vm["status"] in ("success", "warning")]
+    if late and context["session_source"] != "inferred":
+        texts.append(
+            f"{_names(late)} came up in this run, but the restore point is Ready: "
+            "it was undone or failed back since, or Enterprise Manager's copy is old"
+        )
+    if undo is None:
+        texts.append("Whether the failover was undone is not recorded")
+    else:
+        still = "The VMs are still failed over; no" if members[0][1] else "No"
+        texts.append(undo["message"] or f"{still} undo was requested")
+    return _sentences(*texts)
+
+
+def _why_unknown(record: Mapping[str, Any], named: Sequence[Fact]) -> str | None:
+    """Why it is not known that nothing is in failover. None if it is known."""
+    if record["session"].get("finished") is not True:
+        return "the run had not finished when it was read"
+    if not named:
+        return "Enterprise Manager lists no VM of this run"
+    if not record["context"]["points_seen_at"]:
+        return "the restore points were not read"
+    unknown = [vm for vm in named if vm["in_failover"] is None]
+    if not unknown:
+        return None
+    return (
+        f"Enterprise Manager gives no state for the {'point' if len(unknown) == 1 else 'points'} of {_names(unknown)}"
+    )
+
+
 # CSV
 
 COLUMNS = (
     "session_id", "plan", "vm", "order", "attempted", "state", "result", "start", "end", "duration_seconds",
     "started_after_seconds", "rto_seconds", "rto_target_seconds", "rpo_seconds", "rpo_target_seconds", "passed",
-    "restore_point", "failure_message",
+    "restore_point", "restore_point_created", "restore_point_state", "in_failover", "in_failover_known_by", "failure_message",
 )  # fmt: skip
 
 
@@ -389,7 +576,8 @@ def _csv(record: Mapping[str, Any], vms: Iterable[Fact]) -> str:
         row = [session["id"], session.get("name"), vm["name"], vm["order"], vm["attempted"]]
         row += [task.get(key) for key in ("state", "result", "creation_time", "end_time", "duration")]
         row += [vm["started_after"], rto["achieved"], rto["target"], rpo["achieved"], rpo["target"], vm["passed"]]
-        row += [_name_of(task, "replica_point"), task.get("failure_message")]
+        row += [vm[key] for key in ("point", "point_created", "point_state", "in_failover", "in_failover_known_by")]
+        row += [task.get("failure_message")]
         writer.writerow([_cell(value) for value in row])
     return table.getvalue()
 
@@ -470,11 +658,14 @@ def _page(record: Mapping[str, Any], name: str, vms: Sequence[Fact]) -> str:
         backup_server=_name_of(session, "backup_server"),
         tenant=_name_of(record["plan"] or {}, "tenant"),
         action=ACTIONS.get(record["context"]["action"]),
-        undo=record["context"]["undo"],
+        after=record["after_run"],
+        after_is_news=_after_is_news(record),
+        is_test=record["context"]["action"] == "test",
+        inferred=record["context"]["session_source"] == "inferred",
         judged=passed is not None,
         look="unjudged" if passed is None else "passed" if passed else "failed",
         verdict_word="Not judged" if passed is None else "Passed" if passed else "Not passed",
-        summary=_summary(session, passed, len(reasons)),
+        summary=_summary(session, verdict, passed, len(reasons)),
         reasons=reasons,
         notes=_items(verdict, "notes"),
         rto=rto,
@@ -482,6 +673,7 @@ def _page(record: Mapping[str, Any], name: str, vms: Sequence[Fact]) -> str:
         targets=_targets(record, vms),
         vms=vms,
         names_vms=any(vm["attempted"] for vm in vms),
+        has_age=any(vm["rpo"]["achieved"] is not None for vm in vms),
         has_order=any(vm["order"] is not None for vm in vms),
         failures=[vm for vm in vms if vm["attempted"] and vm["status"] != "success"],
         left_out=[vm for vm in vms if not vm["attempted"]],
@@ -498,14 +690,17 @@ def _short(text: object, length: int = LONGEST_SHOWN) -> str:
     return cut(str(text), length)
 
 
-def _summary(session: Mapping[str, Any], passed: bool | None, against: int) -> str:
+def _summary(session: Mapping[str, Any], verdict: Mapping[str, Any], passed: bool | None, against: int) -> str:
     """The sentence under the verdict."""
     if passed is True:
-        return "The run met all that it was judged by."
-    running = "" if session.get("finished") is True else " It had not finished when it was read."
+        given = verdict.get("targets")
+        timed = isinstance(given, dict) and any(given.get(name) for name in ("rto", "vm_rto", "rpo"))
+        return "The run met all its targets." if timed else "The run passed. No RTO or RPO target was set."
+    running = "" if session.get("finished") is True else "It had not finished when it was read."
     if passed is False:
-        return f"{_counted(against, 'reason speaks', 'reasons speak')} against the run.{running}"
-    return f"No verdict was given, so this report does not say whether the run passed.{running}"
+        reasons = f"for {_counted(against, 'reason')}" if against else "and the verdict gives no reason"
+        return f"{running} The run did not pass, {reasons}{':' if against else '.'}".strip()
+    return f"No verdict was given, so this report does not say whether the run passed. {running}".strip()
 
 
 def _left_out_text(session: Mapping[str, Any], vms: Iterable[Fact]) -> str:
@@ -542,6 +737,7 @@ def _targets(record: Mapping[str, Any], vms: Sequence[Fact]) -> list[Fact]:
     reasons = _items(verdict, "reasons")
     against = {f"{'vm_' if reason.get('vm') is not None else ''}{reason.get('code')}" for reason in reasons}
     finished = session.get("finished") is True
+    is_test = record["context"]["action"] == "test"
     rows: list[Fact] = []
 
     def row(name: str, wanted: str, achieved: str, codes: str, known: bool, left: float | None = None) -> None:
@@ -556,7 +752,7 @@ def _targets(record: Mapping[str, Any], vms: Sequence[Fact]) -> list[Fact]:
         rows.append({"name": name, "wanted": wanted, "achieved": achieved, "margin": shown, "met": met})
 
     for name, figures, codes in (
-        ("Recovery time of the run (RTO)", rto, "rto"),
+        ("Time of the test, against the RTO" if is_test else "Recovery time of the run (RTO)", rto, "rto"),
         ("Age of the oldest restore point (RPO)", rpo, "rpo vm_rpo"),
     ):
         target, achieved, left = figures["target"], figures["achieved"], figures["margin"]
@@ -570,7 +766,7 @@ def _targets(record: Mapping[str, Any], vms: Sequence[Fact]) -> list[Fact]:
         parts = [f"{in_time} of {len(timed)} in time"] if timed else []
         parts += [f"no VM fits {unmatched} of {_counted(len(targets['vm_rto']), 'name')}"] if unmatched else []
         row(
-            "Recovery times of VMs",
+            "Times of the test of VMs" if is_test else "Recovery times of VMs",
             "see each VM",
             ", ".join(parts) or "unknown",
             "vm_rto pattern_unmatched",
@@ -663,7 +859,7 @@ def _chart(record: Mapping[str, Any], vms: Sequence[Fact]) -> dict[str, Any] | N
     text = [f"The axis begins at {when(timestamp(zero))}."]
     if gaps:
         lost = duration_text(sum(end - begin for begin, end in gaps))
-        text.append(f"Gaps in the first bar: no VM was in work for {lost} in all.")
+        text.append(f"Gaps in the top bar: for {lost} no VM was being processed.")
     if target is not None:
         far = " is the dashed line" if inside else f" lies outside, at {duration_text(target)}"
         text.append(f"The target for the run (RTO){far}.")

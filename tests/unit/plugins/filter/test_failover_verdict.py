@@ -95,6 +95,13 @@ def test_booleans_of_extra_variables_are_texts(text):
     assert judge("allow_warnings=text", text="yes")["targets"]["allow_warnings"] is True
 
 
+def test_whose_session_it_is():
+    inferred = judge("rto='1h', session_source=source", source="inferred")
+    assert [reason["code"] for reason in inferred["reasons"]] == ["session_inferred"]
+    assert "session_source" not in inferred["targets"]
+    assert judge("rto='1h', session_source='task'") == judge("rto='1h', session_source=none") == judge("rto='1h'")
+
+
 def test_texts_of_the_server_are_no_templates():
     facts = session(vm_name=TEMPLATE, result="Failed", failure_message=TEMPLATE)
     verdict = judge("vm_rto={'*': 1}", session=facts)
@@ -117,6 +124,8 @@ def test_texts_of_the_server_are_no_templates():
         ("rto='soon'", "rto: 'soon' cannot be used. Give seconds, or a text with units such as '90s'"),
         ("allow_warnings='perhaps'", "allow_warnings: 'perhaps' cannot be used. Give true or false."),
         ("plan=[]", "plan: a list of 0 cannot be used."),
+        ("session_source='guessed'", "session_source: 'guessed' cannot be used. Give task or inferred"),
+        ("session_source=nothing", "undefined"),
         ("rto=nothing", "undefined"),
         ("vm_rto={'db*': nothing}", "undefined"),
         ("required_vms=['a', nothing]", "undefined"),

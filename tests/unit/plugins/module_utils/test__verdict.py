@@ -258,6 +258,46 @@ def test_the_documented_session():
     assert [note["code"] for note in judged(facts, rto=80)["notes"]] == ["no_tasks"]
 
 
+# Whose session it is
+
+
+def test_a_session_that_is_only_inferred_never_passes():
+    facts = session(task())
+    verdict = _verdict.judge(facts, {"rto": "1h"}, "inferred")
+    check(verdict, facts)
+    assert verdict["passed"] is False
+    assert verdict["reasons"] == [
+        {
+            "code": "session_inferred",
+            "vm": None,
+            "target": "task",
+            "achieved": "inferred",
+            "text": "Enterprise Manager did not link its task to this session. "
+            "It is the only new session of the plan, and may belong to somebody else.",
+        }
+    ]
+    # All else is judged as ever.
+    assert {**verdict, "passed": True, "reasons": []} == _verdict.judge(facts, {"rto": "1h"})
+
+
+@pytest.mark.parametrize("source", ["task", None, ""])
+def test_a_session_that_is_linked_or_was_only_read_is_judged_as_it_is(source):
+    facts = session(task())
+    assert _verdict.judge(facts, {"rto": "1h"}, source) == _verdict.judge(facts, {"rto": "1h"})
+
+
+def test_that_it_is_inferred_comes_first():
+    facts = session(task(result="Failed"), result="Failed")
+    codes_of_all = [reason["code"] for reason in _verdict.judge(facts, {}, "inferred")["reasons"]]
+    assert codes_of_all == ["session_inferred", *(reason["code"] for reason in _verdict.judge(facts, {})["reasons"])]
+
+
+@pytest.mark.parametrize("source", ["guessed", True, 5, ["inferred"], {"inferred": True}])
+def test_a_source_that_does_not_exist(source):
+    with pytest.raises(VerdictError, match="session_source: .* cannot be used. Give task or inferred"):
+        _verdict.judge(session(task()), {}, source)
+
+
 # Words
 
 
