@@ -198,7 +198,8 @@ def expected(kind: str, times: str, place: str, front_end: str) -> str:
         return COMPLETE if found else fails("in_doubt", changed)
     if place == "new sessions" and read_as_list:
         return COMPLETE
-    new_logon = error in ("auth", "permission")  # for a 403 may mean that too; a task ends with its logon
+    # A 403 may mean that the logon has ended. A new one loses the task, so where only the task is refused, it is read again.
+    new_logon = error == "auth" or (error == "permission" and place != "task")
     if once:
         return fails("in_doubt", changed) if new_logon and front_end == "undo" else COMPLETE
     if place == "task":
