@@ -88,7 +88,8 @@ def test_a_start_by_others_after_a_test_that_em_never_got_is_no_success_and_not_
 @pytest.mark.parametrize("undo_test", ["auto", "always"])
 def test_their_session_shows_before_ours_which_em_does_not_link(em, plan, call, drill, undo_test):
     em.behaviour.session_link = "left out"
-    em.behaviour.list_delay = 8
+    em.behaviour.task_seconds = em.behaviour.refresh_seconds = 1
+    em.behaviour.list_delay = 12
     at_the_request(em, "test", delay=1)
     done = drill(call, undo_test=undo_test)
     assert (done.test["failed"], done.test["error"]["kind"], done.test["changed"]) == (True, "in_doubt", True)
