@@ -71,7 +71,7 @@ demo: setup  ## the main job against the embedded emulator: sessions as facts an
 PORT = 9398
 EMULATOR_TLS = $(CURDIR)/.cache/tls$(if $(filter-out 9398,$(PORT)),-$(PORT))
 emulator: setup  ## an Enterprise Manager stand-in on PORT=9398, until Ctrl-C, with the plan "ABC Company DR drill"
-	@echo "Users admin, reader and restricted (may not read sessions), password Passw0rd!. See tests/emulator/README.md."
+	@echo "Users admin, reader, operator, both and restricted, password Passw0rd!. Who may what: tests/emulator/README.md."
 	@mkdir -p $(EMULATOR_TLS)
 	@PYTHONPATH=tests exec $(BIN)/python -m emulator --port $(PORT) --tls $(EMULATOR_TLS) --sessions 24 --tasks 4 --drill
 

@@ -240,6 +240,7 @@ class PlanActions:
             result=result,
             failure_message=f"{failed} of {len(plan.vms)} VMs failed" if result == "Failed" else None,
             listed_from=now + timedelta(seconds=list_delay) if list_delay else None,
+            result_lag=self._behaviour.result_lag_seconds,
         )
 
     def _schedule(self, plan: Plan) -> list[tuple[PlanVm, Task]]:
@@ -289,8 +290,10 @@ class PlanActions:
         return Outcome(_OPERATIONS[action], False, message, self._behaviour.task_seconds)
 
     def _done(self, action: str, seconds: float, session: Session | None, linked: bool) -> Outcome:
-        found = (None, None) if session is None else (session.id, session.name)
-        return Outcome(_OPERATIONS[action], True, self._behaviour.task_message, seconds, *found, linked)
+        done = Outcome(_OPERATIONS[action], True, self._behaviour.task_message, seconds)
+        if session is None:
+            return done
+        return replace(done, session_id=session.id, session_name=session.name, linked=linked)
 
 
 def _named(name: str, patterns: str) -> bool:

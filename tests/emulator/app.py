@@ -26,9 +26,10 @@ from .actions import ACTIONS, parse_spec
 from .control import control_routes
 from .em_tasks import EmTask
 from .errors import ApiError
-from .faults import PAGE_FAULTS, FaultMiddleware
+from .faults import IDLE, PAGE_FAULTS, TRANSPORT, FaultMiddleware
 from .logons import PLANS, POINTS, SESSIONS, TOKEN_HEADER, Logon
 from .points import Point
+from .query import shown_points
 from .render import Element, to_bytes
 from .service import RequestRecord, Service
 from .world import Plan, Session, SessionView, view
@@ -51,6 +52,7 @@ _WORDS = {  # path segments in their documented spelling; the server does not mi
     )
 }
 _RESOURCES = {"cloudfailoversession": SESSIONS, "cloudfailoverplan": PLANS, "cloudvmreplicapoint": POINTS}
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _VERSIONS = ("latest", *shapes.API_VERSIONS)
 
 
@@ -91,9 +93,13 @@ class Recorder:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
                 server = "Microsoft-HTTPAPI/2.0" if service.em_version < 13 else "Kestrel"
-                date = formatdate(service.clock.now().timestamp(), usegmt=True)
-                extra = [(b"Server", server.encode()), (b"Date", date.encode())]
-                message = {**message, "headers": [*message["headers"], *extra]}
+                extra = [(b"server", server.encode())]
+                if service.behaviour.date_offset is not None:
+                    shown = service.clock.now().timestamp() + service.behaviour.date_offset
+                    extra.append((b"date", formatdate(shown, usegmt=True).encode()))
+                given = {name.lower() for name, dummy in message["headers"]}  # by a fault
+                own = [(name.title(), value) for name, value in extra if name not in given]
+                message = {**message, "headers": [*message["headers"], *own]}
             else:
                 counters.bytes_sent += len(message.get("body", b""))
             await send(message)
@@ -165,6 +171,9 @@ class Handlers:
         version = _parameters(request).get("v", "latest")
         if version.casefold() not in _VERSIONS:
             raise ApiError(400, f"API version {version} is not supported. Supported are {', '.join(_VERSIONS)}")
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().casefold()
+        if media_type in _FORMS and service.refuses_forms:
+            raise ApiError(415, f"The Content-Type {media_type} is not supported")
         user = service.logons.authenticate(request.headers.get("authorization"))
         if user is None:
             raise _unauthorized("The user name or password is incorrect")
@@ -173,6 +182,8 @@ class Handlers:
         service.counters.max_live_logons = max(service.counters.max_live_logons, service.counters.live_logons)
         response = self._reply(request, lambda style: shapes.logon_session(logon, style), 201)
         response.headers[TOKEN_HEADER] = logon.token
+        if service.behaviour.logon_location == "served":
+            response.headers["Location"] = f"{service.behaviour.href_base}{shapes.LOGONS_PATH}/{logon.session_id}"
         response.headers["Set-Cookie"] = f"{TOKEN_HEADER}={logon.token}; Path=/api;"
         return response
 
@@ -187,7 +198,8 @@ class Handlers:
             if logon.session_id == wanted:
                 break
         else:
-            raise ApiError(404, f"There is no logon session with id [{wanted}]")
+            message = f"There is no logon session with id [{wanted}]"
+            raise ApiError(self._service.behaviour.unknown_logon_id, message)
         if request.method == "GET":
             return self._reply(request, lambda style: shapes.logon_session(logon, style))
         self._service.logons.log_off(logon)
@@ -250,10 +262,7 @@ class Handlers:
         if action == "start":  # [doc] the others have no body
             spec = parse_spec(await request.body(), self._wants_json_body(request))
         outcome = service.plan_actions.act(found, action, spec)
-        behaviour = service.behaviour
-        task = request.scope[LOGON].tasks.add(
-            outcome, service.clock.now(), behaviour.refresh_seconds, behaviour.hidden_task_reads
-        )
+        task = request.scope[LOGON].tasks.add(outcome, service.clock.now(), service.behaviour)
         return self._reply(request, lambda style: self._task_shape(task, style), 202)
 
     def _wants_json_body(self, request: Request) -> bool:
@@ -266,9 +275,7 @@ class Handlers:
         return media_type == "application/json"
 
     def _task_shape(self, task: EmTask, style: Any) -> Element:
-        behaviour = self._service.behaviour
-        state = task.state(self._service.clock.now(), behaviour.operation_finished)
-        return shapes.task(task, state, behaviour.early_result, behaviour.true_word, style)
+        return shapes.task(task, self._service.clock.now(), self._service.behaviour, style)
 
     async def tasks(self, request: Request) -> Response:
         """GET /api/tasks: those of this logon only [doc]"""
@@ -290,15 +297,19 @@ class Handlers:
     async def points(self, request: Request) -> Response:
         """GET /api/cloud/vmReplicaPoints"""
         self._check_role(request, POINTS)
-        return self._list(request, "CloudVmReplicaPoint", self._service.world.points.all())
+        return self._list(request, "CloudVmReplicaPoint", self._shown_points())
 
     async def point(self, request: Request) -> Response:
         """GET /api/cloud/vmReplicaPoints/{id}"""
         self._check_role(request, POINTS)
-        found: Point = self._found("CloudVmReplicaPoint", request.path_params["id"], self._service.world.points.find)
+        by_id = {point.id: point for point in self._shown_points()}
+        found: Point = self._found("CloudVmReplicaPoint", request.path_params["id"], by_id.get)
         if self._wants_entity(request):
             return self._reply(request, lambda style: shapes.point_entity(found, style))
         return self._reply(request, lambda style: shapes.point_reference(found, style, tag="EntityRef"))
+
+    def _shown_points(self) -> list[Point]:
+        return shown_points(self._service.world, self._service.behaviour)
 
     async def query(self, request: Request) -> Response:
         """GET /api/query"""
@@ -419,6 +430,10 @@ def make_app(service: Service) -> ASGIApp:
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         below_api = scope["path"].casefold() == "/api" or scope["path"].casefold().startswith("/api/")
+        limit = service.behaviour.dead_after_idle
+        if below_api and limit is not None and scope[IDLE] > limit:
+            scope[TRANSPORT].abort()  # it never gets here
+            return
         try:
             await (api if below_api else control)(scope, receive, send)
         except Exception:

@@ -38,6 +38,12 @@ class Behaviour:
     omit_paging_info: bool = _switch(False, False, True)  # [assumed] no PagingInfo in a QueryResult
     pages_count_of_empty: int = _switch(1, 1, 0)  # [seen] 1, [assumed] 0
 
+    # Logon (docs/evidence.md, "Logon")
+    logon_location: str = _switch("served", "served", "left out")  # [doc] header Location: the URL of the logon
+    # [seen] 415 for a form, by 13; [assumed] 12 does not mind
+    form_logon: str = _switch("by version", "by version", "refuse", "accept")
+    unknown_logon_id: int = _switch(500, 500, 404)  # [seen] 500 with a text, [doc] 404 by the table of codes
+
     # What is listed and found (docs/evidence.md, "Requests in general", "The cloud failover session", "Cloud failover
     # plans", "Errors")
     # [doc] Roles by resource; no lower role's list names the query, so either is [assumed]. Refused: to all but
@@ -59,6 +65,7 @@ class Behaviour:
     task_message: str = _switch("Ok")  # [seen] Ok, Success or empty
     true_word: str = _switch("true", "true", "True", "1")  # [assumed] how Success is spelt; false goes with it
     session_link: str = _switch("served", "served", "left out")  # [doc] finished start and test tasks have it
+    link_delay_seconds: float = _switch(0, types=(int, float))  # [assumed] the link comes so long after Finished
     hidden_task_reads: int = _switch(0, types=(int,))  # [seen] a new task may not be found at first, so many times
     second_start: str = _switch("accept", "accept", "refuse")  # [assumed] start of a running plan: a second session
     undo_while_running: str = _switch("refuse", "refuse", "accept")  # [assumed] accept: its sessions end with the undo
@@ -66,6 +73,10 @@ class Behaviour:
     undo_session: str = _switch("none", "none", "unlinked", "linked")  # [doc] start or undo in 9.x, only start later
     # [doc] A test does not switch to the replicas; [assumed, strongly] so their points stay Ready. The other: as a start.
     points_after_test: str = _switch("ready", "ready", "failover")
+    point_states: str = _switch("known", "known", "unknown")  # [doc] Unknown is one of the words
+    point_times: str = _switch("served", "served", "left out")  # [doc] CreationTimeUTC is there
+    # [assumed] Stopped comes before the Result: from its end on a session that begins here shows None for so long.
+    result_lag_seconds: float = _switch(0, types=(int, float))
     parallel_vms: int = _switch(10, types=(int,))  # [doc] so many VMs of a plan at once
     waiting_vms: str = _switch("absent", "absent", "starting")  # [doc] tasks may wait; [assumed] how they look then
     stop_on_failure: bool = _switch(False, False, True)  # [assumed] no further VMs begin after one has failed
@@ -85,6 +96,11 @@ class Behaviour:
 
     # Transport
     length_required: bool = _switch(False, False, True)  # [assumed] 411 for a POST without Content-Length
+    date_offset: float | None = _switch(
+        0, types=(int, float, type(None))
+    )  # [assumed] Date is wrong by so many s; or none
+    # [assumed] A connection that was idle for more seconds of real time has been forgotten by what stands between.
+    dead_after_idle: float | None = _switch(None, types=(int, float, type(None)))
 
     def __setattr__(self, name: str, value: Any) -> None:
         switch = _SWITCHES.get(name)

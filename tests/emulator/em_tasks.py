@@ -13,12 +13,15 @@ import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from .behaviour import Behaviour
+
 
 @dataclass
 class EmTask:
     """One operation, as planned: Running until ``done``, then OperationFinished, from ``end`` Finished.
 
     :param session_id: of the cloud failover session that it began, None for no link.
+    :param linked_from: when a finished task begins to have this link.
     :param hidden_reads: so many times more it will not be found.
     """
 
@@ -28,6 +31,7 @@ class EmTask:
     end: datetime
     success: bool
     message: str
+    linked_from: datetime
     session_id: str | None = None
     session_name: str | None = None
     hidden_reads: int = 0
@@ -66,10 +70,10 @@ class EmTasks:
         self._count = 0
         self._lock = threading.Lock()
 
-    def add(self, outcome: Outcome, now: datetime, refresh_seconds: float, hidden_reads: int) -> EmTask:
+    def add(self, outcome: Outcome, now: datetime, behaviour: Behaviour) -> EmTask:
         """Begin a task. One that fails has nothing to refresh in EM's database."""
         done = now + timedelta(seconds=outcome.seconds)
-        end = done + timedelta(seconds=refresh_seconds if outcome.success else 0)
+        end = done + timedelta(seconds=behaviour.refresh_seconds if outcome.success else 0)
         with self._lock:
             self._count += 1
             task = EmTask(
@@ -79,9 +83,10 @@ class EmTasks:
                 end,
                 outcome.success,
                 outcome.message,
+                end + timedelta(seconds=behaviour.link_delay_seconds),
                 outcome.session_id if outcome.linked else None,
                 outcome.session_name,
-                hidden_reads,
+                behaviour.hidden_task_reads,
             )
             self._by_id[task.id] = task
         return task

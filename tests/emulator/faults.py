@@ -55,6 +55,7 @@ ACTIONS = {**BEFORE, **INSTEAD, **AFTER}
 LOGIN_PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><form>Please sign in</form></body></html>"
 GARBAGE = bytes(range(256))
 TRANSPORT = "emulator.transport"  # key of the connection's transport in the ASGI scope
+IDLE = "emulator.idle"  # and of the seconds that it was idle before
 PAGE_FAULTS = "emulator.page_faults"  # key of what the query handler is told
 
 

@@ -111,10 +111,6 @@ class Points:
                     found[use.point.id] = replace(use.point, state="Failover")
         return list(found.values())
 
-    def find(self, point_id: str) -> Point | None:
-        """The point with this GUID, or None."""
-        return next((point for point in self.all() if point.id == point_id.lower()), None)
-
     def use(
         self, point: Point, plan: Plan, session_id: str, begin: datetime, shown_from: datetime | None = None
     ) -> None:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +15,7 @@ from .behaviour import Behaviour
 from .clock import parse_time
 from .errors import ApiError
 from .filters import Field, FilterError, parse_filter
+from .points import Point
 from .world import Plan, SessionView, World
 
 DEFAULT_PAGE_SIZE = 100
@@ -34,7 +35,7 @@ class QueryType:
 
     name: str
     fields: Mapping[str, Field]
-    items: Callable[[World], list[Any]]
+    items: Callable[[World, Behaviour], list[Any]]
     signed: bool = True
     as_now: Callable[[World, Any], Any] = lambda _world, item: item
 
@@ -118,17 +119,31 @@ _POINT_FIELDS = (
     Field("State", "enum", lambda point: point.state, _POINT_STATES),
 )
 
+
+def shown_points(world: World, behaviour: Behaviour) -> list[Point]:
+    """All restore points with the states that clients get to see."""
+    points = world.points.all()
+    return points if behaviour.point_states == "known" else [replace(point, state="Unknown") for point in points]
+
+
 TYPES = {
     query_type.name.casefold(): query_type
     for query_type in (
         QueryType(
-            "CloudFailoverSession", {f.name.casefold(): f for f in _SESSION_FIELDS}, World.views, as_now=World.as_now
+            "CloudFailoverSession",
+            {f.name.casefold(): f for f in _SESSION_FIELDS},
+            lambda world, _behaviour: world.views(),
+            as_now=World.as_now,
         ),
-        QueryType("CloudFailoverPlan", {f.name.casefold(): f for f in _PLAN_FIELDS}, lambda world: list(world.plans)),
+        QueryType(
+            "CloudFailoverPlan",
+            {f.name.casefold(): f for f in _PLAN_FIELDS},
+            lambda world, _behaviour: list(world.plans),
+        ),
         QueryType(
             "CloudVmReplicaPoint",
             {f.name.casefold(): f for f in _POINT_FIELDS},
-            lambda world: world.points.all(),
+            shown_points,
             signed=False,
         ),
         # Further types (tenants) go here.
@@ -137,9 +152,10 @@ TYPES = {
 
 
 class QueryService:
-    """Answers queries over a world."""
+    """Answers queries over a world. The release decides how page links are spelt."""
 
-    def __init__(self, world: World, behaviour: Behaviour) -> None:
+    def __init__(self, world: World, behaviour: Behaviour, em_version: int) -> None:
+        self._encoded = _encoded if em_version < 13 else _encoded_by_13
         self._world = world
         self._behaviour = behaviour
         self._answers: dict[Any, list[Any]] = {}
@@ -161,7 +177,7 @@ class QueryService:
             number=number,
             size=size,
             count=count,
-            links=_links(query_type, parameters, spelling, number, size, count),
+            links=_links(self._encoded, query_type, parameters, spelling, number, size, count),
         )
 
     def _type(self, name: str) -> QueryType:
@@ -202,7 +218,7 @@ class QueryService:
         key = (query_type.name, expression, field, descending, repr(self._behaviour), self._world.signature())
         items = self._answers.get(key) if query_type.signed else None
         if items is None:
-            items = query_type.items(self._world)
+            items = query_type.items(self._world, self._behaviour)
             if selection is not None:
                 items = list(filter(selection.matches, items))
             if field is not None and self._behaviour.sort == "honour":
@@ -236,14 +252,20 @@ def _order(query_type: QueryType, parameters: Mapping[str, str]) -> tuple[Field 
 
 
 def _links(
-    query_type: QueryType, parameters: Mapping[str, str], spelling: dict[str, str], number: int, size: int, count: int
+    encoded: Callable[[str], str],
+    query_type: QueryType,
+    parameters: Mapping[str, str],
+    spelling: dict[str, str],
+    number: int,
+    size: int,
+    count: int,
 ) -> dict[str, str]:
     """First and Last always, Previous and Next where they exist [doc]; spelt anew by the server [seen]."""
     wanted = {"type": query_type.name, **spelling}
     if "format" in parameters:
         wanted["format"] = parameters["format"]
     wanted["pageSize"] = str(size)
-    base = "/api/query?" + "&".join(f"{name}={_encoded(value)}" for name, value in wanted.items())
+    base = "/api/query?" + "&".join(f"{name}={encoded(value)}" for name, value in wanted.items())
     last = max(count, 1)
     pages = {"First": 1, "Previous": min(number - 1, last), "Next": number + 1, "Last": last}
     if number <= 1:
@@ -254,6 +276,11 @@ def _links(
 
 
 def _encoded(value: str) -> str:
-    """Lower-case percent codes, ``+`` for spaces, as .NET does."""
+    """Lower-case percent codes, ``+`` for spaces, as the .NET Framework does [seen, up to 12]."""
     parts = quote(value, safe="()*!-._ ").split("%")
     return (parts[0] + "".join(f"%{part[:2].lower()}{part[2:]}" for part in parts[1:])).replace(" ", "+")
+
+
+def _encoded_by_13(value: str) -> str:
+    """Upper-case percent codes, also for spaces, as modern .NET does [assumed]."""
+    return quote(value, safe="-._~")

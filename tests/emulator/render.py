@@ -32,6 +32,7 @@ class Style:
     finished_tasks: str = "keep"
     plan_vms: str = "served"
     plan_references: str = "cloud"
+    point_times: str = "served"
     empty_containers: str = "element"
     xml_prefix: str = ""
     indent: bool = False

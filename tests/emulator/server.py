@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .app import make_app
-from .faults import TRANSPORT
+from .faults import IDLE, TRANSPORT
 from .service import Service, Settings
 
 HOST = "127.0.0.1"
@@ -31,15 +31,19 @@ _START_SECONDS = 10.0
 
 
 class _Protocol(H11Protocol):
-    """Tells the application its connection, so that faults can break it."""
+    """Tells the application its connection and how long that was idle, so that faults can break it."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         app = self.app
+        idle_since = time.monotonic()
 
         async def with_transport(scope: Scope, receive: Receive, send: Send) -> None:
+            nonlocal idle_since
             scope[TRANSPORT] = transport
+            scope[IDLE] = time.monotonic() - idle_since
             await app(scope, receive, send)
+            idle_since = time.monotonic()
 
         self.app = with_transport
 

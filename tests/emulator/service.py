@@ -152,7 +152,7 @@ class Service:
         self._initial_behaviour = replace(settings.behaviour)
         self._world = World(self.clock, digits=3 if settings.em_version < 13 else 6)
         self.logons = Logons(self.clock, settings.users or DEFAULT_USERS, settings.idle_seconds)
-        self.query = QueryService(self._world, self.behaviour)
+        self.query = QueryService(self._world, self.behaviour, settings.em_version)
         self.plan_actions = PlanActions(self._world, self.behaviour, settings.seed)
         self.faults = Faults()
         self.counters = Counters(self.logons)
@@ -285,12 +285,19 @@ class Service:
             finished_tasks=behaviour.finished_tasks,
             plan_vms=behaviour.plan_vms,
             plan_references=behaviour.plan_references,
+            point_times=behaviour.point_times,
             empty_containers=behaviour.empty_containers,
             xml_prefix=behaviour.xml_prefix,
             indent=behaviour.indent,
             bom=behaviour.bom,
             query_order=query_order,
         )
+
+    @property
+    def refuses_forms(self) -> bool:
+        """Whether a logon whose body is a form is refused."""
+        chosen = self.behaviour.form_logon
+        return self.em_version >= 13 if chosen == "by version" else chosen == "refuse"
 
     def error_body(
         self, scope: Mapping[str, Any], status: int, message: str | None, kind: str | None

@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
+from .behaviour import Behaviour
 from .clock import format_time
 from .em_tasks import EmTask
 from .logons import Logon
@@ -20,6 +22,7 @@ SESSIONS_PATH = "/api/cloud/failoverSessions"
 PLANS_PATH = "/api/cloud/cloudFailoverPlans"
 POINTS_PATH = "/api/cloud/vmReplicaPoints"
 TASKS_PATH = "/api/tasks"
+LOGONS_PATH = "/api/logonSessions"
 API_VERSIONS = ("v1_5", "v1_6", "v1_7")  # [doc] what versions 12 and 13 offer
 
 _ORDERS = {  # [doc] attribute order has no meaning and varies between the printed replies
@@ -195,15 +198,17 @@ def plan_includes(plan: Plan, style: Style) -> Element:
     return items(name, name, [_plan_vm(plan, vm, style, "CloudFailoveredVm") for vm in plan.vms])
 
 
-def task(found: EmTask, state: str, early_result: bool, true_word: str, style: Style) -> Element:
+def task(found: EmTask, now: datetime, behaviour: Behaviour, style: Style) -> Element:
     """A task of Enterprise Manager (page get_tasks_id). It has a link to its session only in the end."""
+    state = found.state(now, behaviour.operation_finished)
+    true_word = behaviour.true_word
     path = f"{TASKS_PATH}/{found.id}"
     own = [link(style, "Delete", "Task", path)]
-    if state == "Finished" and found.session_id is not None:
+    if state == "Finished" and found.session_id is not None and now >= found.linked_from:
         session = f"{SESSIONS_PATH}/{found.session_id}?format=Entity"
         own.append(link(style, "Related", "CloudFailoverSession", session, found.session_name))
     result = Element("Result", absent=True)
-    if state == "Finished" or (state == "OperationFinished" and early_result):
+    if state == "Finished" or (state == "OperationFinished" and behaviour.early_result):
         word = {"true": ("true", "false"), "True": ("True", "False"), "1": ("1", "0")}[true_word][not found.success]
         success = found.success if style.json and true_word == "true" else word
         message = found.message if state == "Finished" else state  # [doc]
@@ -240,7 +245,7 @@ def point_entity(point: Point, style: Style, tag: str = "CloudVmReplicaPoint") -
     attributes["VmDisplayName"] = point.vm_name
     children = [
         links(*_point_ups(point, style), link(style, "Alternate", "CloudVmReplicaPointReference", path, point.name)),
-        text("CreationTimeUTC", _time(point.creation_time, style, point.id)),
+        text("CreationTimeUTC", _time(point.creation_time, style, point.id) if style.point_times == "served" else None),
         text("PointType", "Snapshot"),
         text("State", point.state),
     ]
@@ -335,7 +340,7 @@ def enterprise_manager(style: Style) -> Element:
         for v in API_VERSIONS
     ]
     entries = links(
-        link(style, "Down", "LogonSessionList", "/api/logonSessions"),
+        link(style, "Down", "LogonSessionList", LOGONS_PATH),
         link(style, "Create", "LogonSession", logon + "latest"),
     )
     nothing: dict[str, Any] = {"Href": None, "Type": None}
@@ -344,7 +349,7 @@ def enterprise_manager(style: Style) -> Element:
 
 def logon_session(logon: Logon, style: Style) -> Element:
     """A logon (page post_sessionmngr)."""
-    path = f"/api/logonSessions/{logon.session_id}"
+    path = f"{LOGONS_PATH}/{logon.session_id}"
     return Element(
         "LogonSession",
         {"Type": "LogonSession", "Href": style.href_base + path},

@@ -80,6 +80,7 @@ class Session:
     :param raw: properties served and queried verbatim, None leaves one out.
     :param documented: always listed, however old.
     :param listed_from: lists and queries leave it out before; by its id it is found at once.
+    :param result_lag: so many seconds after its end its result is still None.
     :param memo: what was worked out for good; see :func:`view` and ``shapes``.
     """
 
@@ -96,6 +97,7 @@ class Session:
     raw: Mapping[str, Any] = field(default_factory=dict)
     documented: bool = False
     listed_from: datetime | None = None
+    result_lag: float = 0
     memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -199,6 +201,8 @@ class SessionView:
 def view(session: Session, now: datetime) -> SessionView:
     """How the session looks at ``now``: Starting, Working, Stopping, Stopped (docs/evidence.md, "The cloud failover session")."""
     over = session.end_time is not None and now >= session.end_time
+    if over and session.state is None and now < _settles(session, now):
+        return SessionView(session, "Stopped", "None", 100, session.end_time, None, now)
     if session.state == "Stopped" or (over and session.state is None):
         settled = session.memo.get("settled")
         if settled is None:
@@ -216,6 +220,13 @@ def view(session: Session, now: datetime) -> SessionView:
         state = "Working" if tasks or _elapsed(session, now) >= FIRST_TASK_SECONDS else "Starting"
     progress = 100 * done // len(session.tasks) if session.tasks else 0
     return SessionView(session, state, "None", min(progress, 99), None, None, now)
+
+
+def _settles(session: Session, now: datetime) -> datetime:
+    """When the session will not change any more; a moment after ``now`` if that is not known."""
+    if session.end_time is None:
+        return now + timedelta(seconds=1)
+    return session.end_time + timedelta(seconds=session.result_lag)
 
 
 def _elapsed(session: Session, now: datetime) -> float:
@@ -302,7 +313,7 @@ class World:
         if seen.settled:
             return seen
         now = view(seen.session, self.clock.now())
-        return now if now.state == seen.state else seen
+        return now if (now.state, now.result) == (seen.state, seen.result) else seen
 
     def all_views(self, at: datetime) -> list[SessionView]:
         """All sessions as they look at a moment."""
@@ -323,11 +334,9 @@ class World:
         now = self.clock.now()
         with self._lock:
             if self._open[0] != self._version:
-                unsettled = [
-                    s for s in self._sessions.values() if s.end_time is None or s.end_time > now or not _listed(s, now)
-                ]
+                unsettled = [s for s in self._sessions.values() if _settles(s, now) > now or not _listed(s, now)]
                 self._open = (self._version, unsettled)
-            return self._version, tuple((view(s, now).state, _listed(s, now)) for s in self._open[1])
+            return self._version, tuple(_outlook(s, now) for s in self._open[1])
 
     def add(self, sessions: Iterable[Session]) -> None:
         """Take over ready made sessions."""
@@ -350,6 +359,7 @@ class World:
         job_type: str = "FailoverPlan",
         documented: bool = False,
         listed_from: datetime | str | None = None,
+        result_lag: float = 0,
     ) -> Session:
         """Add one session and return it.
 
@@ -363,6 +373,7 @@ class World:
         :param backup_server: a BackupServer, a mapping with id and name, or a name.
         :param raw: properties by their wire names, served verbatim; None leaves one out.
         :param listed_from: when lists and queries begin to show it; default at once.
+        :param result_lag: so many seconds after its end its result is still None.
         :raises ValueError: for an id that is no GUID or exists, and for unknown task keys.
         """
         session_id = str(uuid.UUID(id)) if id else str(uuid.uuid4())
@@ -402,6 +413,7 @@ class World:
             raw=MappingProxyType(dict(raw or {})),
             documented=documented,
             listed_from=_moment(listed_from),
+            result_lag=result_lag,
         )
         self.add([session])
         return session
@@ -539,6 +551,12 @@ class World:
             known = {plan.tenant.name: plan.tenant for plan in self.plans if plan.backup_server == server}
             return known.get(name) or tenant_of(name, server)
         return Tenant(**given)
+
+
+def _outlook(session: Session, now: datetime) -> tuple[str, str, bool]:
+    """What a query can tell of a session that changes by itself."""
+    seen = view(session, now)
+    return seen.state, seen.result, _listed(session, now)
 
 
 def _listed(session: Session, now: datetime) -> bool:

@@ -209,6 +209,16 @@ def test_switches_of_a_task(em, client):
     assert task(client).success == "True"
 
 
+def test_the_link_may_come_later(em, client):
+    em.behaviour.link_delay_seconds = 5
+    add(em)
+    act(client)
+    em.clock.advance(8)
+    assert (task(client).state, task(client).related) == ("Finished", None)
+    em.clock.advance(5)
+    assert task(client).related == f"{SESSIONS}/{em.world.sessions[0].id}"
+
+
 # What is asked for
 
 
@@ -446,6 +456,23 @@ def test_times_and_messages_come_from_the_seed(connect):
     assert all(40 <= end - begin <= 150 for dummy, begin, end, dummy2 in found[0])
 
 
+def test_the_result_may_come_after_the_end(em, client):
+    em.clock.rate = 0
+    em.behaviour.result_lag_seconds = 10
+    add(em, vms=[{"name": "db", "duration": 20, "result": "Failed"}])
+    path = run(em, client)
+    em.clock.advance(18)  # 4 + 20 + 2 s after the start
+    assert session(client, path)[:3] == ("Stopped", "None", None)
+    assert client.query("State==Stopped").names == client.query("Result==None").names == ["Acme"]
+    assert client.query("Result==Failed").names == []
+    em.clock.advance(9.9)
+    assert session(client, path)[1] == "None"
+    em.clock.advance(0.1)
+    assert session(client, path)[:3] == ("Stopped", "Failed", "1 of 1 VMs failed")
+    assert client.query("Result==Failed").names == ["Acme"]
+    assert client.query("Result==None").names == []
+
+
 def test_a_session_may_be_listed_late(em, client):
     em.behaviour.list_delay = 100
     add(em)
@@ -576,6 +603,41 @@ def test_a_test_leaves_a_failover_as_it_is(em, client):
     assert {state for dummy, state in states(client, path)} == {"Failover"}
     run(em, client, "undo", number=3)
     assert {state for dummy, state in states(client, path)} == {"Ready"}
+
+
+def test_points_that_are_not_at_rest(em, client):
+    add(em)
+    em.world.add_plan(name="Other", vms=["dc"])
+    path = run(em, client)
+    page = client.query("State!=Ready", type="CloudVmReplicaPoint", format="Entities").xml
+    (found,) = page.findall(f"{NAMESPACE}Entities/{NAMESPACE}CloudVmReplicaPoints")
+    assert sorted(point.get("VmDisplayName") for point in found) == ["db", "mail", "web"]
+    for point in found:
+        assert point.tag == f"{NAMESPACE}CloudReplica" and point.get("Type") == "CloudVmReplicaPoint"
+        assert point.findtext(f"{NAMESPACE}State") == "Failover"
+        assert {node.tag.rpartition("}")[2] for node in point} == {"Links", "CreationTimeUTC", "PointType", "State"}
+    ids = [link.get("Href").rpartition("/")[2] for link in points_of(client, path)]
+    wanted = ",".join(f'UID=="urn:veeam:CloudVmReplicaPoint:{point}"' for point in ids)
+    by_id = client.query(f"({wanted})", type="CloudVmReplicaPoint", format="Entities").xml
+    assert {node.get("UID").rpartition(":")[2] for node in by_id.iter(f"{NAMESPACE}CloudReplica")} == set(ids)
+
+
+def points_of(client, path):
+    return client.get(f"{path}?format=Entity").xml.iter(f"{NAMESPACE}VmReplicaPointLink")
+
+
+def test_points_that_tell_less(em, client):
+    em.behaviour.point_states = "unknown"
+    em.behaviour.point_times = "left out"
+    add(em)
+    path = run(em, client)
+    assert {state for dummy, state in states(client, path)} == {"Unknown"}
+    assert client.query("State==Ready", type="CloudVmReplicaPoint").names == []
+    found = client.query("State!=Ready", type="CloudVmReplicaPoint", format="Entities", pageSize=1000).xml
+    assert len(list(found.iter(f"{NAMESPACE}CloudReplica"))) == 3 * 42
+    for node in (found, client.get(urlsplit(next(points_of(client, path)).get("Href")).path + "?format=Entity").xml):
+        assert list(node.iter(f"{NAMESPACE}CreationTimeUTC")) == []
+    assert {point.state for point in em.world.points.all()} == {"Ready", "Failover"}
 
 
 # Refusals

@@ -35,7 +35,47 @@ def test_logon_gives_token_cookie_and_delete_link(em, connect, path):
     assert reply.headers["set-cookie"] == f"X-RestSvcSessionId={token}; Path=/api;"
     links = {link.get("Rel"): link.get("Href") for link in reply.xml.iter(f"{NAMESPACE}Link")}
     assert links["Delete"] == f"https://em-internal:9398/api/logonSessions/{session_id}"
+    assert reply.headers["location"] == links["Delete"]
     assert em.counters.logons == em.counters.live_logons == 1
+
+
+def test_location_may_be_missing(em, connect):
+    em.behaviour.logon_location = "left out"
+    reply = connect(em).log_on()
+    assert (reply.status, "location" in reply.headers) == (201, False)
+
+
+FORMS = ("application/x-www-form-urlencoded", "Multipart/Form-Data; boundary=x")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_13_refuses_a_form_and_12_does_not_mind(em, em13, connect, form):
+    for emulator, switch, status in (
+        (em, "by version", 201),
+        (em13, "by version", 415),
+        (em, "refuse", 415),
+        (em13, "accept", 201),
+    ):
+        emulator.behaviour.form_logon = switch
+        logons = emulator.counters.logons
+        assert connect(emulator).log_on(**{"Content-Type": form}).status == status
+        assert emulator.counters.logons - logons == (status == 201)
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "application/xml", "text/plain"])
+def test_other_types_than_forms_can_log_on(em13, connect, media_type):
+    assert connect(em13).log_on(**{"Content-Type": media_type}).status == 201
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize("status", [500, 404])
+def test_an_unknown_logon(em, client, method, status):
+    if status != 500:
+        em.behaviour.unknown_logon_id = status
+    reply = client.request(method, "/api/logonSessions/99999999-1111-4222-8333-444444444444")
+    assert reply.status == status
+    assert reply.xml.get("Message") == "There is no logon session with id [99999999-1111-4222-8333-444444444444]"
+    assert client.get(LIST).status == 200
 
 
 def test_unsupported_version_is_refused_with_a_text(em, connect):
@@ -118,7 +158,7 @@ def test_expire_logons_forgets_all(em, client):
 
 def test_log_off_by_session_id_not_by_token(em, client):
     session_id = base64.b64decode(client.token).decode()
-    assert client.request("DELETE", f"/api/logonSessions/{client.token}").status == 404
+    assert client.request("DELETE", f"/api/logonSessions/{client.token}").status == 500
     reply = client.request("DELETE", f"/api/logonSessions/{session_id.upper()}")
     assert (reply.status, reply.body) == (204, b"")
     assert client.get(LIST).status == 401
@@ -131,7 +171,7 @@ def test_logons_of_others_are_not_shown_and_cannot_be_ended(em, client, connect)
     listed = reader.get("/api/logonSessions").xml
     assert [node.text for node in listed.iter(f"{NAMESPACE}UserName")] == ["reader"]
     admin_id = base64.b64decode(client.token).decode()
-    assert reader.request("DELETE", f"/api/logonSessions/{admin_id}").status == 404
+    assert reader.request("DELETE", f"/api/logonSessions/{admin_id}").status == 500
     assert client.get(f"/api/logonSessions/{admin_id}").xml.findtext(f"{NAMESPACE}UserName") == "admin"
     assert em.counters["max_live_logons"] == 2
 

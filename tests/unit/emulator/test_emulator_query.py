@@ -162,6 +162,16 @@ def test_what_is_refused_with_a_message(client, query):
     assert reply.xml.get("Message")
 
 
+def test_13_spells_page_links_in_its_own_way(em13, client13):
+    for dummy in range(2):
+        em13.world.add_session(name="a b \u00fc&*~", state="Stopped")
+    page = client13.query('Name=="a b \u00fc&*~";State==Stopped', pageSize=1)
+    following = page.page_links["Next"]
+    wanted = "%28Name%3D%3D%22a%20b%20%C3%BC%26%2A~%22%3BState%3D%3DStopped%29"
+    assert f"&filter={wanted}&pageSize=1&page=2" in following
+    assert client13.get(following.removeprefix(em13.behaviour.href_base)).names == page.names
+
+
 def test_query_knows_older_sessions_than_the_collection(em, client):
     em.world.add_session(name="old", creation_time="2026-01-01")
     assert client.query().names == ["old"]

@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import http.client
 from dataclasses import fields
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
@@ -227,6 +229,43 @@ def test_length_required(em, client):
     client.connection.putrequest("POST", "/api/sessionMngr/")
     client.connection.endheaders()
     assert client.connection.getresponse().status == 411
+
+
+@pytest.mark.parametrize("path", ["/api", LIST, "/api/nothing"])
+def test_the_date_is_that_of_the_emulators_clock(em, client, path):
+    em.clock.rate = 0
+    em.clock.advance(86400)
+    for offset in (0, -3600.5):
+        em.behaviour.date_offset = offset
+        client.connection.request("GET", path, headers={"X-RestSvcSessionId": client.token})
+        with client.connection.getresponse() as response:
+            response.read()
+            (date,) = response.headers.get_all("Date")
+        shown = parsedate_to_datetime(date) - em.clock.now()
+        assert -1 < shown.total_seconds() - offset <= 0
+    em.behaviour.date_offset = None
+    assert "date" not in client.get(path).headers
+
+
+def test_a_date_of_a_fault_is_the_only_one(em, client):
+    em.faults.add("headers", headers={"Date": "yesterday"}, times=1)
+    client.connection.request("GET", "/api")
+    with client.connection.getresponse() as response:
+        response.read()
+        assert response.headers.get_all("Date") == ["yesterday"]
+
+
+def test_a_connection_that_was_idle_is_dead(em, client):
+    em.behaviour.dead_after_idle = 600
+    assert client.get(LIST).status == client.get(LIST).status == 200
+    count = em.counters.requests
+    em.behaviour.dead_after_idle = 0
+    with pytest.raises((http.client.HTTPException, OSError)):
+        client.get(LIST)
+    assert em.counters.requests == count
+    client.connection.close()
+    em.behaviour.dead_after_idle = 600
+    assert client.get(LIST).status == 200  # by a new connection
 
 
 def test_unknown_names_and_values_are_errors():

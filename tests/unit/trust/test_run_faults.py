@@ -156,15 +156,14 @@ def away(kind: str) -> Inject:
 
 def away_with_the_reply(kind: str) -> Inject:
     def inject(stage: Stage) -> None:
-        for name in ("start", "undo"):
-            right = getattr(stage.em.plan_actions, name)
+        right = stage.em.plan_actions.act
 
-            def act(*given: Any, right: Any = right, **more: Any) -> Any:
-                outcome = right(*given, **more)
-                stage.em.restart(3600, kind)
-                return outcome
+        def act(*given: Any) -> Any:
+            outcome = right(*given)
+            stage.em.restart(3600, kind)
+            return outcome
 
-            stage.monkeypatch.setattr(stage.em.plan_actions, name, act)
+        stage.monkeypatch.setattr(stage.em.plan_actions, "act", act)
         rule("drop_after_handling", "request", 1)(stage)
         later(60, lambda em: em.outage(0))(stage)
 
@@ -339,12 +338,6 @@ def test_fault(em, other_host, run, lines, hours, monkeypatch, settle, secrets, 
     fault = FAULTS[number]
     other_host.reset()
     em.behaviour.undo_of_nothing = "accept"
-    acts = []
-    for name in ("start", "undo"):
-        right = getattr(em.plan_actions, name)
-        monkeypatch.setattr(
-            em.plan_actions, name, lambda *given, right=right, **more: acts.append(given) or right(*given, **more)
-        )
     fault.inject(Stage(em, other_host, hours, monkeypatch))
     begin = time.monotonic()
     result = run(front_end, **fault.options)
@@ -352,6 +345,7 @@ def test_fault(em, other_host, run, lines, hours, monkeypatch, settle, secrets, 
     if "timeout" in fault.options:
         settle(em, 4 * SLOW)
     em.outage(0)
+    acts = em.runs
     came = outcome_of(em, front_end, result, len(acts))
     keep_row("runs", number, fault.name, front_end, came, seconds)
 
