@@ -52,6 +52,9 @@ options:
       - V(tasks_or_plan) takes them from the plan where a session lists no VMs. All samples of finished sessions in Veeam's documentation
         list none, and it is not known whether that is the rule. The plans are read with one query for all.
       - If there is no plan of that name on that backup server, or more than one, a warning says so and the session gives no hosts.
+      - Plans may be read with the role VM Restore Operator or Portal Administrator in Enterprise Manager. For another user, such as one with
+        Portal User only, V(tasks_or_plan) takes the sessions that list VMs. One warning names the others, which give no hosts. It is an
+        error if O(strict=true) or if no session lists VMs. V(plan) is an error then, and V(tasks) reads no plans.
     type: str
     choices:
       - tasks
@@ -185,16 +188,24 @@ from ansible.inventory.data import InventoryData
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 from ansible.utils.unsafe_proxy import wrap_var
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._client import EnterpriseManager
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._criteria import Criteria, Fact
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import OptionError, cut, one_line
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import (
+    EmPermissionError,
+    OptionError,
+    cut,
+    one_line,
+)
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_plan import find_by_name
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_session import age_key, find
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._roles import VM_RESTORE_OPERATOR
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 
 ANSWER_FORMAT = 1
 """Part of the cache's key. To be raised when the cached answer changes its shape, so that an old one is not read."""
 RUN_FACTS = ("state", "result", "failure_message", "creation_time", "end_time", "duration", "replica_point")
 """Facts of a task that become variables of its host."""
+_WITHOUT_PLANS = "Without that role, vm_source: tasks takes only the VMs that sessions list, and reads no plans."
 SHOWN = 3
 """So many of a long list are named in a warning."""
 LONGEST_NAME = 100
@@ -269,9 +280,17 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                     f"Sessions asked for by id for which another criterion does not hold: {_list(left_out)}. They give no hosts. "
                     "latest_per_plan is true unless it is set to false."
                 )
-            names = {session["name"] for session in answer.sessions if session["name"] and self._needs_plan(session)}
-            plans = find_by_name(client, names) if names else []
-        return {"sessions": answer.sessions, "plans": plans}
+            return {"sessions": answer.sessions, "plans": self._plans(client, answer.sessions)}
+
+    def _plans(self, client: EnterpriseManager, sessions: list[Fact]) -> list[Fact] | None:
+        """The plans that the sessions need, or None if the user may not read plans and other sessions list their VMs."""
+        names = {session["name"] for session in sessions if session["name"] and self._needs_plan(session)}
+        try:
+            return find_by_name(client, names) if names else []
+        except EmPermissionError as exc:
+            if all(self._needs_plan(session) for session in sessions):
+                raise AnsibleParserError(f"{exc} {_WITHOUT_PLANS}") from None
+            return None
 
     # Hosts
 
@@ -286,6 +305,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         doubled: list[str] = []
         nameless: list[str] = []
         like_groups: list[str] = []
+        if answer["plans"] is None:
+            self._say_without_plans(answer["sessions"])
         groups = {*self.inventory.groups, *map(self._sanitize_group_name, self.get_option("groups"))}
         for session in sorted(answer["sessions"], key=age_key, reverse=True):
             run = f"{_shown(session['name'])} of {session['creation_time']} ({session['id']})"
@@ -313,8 +334,17 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             what = f"VMs that are named like a group, and so are missing or in wrong groups: {_list(like_groups)}"
             self._left_out(what, "an expression that no group is named like")
 
+    def _say_without_plans(self, sessions: list[Fact]) -> None:
+        runs = [f"{_shown(session['name'])} ({session['id']})" for session in sessions if self._needs_plan(session)]
+        self._warn_or_fail(
+            f"Sessions that list no VMs and so give no hosts, since {self.get_option('username')} may not read their plans: "
+            f"{_list(runs)}. Check that this user has the role {VM_RESTORE_OPERATOR} in Enterprise Manager. {_WITHOUT_PLANS}"
+        )
+
     def _left_out(self, what: str, hostname: str) -> None:
-        sentence = f"{what}. Give {hostname} as hostname."
+        self._warn_or_fail(f"{what}. Give {hostname} as hostname.")
+
+    def _warn_or_fail(self, sentence: str) -> None:
         if self.get_option("strict"):
             raise AnsibleParserError(sentence)
         self.display.warning(sentence)
@@ -348,8 +378,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         source = self.get_option("vm_source")
         return source == "plan" or (source == "tasks_or_plan" and not session["tasks"])
 
-    def _vms(self, session: Fact, plans: list[Fact]) -> list[Fact]:
-        """What there is to say about each VM of a session, without prefix."""
+    def _vms(self, session: Fact, plans: list[Fact] | None) -> list[Fact]:
+        """What there is to say about each VM of a session, without prefix.
+
+        :arg plans: the plans of the sessions that need one, or None if they may not be read.
+        """
         if not self._needs_plan(session):
             if not session["tasks"]:
                 self.display.warning(
@@ -360,6 +393,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 {"vm_source": "tasks", **{key: task[key] for key in ("vm_name", *RUN_FACTS)}}
                 for task in session["tasks"]
             ]
+        if plans is None:  # said once for all sessions
+            return []
         named = [plan for plan in plans if plan["name"] == session["name"] and _same(plan, session)]
         server = (session["backup_server"] or {}).get("name")
         if len(named) != 1:
@@ -380,11 +415,14 @@ def _is_answer(value: Any) -> bool:
             set(value) == {"sessions", "plans"}
             and all({"id", "name", "creation_time", "backup_server"} <= set(session) for session in value["sessions"])
             and all({"vm_name", *RUN_FACTS} <= set(task) for session in value["sessions"] for task in session["tasks"])
-            and all({"name", "backup_server"} <= set(plan) for plan in value["plans"])
-            and all("name" in vm for plan in value["plans"] for vm in plan["vms"])
+            and (value["plans"] is None or all(map(_is_plan, value["plans"])))
         )
     except (TypeError, KeyError):
         return False
+
+
+def _is_plan(value: Any) -> bool:
+    return {"name", "backup_server"} <= set(value) and all("name" in vm for vm in value["vms"])
 
 
 def _same(plan: Fact, session: Fact) -> bool:

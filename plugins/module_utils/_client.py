@@ -40,6 +40,7 @@ from ._errors import (
     EmTlsError,
     OptionError,
 )
+from ._roles import missing_role, no_role
 from ._signals import Signals
 from ._transport import LONGEST_LOOKED_AT, TOKEN_HEADER, Reply, Transport, check_ca_path, decimal, never_sent, split_url
 
@@ -241,8 +242,7 @@ class EnterpriseManager:
             check = "Check username (DOMAIN\\user, user@domain or a local user of the EM server) and password."
             return self._transport.error(EmAuthError, reply, check)
         if reply.status == 403:
-            check = "Check that this user has a role in Enterprise Manager (Configuration, Roles)."
-            return self._transport.error(EmPermissionError, reply, check)
+            return self._transport.error(EmPermissionError, reply, no_role(self.username))
         if reply.status in (404, 405):
             return self._transport.error(EmProtocolError, reply, WRONG_SERVICE)
         check = "Check that the services of Enterprise Manager are started and that it offers this api_version."
@@ -317,9 +317,6 @@ class EnterpriseManager:
                 exc.in_doubt = True
                 raise
         error = self._read_refused(reply, None)
-        if reply.status == 403:
-            check = f"Check the role of {self.username} in Enterprise Manager; it may have to be Portal Administrator."
-            error = self._transport.error(EmPermissionError, reply, check)
         error.in_doubt = reply.status >= 500 and reply.status != 501
         raise error
 
@@ -431,8 +428,7 @@ class EnterpriseManager:
             check = "EM dropped the logon, and the new one too. Check whether something else ends logons of this user."
             return self._transport.error(EmAuthError, reply, check)
         if status == 403:
-            check = f"Check the role of {self.username} in Enterprise Manager; tenants of a service provider have no sessions."
-            return self._transport.error(EmPermissionError, reply, check)
+            return self._transport.error(EmPermissionError, reply, missing_role(reply.url, self.username))
         if status == 404 or (status in (400, 500) and _says_absent(reply.said, about)):
             check = "Check that this version of Enterprise Manager offers this resource."
             return self._transport.error(EmNotFoundError, reply, check)

@@ -34,7 +34,8 @@ class EmError(Exception):
 
     :ivar kind: one word for playbooks to branch on: ``auth``, ``permission``, ``not_found``, ``connection``, ``tls``,
         ``timeout``, ``protocol`` or ``server``.
-    :ivar status: HTTP status, or None where there was no reply.
+    :ivar status: HTTP status of the reply that carried the problem. None where none did: there was no reply, or it is a
+        conclusion from good ones.
     :ivar server_message: the server's own words, cut to one line, or None.
     :ivar url: the URL that was asked.
     :ivar in_doubt: whether an action that was asked for may have been carried out all the same.

@@ -279,11 +279,11 @@ def find_one(
     if not fitting:
         others = f", but {listed(client, namesakes)}" if namesakes else ""
         check = "Check plan (the id, or the name exactly as EM shows it), tenant and backup_server; failover_plan_info lists all plans."
-        raise EmNotFoundError(TRIED, url, f"lists no {wanted}{others}", check, 200)
+        raise EmNotFoundError(TRIED, url, f"lists no {wanted}{others}", check)
     if len(fitting) > 1:
         check = "Give the id of one of them as plan, or tell them apart with tenant or backup_server."
         happened = f"lists {len(fitting)} plans that fit {wanted}: {listed(client, fitting)}"
-        raise EmAmbiguousError(TRIED, url, happened, check, 200)
+        raise EmAmbiguousError(TRIED, url, happened, check)
     (fact,) = fitting
     twins = [other for other in namesakes if other["id"] != fact["id"] and may_share_server(other, fact)]
     return fact, twins

@@ -341,20 +341,23 @@ class PlanAction:
         ids = frozenset(fact["id"] for fact in new)
         if ids != self._unchanged_since[1]:
             self._unchanged_since = (now, ids)
-        late = now >= self._open_since + IDENTIFY_TIMEOUT
-        settled = bool(ids) and now >= self._unchanged_since[0] + CANDIDATE_AFTER
-        if not (late or settled):
+        named_elsewhere = (
+            self._task is not None and self._task.session_id is not None
+        )  # EM does not show it, maybe not yet
+        if named_elsewhere or not ids:
+            if now < self._open_since + IDENTIFY_TIMEOUT:
+                return False
+            raise self._in_doubt(new)
+        if now < self._unchanged_since[0] + CANDIDATE_AFTER:
             return False
-        linked = self._task is not None and self._task.session_id is not None
-        if len(new) != 1 or self.ambiguous_plans or linked:
-            if settled and linked and not late:
-                return False  # EM has named another session, which may show later
+        if len(new) > 1 or self.ambiguous_plans:
             raise self._in_doubt(new)
         self.session = _wait.with_kept_tasks(new[0], self.session, None)
         self.session_source = "inferred"
         self.client.warn(
-            f"EM did not say which session the {self.action} of plan {self.client.shown(self.plan['name'])} created. Session {new[0]['id']} is the "
-            "only new one of the plan, so it is probably that one (session_source is inferred), but it may also have been started by somebody else."
+            f"EM did not say which session the {self.action} of plan {self.client.shown(self.plan['name'])} created. "
+            f"Session {new[0]['id']} is the only new one of the plan, so it is probably that one (session_source is inferred), "
+            "but it may also have been started by somebody else."
         )
         return True
 
@@ -396,7 +399,8 @@ class PlanAction:
         check = "Do not repeat it blindly. Check in the console whether the plan is running, and read its sessions with failover_session_info."
         if self.action == "undo":
             check = "Do not repeat it blindly. Check in the console whether the VMs of the plan are still failed over."
-        return EmInDoubtError(self.operation, self.url, problem, check, self._lost.status if self._lost else None)
+        status = self._lost.status if self._lost else None
+        return EmInDoubtError(self.operation, self.url, problem, check, status if status and status >= 300 else None)
 
     def wait(self, seconds: float, interval: float, since: float | None = None) -> None:
         """Wait until :attr:`session` has finished; one without a result yet is read again.

@@ -52,7 +52,7 @@ def session_facts(entity: _xml.Entity) -> Fact:
         "backup_server": backup_server(entity),
         "href": _path(_xml.text(entity, "Href")) or f"{COLLECTION}/{guid}",
         "tasks": tasks,
-        "task_summary": task_summary(tasks),
+        "task_summary": _task_summary(tasks),
     }
 
 
@@ -97,8 +97,7 @@ def _run_facts(entity: _xml.Entity) -> Fact:
     }
 
 
-def task_summary(tasks: list[Fact]) -> dict[str, int]:
-    """How many VMs of a session ended in which way, from their facts."""
+def _task_summary(tasks: list[Fact]) -> dict[str, int]:
     summary = {"total": len(tasks), "success": 0, "warning": 0, "failed": 0, "running": 0, "other": 0}
     for task in tasks:
         if task["finished"]:
@@ -139,7 +138,7 @@ class Answer:
     :ivar sessions: facts, sorted and cut as the criteria say.
     :ivar missing_ids: GUIDs that were asked for and that EM does not know.
     :ivar filter: the filter that EM was sent and accepted, or None. Pieces of a long id list stand side by side (OR).
-    :ivar from_collection: whether EM refused to query sessions, so that its collection was read, which covers 30 days.
+    :ivar from_collection: whether EM refused or forbade to query sessions, so that its collection was read, which covers 30 days.
     """
 
     sessions: list[Fact] = field(default_factory=list)

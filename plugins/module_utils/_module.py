@@ -77,7 +77,15 @@ def client_from(module: AnsibleModule) -> _client.EnterpriseManager:
 
     :raises OptionError: one of them cannot be used.
     """
-    return _client.EnterpriseManager(**{name: module.params[name] for name in CONNECTION_SPEC}, warn=module.warn)
+    said: set[str] = set()
+
+    def warn(sentence: str) -> None:
+        """A wait asks again and again, and may meet the same each time."""
+        if sentence not in said:
+            said.add(sentence)
+            module.warn(sentence)
+
+    return _client.EnterpriseManager(**{name: module.params[name] for name in CONNECTION_SPEC}, warn=warn)
 
 
 def at_least(module: AnsibleModule, least: int, *names: str) -> None:

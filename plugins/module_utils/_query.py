@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from . import _xml
 from ._client import EnterpriseManager
-from ._errors import CHECK_EM, EmError, EmProtocolError, cut
+from ._errors import CHECK_EM, EmError, EmPermissionError, EmProtocolError, cut
 
 DEFAULT_PAGE_SIZE = 100
 """EM's own page size, so one that it surely takes (docs/evidence.md, "Query service")."""
@@ -49,6 +49,10 @@ def is_refusal(error: EmError) -> bool:
     if error.status == 500:
         return bool(_SPEAKS_OF_THE_QUERY.search(error.server_message or ""))
     return error.status in _REFUSALS
+
+
+def _words_of(error: EmError) -> str:
+    return f"HTTP {error.status}" + (f": {error.server_message}" if error.server_message else "")
 
 
 # Filter expressions
@@ -110,7 +114,7 @@ class Reading:
     :arg ahead: whether all pages will be wanted, so that the next ones may be asked for while one is being worked on.
     :arg collection_limit: what the collection lacks, for the warning that it had to be read (", which ...").
     :ivar expression: the filter that EM accepted; None after a refusal, and then nothing is filtered.
-    :ivar from_collection: whether EM refused to query the type, so that its collection was read, which is not sorted.
+    :ivar from_collection: whether EM refused or forbade to query the type, so that its collection was read, which is not sorted.
     :raises EmError: as :meth:`EnterpriseManager.get`; a partial answer is never passed off as whole.
     """
 
@@ -161,22 +165,39 @@ class Reading:
         raise self._error(1, happened, _NOT_WHOLE)
 
     def _first_page(self) -> _xml.Document:
-        """Page 1. What EM refuses is done without: large pages, then the filter, then the query service itself."""
+        """Page 1. What EM refuses is done without: large pages, then the filter, then the query service itself.
+
+        Which role may query is not documented, but which may read the collection is. So what a query is forbidden (403)
+        may be allowed there; only where that is forbidden too, a role is missing (or the logon has ended).
+        """
         done_without = ""
+        forbidden = False
         while True:
             try:
                 document = self._page(1)
+            except EmPermissionError as exc:
+                if self.from_collection:
+                    raise
+                forbidden = True
+                refusal = _words_of(exc)
             except EmError as exc:
                 if self.from_collection or not is_refusal(exc):
                     if done_without:
                         self._client.warn(done_without)
                     raise
-                refusal = f"HTTP {exc.status}" + (f": {exc.server_message}" if exc.server_message else "")
+                refusal = _words_of(exc)
             else:
                 if done_without:
                     self._client.warn(done_without)
                 return document
-            if self._page_size > DEFAULT_PAGE_SIZE:
+            if forbidden:
+                self.expression = None
+                self.from_collection = True
+                done_without = (
+                    f"EM forbids {self._client.username} to query {self._type} ({refusal}), so the list {self._collection} is "
+                    f"read instead{self._collection_limit}."
+                )
+            elif self._page_size > DEFAULT_PAGE_SIZE:
                 done_without = (
                     f"EM refused pages of {self._page_size} ({refusal}), so pages of {DEFAULT_PAGE_SIZE} are read."
                 )

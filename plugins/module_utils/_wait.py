@@ -137,7 +137,7 @@ def until_appeared(client: EnterpriseManager, criteria: Criteria, seconds: float
         if len({(fact["backup_server"] or {}).get("id") for fact in found}) > 1:
             happened = f"shows {len(found)} sessions on different backup servers: {others}"
             check = "Give the id of the one that is meant."
-            raise EmAmbiguousError(tried, client.on_base_url(COLLECTION), client.shown(happened), check, 200)
+            raise EmAmbiguousError(tried, client.on_base_url(COLLECTION), client.shown(happened), check)
         if len(found) > 1:
             client.warn(f"EM shows {len(found)} such sessions, of which the newest is taken: {client.shown(others)}.")
         return with_kept_tasks(found[0], None, None)

@@ -112,9 +112,9 @@ notes:
   - EM does not say in a session whether it was a start, a test or an undo, nor to which plan it belongs. A running session is taken for the
     plan's if name and backup server are the same. So O(action=start) also joins a test of the plan that is running, with a warning.
     If another plan, of another tenant, has the same name and backup server, the task fails where it would have to guess.
-  - If EM's reply to the request is lost, or its task is lost or has no link, the new sessions of the plan are watched. If there is one only for 20
-    seconds, it is a candidate. If there are several, or none within two minutes, the task fails with RV(error.kind=in_doubt). An undo is not
-    judged by sessions at all.
+  - If EM's reply to the request is lost, or its task is lost or has no link, the new sessions of the plan are watched. If there is only
+    one for 20 seconds, it is a candidate. If there are several, or none within two minutes, the task fails with RV(error.kind=in_doubt).
+    An undo is not judged by sessions at all.
   - EM shows a copy of what its backup servers know, and by default refreshes it every 15 minutes. A run that was started in the console
     may not be seen until then.
   - Parallel starts on one machine are prevented by a lock. EM has none, so two machines (or two containers) can start a plan at the
@@ -297,8 +297,8 @@ failover_session:
 session_source:
   description:
     - How it is known that RV(failover_session) is the session of this action. V(task) if EM's task links to it.
-    - V(inferred) if EM did not say it, and it is the only new session of the plan. It may have been started by somebody else, so nothing irreversible
-      should rest on it.
+    - V(inferred) if EM did not say it, and it is the only new session of the plan. It may have been started by somebody else, so nothing
+      irreversible should rest on it.
     - V(null) if there is no session, or if it was running already.
   returned: always
   type: str
@@ -311,7 +311,8 @@ known_sessions:
   sample: [3f0b1c9d-6c53-4f7e-8a42-0b1c9d2e1104]
 points_seen_at:
   description:
-    - When the replica points of the run were read, which gives their C(creation_time) and C(state) in RV(failover_session). V(null) if they were not.
+    - When the replica points of the run were read, which gives their C(creation_time) and C(state) in RV(failover_session). V(null) if they
+      were not.
   returned: always
   type: str
   sample: "2026-03-02T08:04:41.000000Z"

@@ -57,15 +57,17 @@ options:
     description: Seconds between two polls, 1 or more.
     type: int
     default: 5
-  tasks_seen:
+  last_seen:
     description:
-      - The C(tasks) of the session as they were seen before, in RV(failover_session) of this module or of M(dr_runbook.veeam_em.failover_plan).
-      - EM may drop the list of VMs when a run ends. They are then returned as C(tasks), as if this task had seen them itself.
-    type: list
-    elements: dict
+      - Facts of the session that an earlier task of this module has returned as RV(failover_session), if its wait is continued.
+      - EM may drop the list of VMs when a run ends. Then the VMs of these facts are returned, and their restore points are read.
+      - Only with O(id), and the id must be the same.
+    type: dict
 notes:
   - The task fails if a time is over. It does not fail if the session has failed; C(succeeded) in RV(failover_session) tells that, as an
     example shows.
+  - When the session has finished, the restore points that its VMs used are read too. That takes one request for up to 100, and the role
+    Portal User or Portal Administrator. If they cannot be read, that is a warning and not an error.
   - EM must answer when the wait begins. From then on it may be away, or start again, until the time is over. That is a warning when it begins.
   - A logon that EM refuses during the wait is tried once more a minute later, and then ends the wait, so that no account gets locked.
 seealso:
@@ -131,6 +133,14 @@ failover_session:
     tasks: []
     task_summary: {total: 0, success: 0, warning: 0, failed: 0, running: 0, other: 0}
     tasks_kept_at: null
+points_seen_at:
+  description:
+    - When EM was asked for the restore points that the VMs used, in UTC, after the session had finished. C(replica_point) of each VM then
+      has its C(creation_time) and C(state).
+    - V(null) if O(until=appeared), if the wait has failed, or if EM has shown no restore points.
+  returned: always
+  type: str
+  sample: "2015-12-07T17:39:41.733408Z"
 waited:
   description: Seconds that the wait took.
   returned: always
@@ -182,15 +192,20 @@ msg:
 from typing import Any
 
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _wait
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._criteria import Criteria, timestamp
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._criteria import (
+    Criteria,
+    Fact,
+    guid_of_session,
+    timestamp,
+)
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import EmWaitError, OptionError
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_session import task_summary
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
     at_least,
     client_from,
     create_module,
     failing_clearly,
 )
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._replica_points import with_points
 
 SPEC: dict[str, Any] = {
     "id": {"type": "str"},
@@ -200,9 +215,32 @@ SPEC: dict[str, Any] = {
     "appear_timeout": {"type": "int", "default": 300},
     "finish_timeout": {"type": "int", "default": 3600},
     "poll_interval": {"type": "int", "default": 5},
-    "tasks_seen": {"type": "list", "elements": "dict"},
+    "last_seen": {"type": "dict"},
 }
-TASK_FACTS = frozenset({"vm_name", "state", "result", "finished", "failure_message", "replica_point"})
+
+
+def _last_seen(params: dict[str, Any]) -> Fact | None:
+    """The facts of an earlier wait.
+
+    :raises OptionError: they are not of this session, or not as they were returned.
+    """
+    fact: Fact | None = params["last_seen"]
+    if fact is None:
+        return None
+    tasks = fact.get("tasks")
+    whole = (
+        isinstance(tasks, list)
+        and all(isinstance(task, dict) and _is_point(task.get("replica_point")) for task in tasks)
+        and isinstance(fact.get("task_summary"), dict)
+    )
+    if whole and fact.get("id") == guid_of_session(params["id"]):
+        return fact
+    accepted = "Give failover_session of an earlier result of failover_session_wait, whose id is that of the option id."
+    raise OptionError("last_seen", fact.get("id"), accepted)
+
+
+def _is_point(value: object) -> bool:
+    return value is None or (isinstance(value, dict) and "id" in value)
 
 
 def main() -> None:
@@ -210,51 +248,41 @@ def main() -> None:
         SPEC,
         supports_check_mode=True,
         required_one_of=[("id", "plan")],
-        mutually_exclusive=[("id", "plan"), ("id", "created_after")],
+        mutually_exclusive=[("id", "plan"), ("id", "created_after"), ("plan", "last_seen")],
         required_by={"plan": ["created_after"]},
     )
     params = module.params
     started = _wait.monotonic()
-    session: dict[str, Any] | None = None
+    session: Fact | None = None
+    points_seen_at: str | None = None
     timed_out = False
     url = None
 
     def known() -> dict[str, Any]:
-        return {"url": url, "failover_session": session, "waited": round(_wait.monotonic() - started, 3)}
+        waited = round(_wait.monotonic() - started, 3)
+        return {"url": url, "failover_session": session, "points_seen_at": points_seen_at, "waited": waited}
 
     with failing_clearly(module, lambda: {**known(), "timed_out": timed_out}):
         at_least(module, 1, "appear_timeout", "finish_timeout", "poll_interval")
-        before = seen_before(params["tasks_seen"] or [])
-        seen_at = timestamp(_wait.utc_now())
         ids = None if params["id"] is None else [params["id"]]
         wanted = {"id": ids, "name": params["plan"], "created_after": params["created_after"]}
         criteria = Criteria.from_options(wanted.get)
+        last_seen = _last_seen(params)
         client = client_from(module)
         url = client.base_url
         try:
             with client:
                 session = _wait.until_appeared(client, criteria, params["appear_timeout"], params["poll_interval"])
-                session = _wait.with_kept_tasks(session, before, seen_at)
+                session = _wait.with_kept_tasks(session, last_seen, timestamp(_wait.utc_now()))
                 if params["until"] == "finished":
                     times = (params["finish_timeout"], params["poll_interval"])
                     for fact in _wait.until_finished(client, session["id"], *times, session):
                         session = fact
+                    (session,), points_seen_at = with_points(client, [session])
         except EmWaitError:
             timed_out = True
             raise
         module.exit_json(changed=False, **known())
-
-
-def seen_before(tasks: list[dict[str, Any]]) -> dict[str, Any]:
-    """What was seen of the session before, as far as it is kept.
-
-    :raises OptionError: these are no VMs of a session.
-    """
-    for task in tasks:
-        if not TASK_FACTS <= set(task):
-            accepted = "Give tasks of failover_session, as this module or failover_plan returned it."
-            raise OptionError("tasks_seen", task.get("vm_name"), accepted)
-    return {"tasks": tasks, "task_summary": task_summary(tasks)}
 
 
 if __name__ == "__main__":

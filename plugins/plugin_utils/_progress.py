@@ -84,8 +84,9 @@ class Waiting:
             slice_ = min(max(3 * interval, min(waited / 20, LONGEST)), seconds - waited)
             # Both, since a run that waits for the end waits for the session to be readable before.
             times = dict.fromkeys(("appear_timeout", "finish_timeout"), max(1, math.ceil(slice_)))
-            kept = {"tasks_seen": session["tasks"]} if session and session["tasks"] else {}
-            result = self._execute({**options, **times, **kept})
+            # EM may drop the list of VMs when the run ends, and the run of the module that sees it must know them then.
+            last_seen = {"last_seen": session} if session else {}
+            result = self._execute({**options, **times, **last_seen})
             fact = result.get("failover_session")
             if fact:
                 fact = _wait.with_kept_tasks(fact, session, seen_at)

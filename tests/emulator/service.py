@@ -293,12 +293,6 @@ class Service:
             query_order=query_order,
         )
 
-    @property
-    def refuses_forms(self) -> bool:
-        """Whether a logon whose body is a form is refused."""
-        chosen = self.behaviour.form_logon
-        return self.em_version >= 13 if chosen == "by version" else chosen == "refuse"
-
     def error_body(
         self, scope: Mapping[str, Any], status: int, message: str | None, kind: str | None
     ) -> tuple[str, bytes]:

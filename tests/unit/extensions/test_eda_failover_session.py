@@ -418,6 +418,25 @@ def test_a_refused_filter_is_said_once(em, started, lines):
     assert len([line for line in lines() if "refused the filter" in line]) == 1
 
 
+@pytest.mark.parametrize("user", ["reader", "operator", "both"])
+def test_sessions_that_may_be_listed_and_not_queried(em, started, lines, user):
+    async def steps():
+        em.behaviour.role_query = "refused"
+        ended(em, "Old")
+        async with started(username=user) as run:
+            assert run.first == []
+            running(em)
+            assert await run.look() == ["started Acme"]
+            em.clock.advance(70)
+            assert await run.look() == ["finished Acme"]
+            assert await run.look() == []
+            assert em.counters.logons == 1
+
+    asyncio.run(steps())
+    (line,) = lines()
+    assert f"EM forbids {user} to query CloudFailoverSession" in line and "30 days" in line
+
+
 # What ends it
 
 
@@ -457,7 +476,9 @@ def test_a_logon_that_is_refused_once_does_no_harm(em, started):
 
 def test_a_user_without_the_right_ends_it(source, em):
     sentence = fails(source, em, username="restricted")
-    assert "HTTP 403" in sentence and "role of restricted" in sentence
+    assert (
+        "HTTP 403" in sentence and "Check that restricted has the role Portal User or VM Restore Operator" in sentence
+    )
     assert em.counters.live_logons == 0
 
 
@@ -465,7 +486,7 @@ def test_403_for_a_logon_that_has_ended(em, started):
     async def steps():
         async with started() as run:
             running(em)
-            em.faults.add("status", status=403, path="/api/query", times=1)
+            em.faults.add("status", status=403, path="/api/(query|cloud)", times=2)
             assert await run.look() == ["started Acme"]
             assert em.counters.logons == 2
 

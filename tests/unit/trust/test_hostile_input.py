@@ -608,7 +608,7 @@ def parse(em, tmp_path, monkeypatch):
     def call(**options):
         warnings.clear()
         path = tmp_path / "veeam_em.yml"
-        given = {"plugin": NAME, "url": em.url, "username": "reader", "password": "Passw0rd!", "retries": 0}
+        given = {"plugin": NAME, "url": em.url, "username": "both", "password": "Passw0rd!", "retries": 0}
         path.write_text(yaml.safe_dump({**given, **options}))
         data = InventoryData()
         inventory_loader.get(NAME).parse(data, DataLoader(), str(path), cache=False)

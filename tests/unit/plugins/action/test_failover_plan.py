@@ -12,6 +12,7 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _wait
 def plan(em):
     vms = [{"name": f"vm{number}", "duration": 60 + number} for number in range(8)]
     vms[5]["result"] = "Warning"
+    em.behaviour.parallel_vms = 3
     return em.world.add_plan("Acme", vms, tenant="A")
 
 
@@ -31,7 +32,7 @@ def without(result, *names):
 def test_each_change_is_a_line(em, plan, act, run, lines):
     result = run()
     assert len(posts(em)) == 1
-    assert lines[0] == f"[Acme] test has begun: session {result['failover_session']['id']}, Working"
+    assert lines[0] == f"[Acme] test started: session {result['failover_session']['id']}, Working"
     assert "3/8 VMs done, vm0 Success 60 s" in " ".join(lines)
     assert "8/8 VMs done" in lines[-1]
     assert "Stopped, result Warning after" in lines[-1]
@@ -46,7 +47,7 @@ def test_the_result_is_that_of_the_module_alone(em, plan, act, run, run_module, 
     sliced = run()
     alone = run_module("failover_plan", plan="Acme", action="test")
     assert set(sliced) - {"invocation"} == set(alone) - {"invocation"}
-    changing = ("invocation", "failover_session", "warnings")
+    changing = ("invocation", "failover_session", "known_sessions", "points_seen_at", "warnings")
     assert without(sliced, *changing) == without(alone, *changing)
     assert without(sliced["failover_session"], "id", "uid", "href", "tasks", "creation_time", "end_time") == without(
         alone["failover_session"], "id", "uid", "href", "tasks", "creation_time", "end_time"
@@ -78,7 +79,7 @@ def test_a_second_task_joins_and_posts_nothing(em, plan, act, run, lines):
     assert second["failover_session"]["id"] == first["failover_session"]["id"]
     assert (second["already_running"], second["changed"], len(posts(em))) == (True, False, 1)
     assert "was running already" in lines[0]
-    assert "no second one was made" in second["warnings"][0]
+    assert "no second run was started" in second["warnings"][0]
 
 
 @pytest.mark.parametrize("kind", ["503", "drop"])
@@ -98,7 +99,7 @@ def test_an_outage_that_lasts_is_a_time_out(em, plan, act, run, hours):
     result = run(wait_timeout=300)
     em.outage(0)
     assert (result["timed_out"], result["error"]["kind"]) == (True, "wait_timeout")
-    assert "could not be asked" in result["msg"]
+    assert "EM was unavailable in the end" in result["msg"]
     assert result["failover_session"]["state"] == "Working"
 
 
@@ -118,6 +119,24 @@ def test_a_logon_is_refused_twice_at_most(em, plan, act, run, hours):
     assert result["failover_session"]["state"] == "Working"
     statuses = [request.status for request in em.requests if "sessionmngr" in request.path.lower()]
     assert statuses.count(401) == 2
+
+
+@pytest.mark.parametrize("repeated", [{"task_until": ["run is succeeded"]}, {"task_retries": 2}])
+@pytest.mark.parametrize("options", [{}, {"check_mode": True}, {"async_val": 60}, {"action": "undo"}], ids=str)
+def test_ansible_must_not_repeat_it(em, plan, act, run, repeated, options):
+    result = run(**options, **repeated)
+    assert (result["failed"], result["changed"], act.runs) == (True, False, [])
+    assert "until" in result["msg"]
+    assert em.counters.requests == 0
+
+
+def test_a_session_without_a_result_yet_is_waited_for(em, plan, act, run, hours):
+    guid = em.world.add_session(name="Acme", state="Stopped", raw={"Result": "None"}).id
+    act.before = [lambda: None, lambda: em.world.change_session(guid, raw={})]
+    em.world.change_session(guid, raw={"Result": "None", "State": "Working"})
+    act.before = [lambda: None, lambda: em.world.change_session(guid, raw={})]
+    result = run(action="start")
+    assert (result["already_running"], result["failover_session"]["result"]) == (True, "Success")
 
 
 @pytest.mark.parametrize("cost", [0, 20])

@@ -107,3 +107,30 @@ def test_what_cannot_be_waited_for_is_one_run_of_the_module(em, act, run, lines,
     assert len(act.runs) == 1
     assert bool(act.wrapped) is ("async_val" in options)
     assert lines == []
+
+
+# Replica points
+
+
+@pytest.fixture
+def used(em, hours):
+    plan = em.world.add_plan("Acme", ["db"])
+    point = em.world.points.history(plan, plan.vms[0], em.clock.now())[0]
+    tasks = [
+        {"vm_name": "db", "start_offset": 0, "duration": 300, "replica_point": {"id": point.id, "name": point.name}}
+    ]
+    return em.world.add_session(name="Acme", tasks=tasks).id
+
+
+@pytest.mark.parametrize("kept", ["keep", "drop"])
+def test_points_are_read_once_whether_em_keeps_the_vms_or_not(em, used, act, kept):
+    """The run of the module that sees the end may not know the VMs that earlier runs have seen."""
+    em.behaviour.finished_tasks = kept
+    act.cost = 400  # the session ends between two runs
+    result = act("failover_session_wait", username="reader", id=used)
+    (task,) = result["failover_session"]["tasks"]
+    assert (task["replica_point"]["state"], task["succeeded"] is not None) == ("Ready", kept == "keep")
+    assert result["points_seen_at"] is not None
+    assert (result["failover_session"]["tasks_kept_at"] is None) == (kept == "keep")
+    assert sum("CloudVmReplicaPoint" in record.query for record in em.requests) == 1
+    assert "invocation" not in result

@@ -32,7 +32,7 @@ def parse(em, tmp_path, monkeypatch):
 
     def call(file="veeam_em.yml", cache_allowed=True, **options):
         warnings.clear()
-        given = {"plugin": NAME, "url": em.url, "username": "reader", "password": PASSWORD, "retries": 0, **options}
+        given = {"plugin": NAME, "url": em.url, "username": "both", "password": PASSWORD, "retries": 0, **options}
         path = tmp_path / file
         path.write_text(yaml.safe_dump({name: value for name, value in given.items() if value is not None}))
         plugin = inventory_loader.get(NAME)
@@ -290,6 +290,97 @@ def test_a_session_without_a_backup_server_is_no_guess_either(em, parse):
     assert "not known" in parse.warnings[0]
 
 
+# Roles
+
+
+def sessions_with_and_without_vms(em):
+    """Six sessions of six plans, each with a plan; of two of them no VMs are listed. Returns those two."""
+    made = [run(em, f"Plan {n}", n, [] if n in (2, 5) else [f"vm{n}"]) for n in range(6)]
+    for n in range(6):
+        em.world.add_plan(f"Plan {n}", [f"from plan {n}"])
+    return [made[2], made[5]]
+
+
+KNOWN = ["vm0", "vm1", "vm3", "vm4"]
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        ("reader", KNOWN),
+        ("operator", ["from plan 2", "from plan 5", *KNOWN]),
+        ("both", ["from plan 2", "from plan 5", *KNOWN]),
+        ("restricted", None),
+    ],
+)
+def test_each_role_gives_hosts_or_names_the_role_that_is_missing(em, parse, user, expected):
+    without = sessions_with_and_without_vms(em)
+    if expected is None:
+        said = "HTTP 403 .* Check that restricted has the role Portal User or VM Restore Operator"
+        with pytest.raises(AnsibleParserError, match=said):
+            parse(username=user)
+    else:
+        assert hosts(parse(username=user)) == expected
+        assert len(parse.warnings) == (user == "reader")
+    if user == "reader":
+        (warning,) = parse.warnings
+        named = ", ".join(f"{session.name} ({session.id})" for session in without)
+        assert f"since reader may not read their plans: {named}. Check" in warning
+        assert "has the role VM Restore Operator" in warning and "vm_source: tasks" in warning
+    assert em.counters.live_logons == 0
+
+
+def test_strict_makes_sessions_whose_plans_may_not_be_read_an_error(em, parse):
+    sessions_with_and_without_vms(em)
+    with pytest.raises(
+        AnsibleParserError, match="may not read their plans: Plan 2 .*VM Restore Operator.*vm_source: tasks"
+    ):
+        parse(username="reader", strict=True)
+    assert em.counters.live_logons == 0
+
+
+@pytest.mark.parametrize("options", [{"vm_source": "plan"}, {"name": ["Plan 2", "Plan 5"]}])
+@pytest.mark.parametrize("strict", [False, True])
+def test_where_nothing_can_be_known_without_plans_it_is_an_error(em, parse, cached, options, strict):
+    sessions_with_and_without_vms(em)
+    said = "Read cloud failover plans failed.*HTTP 403.*reader has the role VM Restore Operator.*vm_source: tasks"
+    for dummy in range(2):  # it is not kept in the cache
+        with pytest.raises(AnsibleParserError, match=said):
+            parse(username="reader", strict=strict, **options, **cached[0])
+    assert not any("plan" in warning for warning in parse.warnings)
+    assert hosts(parse(username="operator", strict=strict, **options))
+
+
+def test_a_portal_user_needs_no_plans_for_vm_source_tasks(em, parse):
+    sessions_with_and_without_vms(em)
+    assert hosts(parse(username="reader", vm_source="tasks")) == KNOWN
+    assert not any("plan" in (request.path + request.query).lower() for request in em.requests)
+
+
+def test_from_the_cache_sessions_whose_plans_may_not_be_read_are_named_again(em, parse, cached):
+    sessions_with_and_without_vms(em)
+    options = {"username": "reader", **cached[0]}
+    assert hosts(parse(**options)) == KNOWN
+    first, asked = list(parse.warnings), em.counters.requests
+    assert hosts(parse(**options)) == KNOWN
+    assert parse.warnings == first and len(first) == 1
+    with pytest.raises(AnsibleParserError, match="may not read their plans"):
+        parse(strict=True, **options)
+    assert em.counters.requests == asked
+
+
+def test_where_no_lower_role_may_query_lists_give_the_same_hosts(em, parse):
+    sessions_with_and_without_vms(em)
+    expected = hosts(parse(username="both"))
+    em.behaviour.role_query = "refused"
+    em.behaviour.collection_days = None
+    assert hosts(parse(username="both")) == expected
+    assert [
+        f"forbids both to query {kind}" in warning
+        for kind, warning in zip(("CloudFailoverSession", "CloudFailoverPlan"), parse.warnings, strict=True)
+    ] == [True, True]
+
+
 # Criteria and ids
 
 
@@ -338,8 +429,8 @@ def test_files_that_are_not(tmp_path, name):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"password": "wr0ng"}, "as reader failed: http://127.0.0.1:.* HTTP 401 .*Check username"),
-        ({"username": "restricted"}, "HTTP 403.*Check the role of restricted"),
+        ({"password": "wr0ng"}, "as both failed: http://127.0.0.1:.* HTTP 401 .*Check username"),
+        ({"username": "restricted"}, "HTTP 403.*Check that restricted has the role Portal User or VM Restore Operator"),
         ({"url": "http://127.0.0.1:1"}, "http://127.0.0.1:1/api/sessionMngr/.*Connection refused"),
         ({"url": None}, "Give it as option url, as variable veeam_em_url, or in the environment as VEEAM_EM_URL"),
         ({"password": ""}, "password: '' cannot be used. Give it as option password"),
@@ -412,7 +503,7 @@ def test_a_second_run_asks_nothing_and_gives_the_same(em, parse, cached):
     assert "web" in text
     for secret in (
         PASSWORD,
-        "cmVhZGVyOlBhc3N3MHJkIQ",
+        "Ym90aDpQYXNzdzByZCE=",
         *(request.headers.get("x-restsvcsessionid", PASSWORD) for request in em.requests),
     ):
         assert secret not in text
@@ -455,7 +546,16 @@ def test_an_empty_answer_is_kept_too(em, parse, cached):
 
 
 @pytest.mark.parametrize(
-    "damage", [{}, [], {"sessions": [1], "plans": []}, {"sessions": None, "plans": []}, {"sessions": [{}], "plans": []}]
+    "damage",
+    [
+        {},
+        [],
+        {"sessions": [1], "plans": []},
+        {"sessions": None, "plans": []},
+        {"sessions": [{}], "plans": []},
+        {"sessions": [], "plans": False},
+        {"sessions": [], "plans": [None]},
+    ],
 )
 def test_a_cached_answer_that_is_damaged_is_read_anew(em, parse, cached, monkeypatch, damage):
     options, folder = cached

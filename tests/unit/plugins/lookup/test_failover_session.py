@@ -77,6 +77,23 @@ def test_names_and_ids_in_one_logon_and_in_their_order(em, look_up):
     assert em.counters.requests == 5  # one query for the names, one read for each id
 
 
+@pytest.mark.parametrize("user", ["reader", "operator", "both", "restricted"])
+@pytest.mark.parametrize("query", ["as resource", "refused"])
+def test_each_role_gives_sessions_or_names_the_role_that_is_missing(em, look_up, user, query):
+    runs = fill(em, *RUNS)
+    em.behaviour.role_query = query
+    em.behaviour.collection_days = None
+    if user == "restricted":
+        said = "HTTP 403.*Check that restricted has the role Portal User or VM Restore Operator in Enterprise Manager"
+        with pytest.raises(AnsibleLookupError, match=said):
+            look_up("A", username=user)
+    else:
+        assert ids(look_up("A", runs[1].id, username=user, latest=True)) == [runs[4].id, runs[1].id]
+        forbidden = [warning for warning in look_up.warnings if f"forbids {user} to query" in warning]
+        assert len(forbidden) == (query == "refused")
+    assert em.counters.live_logons == 0
+
+
 def test_the_newest_of_each_term(em, look_up):
     runs = fill(em, *RUNS)
     assert ids(look_up("A", "B", latest=True)) == [runs[4].id, runs[3].id]

@@ -21,9 +21,10 @@ FAILED = re.compile(
 )
 REFUSED = re.compile(r"(?P<option>[a-z_]+): .* cannot be used\. (?P<check>[A-Z].*\.)", re.DOTALL)
 SHOUTED = re.compile(r"(?:\b[A-Z]{2,}\b[ ,]+){4}")
-WITHOUT_REPLY = ("connection", "tls", "timeout")
-JUDGED = ("busy", "in_doubt", "wait_timeout")
-"""Kinds that come of more than one request, so that the last of them may have had a reply or not."""
+WITHOUT_STATUS = ("connection", "tls", "timeout", "ambiguous", "busy", "superseded", "wait_timeout")
+"""Kinds that no reply carries: there was none, or they are conclusions from good ones."""
+CONCLUDED = ("in_doubt", "not_found", "refused")
+"""Kinds that are the answer of EM at times, and a conclusion from good answers at others."""
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +50,8 @@ def whole_sentences(monkeypatch):
         assert not any(part.startswith("None") for part in sentence.groups()), str(error)
         assert not SHOUTED.search(sentence["check"]), str(error)
         if isinstance(error, _errors.EmError):
-            assert error.kind in JUDGED or (error.status is None) == (error.kind in WITHOUT_REPLY), str(error)
+            assert error.kind in CONCLUDED or (error.status is None) == (error.kind in WITHOUT_STATUS), str(error)
+            assert error.kind in ("protocol", "refused") or error.status is None or error.status >= 300, str(error)
 
 
 @pytest.fixture(autouse=True)

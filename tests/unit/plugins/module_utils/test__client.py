@@ -138,7 +138,11 @@ def test_wrong_password(em, connect):
 @pytest.mark.parametrize(
     ("fault", "kind", "words"),
     [
-        ({"action": "status", "status": 403, "message": "Access denied"}, "permission", "Access denied.*role"),
+        (
+            {"action": "status", "status": 403, "message": "Access denied"},
+            "permission",
+            "Access denied.*Check that reader has a role in Enterprise Manager",
+        ),
         ({"action": "status", "status": 404}, "protocol", "404.*another service.*9398.*9443.*9419"),
         ({"action": "status", "status": 405}, "protocol", "another service"),
         (
@@ -449,7 +453,9 @@ def test_what_says_that_an_object_is_absent(said, about, absent):
 
 def test_permission(em, connect):
     with (
-        pytest.raises(_client.EmPermissionError, match="role of restricted") as failure,
+        pytest.raises(
+            _client.EmPermissionError, match="Check that restricted has the role Portal User or VM"
+        ) as failure,
         connect(username="restricted") as client,
     ):
         read(client)

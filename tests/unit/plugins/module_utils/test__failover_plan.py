@@ -12,6 +12,12 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _errors
 PLANS = "/api/cloud/cloudFailoverPlans"
 
 
+@pytest.fixture
+def connect(connect):
+    """As a user who may read plans."""
+    return lambda **options: connect(**{"username": "operator", **options})
+
+
 def queries(em):
     return [request for request in em.requests if request.path == "/api/query"]
 
@@ -96,6 +102,45 @@ def test_the_collection_of_plans_is_not_said_to_cover_30_days(em, connect):
         assert len(_failover_plan.find_by_name(client, ["Acme"])) == 1
     assert f"its collection {PLANS} is read instead." in said[-1]
     assert "30 days" not in said[-1]
+
+
+def test_plans_that_may_be_listed_and_not_queried(em, connect):
+    for name in ("Acme", "other"):
+        em.world.add_plan(name, ["vm"])
+    em.behaviour.role_query = "refused"
+    said = []
+    with connect(warn=said.append) as client:
+        (plan,) = _failover_plan.find_by_name(client, ["Acme"])
+        assert _failover_plan.find_one(client, plan["id"])[0]["name"] == "Acme"
+    assert "EM forbids operator to query CloudFailoverPlan (HTTP 403: Access is denied" in said[-1]
+    assert said[-1].endswith(f"so the list {PLANS} is read instead.")
+
+
+@pytest.mark.parametrize("query", ["as resource", "refused"])
+def test_plans_that_may_not_be_listed_either(em, connect, query):
+    em.world.add_plan("Acme", ["vm"])
+    em.behaviour.role_query = query
+    said = []
+    with (
+        pytest.raises(
+            _errors.EmPermissionError, match="Check that reader has the role VM Restore Operator in"
+        ) as failure,
+        connect(username="reader", warn=said.append) as client,
+    ):
+        _failover_plan.find_by_name(client, ["Acme"])
+    assert failure.value.url == f"{em.url}{PLANS}?format=Entity"
+    assert [sentence for sentence in said if "clear text" not in sentence] == []
+
+
+def test_what_is_concluded_has_no_status(em, connect):
+    for tenant in ("A", "B"):
+        em.world.add_plan("Acme", ["vm"], tenant=tenant)
+    with connect() as client:
+        with pytest.raises(_errors.EmNotFoundError) as absent:
+            _failover_plan.find_one(client, "Borealis")
+        with pytest.raises(_errors.EmAmbiguousError) as several:
+            _failover_plan.find_one(client, "Acme")
+    assert (absent.value.status, several.value.status) == (None, None)
 
 
 def test_a_plan_without_vms(em, connect):

@@ -22,6 +22,7 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import (
 )
 
 POST = "POST"
+SESSION = "475420ee-d045-4493-9869-0a970e08f6f9"
 PLANS = "/cloudFailoverPlans/"
 
 
@@ -113,6 +114,9 @@ def test_the_session_is_found_whatever_em_does(em, plan, admin, switches):
         run = carried_out(client)
     assert [guid for guid in sessions(em) if guid not in before] == [run.session["id"]]
     assert run.session["succeeded"] is True
+    known_to_em = "session_link" not in switches and "hidden_task_reads" not in switches
+    assert run.session_source == ("task" if known_to_em or switches.get("hidden_task_reads") == 2 else "inferred")
+    assert run.known_sessions == ([] if "refuse_query_type" in switches else before)  # the list covers 30 days
     assert len(posts(em)) == 1
 
 
@@ -232,8 +236,11 @@ def test_a_reply_lost_after_the_act_is_found_and_followed(em, plan, admin, fault
     assert [guid for guid in sessions(em) if guid not in before] == [run.session["id"]]
     assert run.session["succeeded"] is True
     assert len(posts(em)) == 1
-    assert [word for word in ("looked for a session",) if word not in client.said[0]] == []
     assert run.task == _em_task.NO_TASK
+    assert run.session_source == "inferred"
+    lost, inferred = client.said
+    assert lost.endswith("Looking for a session that the request may have created.")
+    assert run.session["id"] in inferred
 
 
 @pytest.mark.parametrize(
@@ -355,7 +362,7 @@ def test_a_link_to_a_session_that_em_does_not_show_is_no_success(em, plan, admin
         run.check_running(False)
         run.submit(None)
         em.world.remove_session(em.world.sessions[0])
-        with pytest.raises(_errors.EmInDoubtError, match="says that it made session .*, but does not show it"):
+        with pytest.raises(_errors.EmInDoubtError, match="says that it created session .*, but does not show it"):
             run.identify_session(600, 5, True)
 
 
@@ -364,6 +371,58 @@ def test_a_task_that_does_not_end_is_a_time_out(em, plan, admin):
     em.behaviour.undo_seconds = 1000
     with admin() as client, pytest.raises(_errors.EmWaitError, match="still in state Running after 60 seconds"):
         carried_out(client, "undo", seconds=60)
+
+
+# Somebody else at the same moment
+
+
+def test_while_the_task_runs_only_its_link_counts(em, plan, admin, hours):
+    em.behaviour.task_seconds = 200
+    em.behaviour.list_delay = 60
+    with admin() as client:
+        run = run_of(client)
+        run.check_running(False)
+        run.submit(None)
+        em.run_by_others(plan, "start")
+        run.identify_session(600, 5, True)
+    assert run.session_source == "task"
+    assert run.session["id"] == sessions(em)[0]
+
+
+def test_a_session_of_somebody_else_alone_is_a_candidate_at_most(em, plan, admin):
+    em.faults.add("drop", method=POST, path=PLANS)
+    with admin() as client:
+        run = run_of(client)
+        run.check_running(False)
+        run.submit(None)
+        em.run_by_others(plan, "start", delay=3)
+        run.identify_session(600, 5, True)
+    assert (run.session["id"], run.session_source) == (sessions(em)[0], "inferred")
+    assert "somebody else" in client.said[-1]
+
+
+def test_ours_that_shows_later_than_theirs_is_a_doubt(em, plan, admin, hours):
+    em.behaviour.session_link = "left out"
+    em.behaviour.list_delay = 24
+    with admin() as client:
+        run = run_of(client)
+        run.check_running(False)
+        run.submit(None)
+        em.behaviour.list_delay = 0
+        em.run_by_others(plan, "start", delay=8)
+        with pytest.raises(_errors.EmInDoubtError) as caught:
+            run.identify_session(600, 5, True)
+    assert [guid for guid in sessions(em) if guid not in str(caught.value)] == []
+
+
+def test_a_session_without_a_result_yet_is_read_again(em, plan, admin, hours):
+    guid = em.world.add_session(name="Acme", state="Stopped", raw={"Result": "None"}).id
+    with admin() as client:
+        run = run_of(client)
+        run.session = _wait.with_kept_tasks(_wait.read(client, guid), None, None)
+        hours.at(7, lambda: em.world.change_session(guid, raw={}))
+        run.wait(600, 5)
+    assert run.session["result"] == "Success"
 
 
 # Two at once
@@ -479,9 +538,10 @@ def test_undo(em, plan, admin, undo_session):
         carried_out(client, "start")
         run = carried_out(client, "undo")
     assert run.task["success"] is True
-    assert (run.session is None) == (undo_session == "none")
+    assert (run.session is None) == (undo_session != "linked")  # a session that EM does not link is nobody's
     if run.session:
         assert run.session["id"] == sessions(em)[1]
+        assert run.session_source == "task"
 
 
 def test_undo_does_not_join_what_runs(em, plan, admin):
@@ -503,6 +563,135 @@ def test_undo_without_waiting_gives_em_time_to_refuse(em, plan, admin, hours):
         run = carried_out(client, "undo", wait=False)
     assert run.task["state"] == "Running"
     assert _failover_run.UNDO_REFUSAL_TIME <= hours.now - before < 60
+
+
+@pytest.mark.parametrize("fault", ["drop", "drop_after_handling"])
+def test_an_undo_whose_reply_is_lost_is_a_doubt_whatever_shows_up(em, plan, admin, hours, fault):
+    with admin() as client:
+        carried_out(client, "start")
+        em.faults.add(fault, method=POST, path=PLANS)
+        run = run_of(client, "undo")
+        run.check_running(False)
+        run.submit(None)
+        other = em.run_by_others(plan, "start", delay=2)
+        with pytest.raises(_errors.EmInDoubtError, match="whether the undo was done"):
+            run.identify_session(600, 5, True)
+    assert (run.session, other) == (None, other)
+    assert len(posts(em)) == 2
+
+
+def test_a_run_of_somebody_else_after_the_undo_is_not_followed(em, plan, admin):
+    with admin() as client:
+        carried_out(client, "start")
+        em.run_by_others(plan, "start", delay=61)
+        run = carried_out(client, "undo")
+    assert (run.task["success"], run.session) == (True, None)
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_an_undo_whose_task_is_lost_is_a_doubt(em, plan, admin, hidden):
+    with admin() as client:
+        carried_out(client, "start")
+        if hidden:
+            em.behaviour.hidden_task_reads = 99
+        else:
+            em.faults.add("expire", path="/tasks/", times=1)
+        with pytest.raises(_errors.EmInDoubtError, match="whether the undo was done"):
+            carried_out(client, "undo")
+
+
+# An undo of one run only
+
+
+def undone(client, only):
+    run = run_of(client, "undo")
+    run.check_running(False, only)
+    run.submit(None)
+    run.identify_session(600, 5, True)
+    return run
+
+
+def condition(session, known=None):
+    return _failover_run.undo_condition("undo", session, known)
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_the_latest_run_is_undone(em, plan, admin, noted):
+    em.world.add_session(name="Acme", result="Failed", state="Stopped")
+    with admin() as client:
+        first = carried_out(client, "start")
+        assert first.known_sessions == sessions(em)[:1]
+        run = undone(client, condition(first.session["id"], first.known_sessions if noted else None))
+    assert run.task["success"] is True
+
+
+@pytest.mark.parametrize("noted", [True, False])
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_run_of_somebody_else_since_then_is_left_alone(em, plan, admin, hours, noted, finished):
+    with admin() as client:
+        first = carried_out(client, "start")
+        em.run_by_others(plan, "start")
+        hours.sleep(600 if finished else 1)
+        with pytest.raises(_errors.EmSupersededError, match=sessions(em)[1]) as caught:
+            undone(client, condition(first.session["id"], first.known_sessions if noted else None))
+    assert (caught.value.kind, caught.value.status) == ("superseded", None)
+    assert len(posts(em)) == 1
+
+
+def test_a_clock_that_was_set_back_hides_no_run(em, plan, admin, hours):
+    em.world.add_session(name="Acme", result="Failed", creation_time="2026-01-01T00:00:00Z", state="Stopped")
+    with admin() as client:
+        first = carried_out(client, "start")
+        em.clock.advance(-86400)
+        em.run_by_others(plan, "start")
+        hours.sleep(600)
+        with pytest.raises(_errors.EmSupersededError, match=sessions(em)[2]):
+            undone(client, condition(first.session["id"], first.known_sessions))
+    assert len(posts(em)) == 1
+
+
+def test_more_sessions_than_are_noted(em, plan, admin):
+    for day in range(1, 29):
+        for hour in (1, 2, 3):
+            em.world.add_session(name="Acme", creation_time=f"2026-02-{day:02}T{hour:02}:00:00Z", state="Stopped")
+    with admin() as client:
+        first = carried_out(client, "start")
+        assert first.known_sessions == sessions(em)[:84][:-51:-1]
+        only = condition(first.session["id"], first.known_sessions)
+        assert undone(client, only).task["success"] is True
+        em.run_by_others(plan, "start")
+        with pytest.raises(_errors.EmSupersededError):
+            undone(client, only)
+
+
+def test_a_session_that_em_does_not_list_for_the_plan_is_not_undone(em, plan, admin):
+    other = em.world.add_session(name="Beta", state="Stopped")
+    with admin() as client:
+        carried_out(client, "start")
+        with pytest.raises(_errors.EmNotFoundError, match="does not list the session") as caught:
+            undone(client, condition(other.id))
+    assert caught.value.status is None
+    assert len(posts(em)) == 1
+
+
+@pytest.mark.parametrize(
+    ("action", "session", "known", "words"),
+    [
+        ("start", SESSION, None, "only_if_latest: .* condition of action undo, not start"),
+        ("test", None, [SESSION], "known_sessions: .* condition of action undo, not test"),
+        ("undo", None, [SESSION], "known_sessions: .* Set only_if_latest too"),
+        ("undo", "", None, "only_if_latest: .* id of the session"),
+        ("undo", "Acme", [], "only_if_latest: .* id of the session"),
+        ("undo", SESSION, [SESSION, "Acme"], "known_sessions: 'Acme'"),
+    ],
+)
+def test_a_condition_that_cannot_be_meant_is_refused(action, session, known, words):
+    with pytest.raises(_errors.OptionError, match=words):
+        _failover_run.undo_condition(action, session, known)
+
+
+def test_no_condition_is_none():
+    assert condition(None) is None
 
 
 # Interruptions

@@ -1129,10 +1129,82 @@ def test_a_session_without_an_id_is_an_error(em, find):
         find()
 
 
-def test_a_right_that_is_missing_is_no_reason_to_try_the_collection(em, find):
-    with pytest.raises(_client.EmPermissionError):
-        find({"username": "restricted"})
+@pytest.mark.parametrize("user", ["reader", "operator", "both"])
+def test_sessions_that_may_be_listed_and_not_queried(em, find, user):
+    em.reset(sessions=40, tasks=2)
+    asked = {
+        "all": {},
+        "limit": {"limit": 3},
+        "oldest": {"limit": 3, "sort_order": "ascending"},
+        "filtered": {"result": ["Failed"], "created_after": "20d"},
+        "newest": {"latest_per_plan": True},
+        "newest filtered": {"latest_per_plan": True, "result": ["Success"], "limit": 1},
+        "large pages": {"page_size": 500},
+    }
+    expected = {name: find(**options).sessions for name, options in asked.items()}
+    em.behaviour.role_query = "refused"
+    for name, options in asked.items():
+        answer = find({"username": user}, **options)
+        assert (answer.sessions, answer.from_collection, answer.filter) == (expected[name], True, None), name
+        assert answer.requests == 4, name  # the query is tried once, whatever it holds
+        (warning,) = answer.warnings
+        assert warning.startswith(f"EM forbids {user} to query CloudFailoverSession (HTTP 403: Access is denied")
+        assert warning.endswith(
+            "failoverSessions is read instead, which Veeam documents to cover the last 30 days only."
+        )
+
+
+@pytest.mark.parametrize("many", [3, 30])
+@pytest.mark.parametrize("options", [{}, {"latest_per_plan": True}, {"limit": 2}])
+def test_ids_where_sessions_may_not_be_queried(em, find, many, options):
+    """Ids that the list with its 30 days does not hold are read one by one, and are not called unknown."""
+    ids = [
+        em.world.add_session(f"Plan {number}", state="Stopped", creation_time="2020-03-01T00:00:00Z").id
+        for number in range(2)
+    ]
+    ids += [em.world.add_session(f"Plan {number}", state="Stopped").id for number in range(2, many)]
+    absent = str(uuid.uuid4())
+    expected = find(id=[*ids, absent], **options)
+    assert len(expected.ids) == options.get("limit", many)
+    em.behaviour.role_query = "refused"
+    answer = find(id=[*ids, absent], **options)
+    assert (answer.sessions, answer.missing) == (expected.sessions, [absent])
+    assert answer.from_collection is (many == 30 or "latest_per_plan" in options)
+
+
+@pytest.mark.parametrize("query", ["as resource", "refused"])
+def test_only_a_list_that_is_forbidden_too_is_a_role_that_is_missing(em, connect, query):
+    em.behaviour.role_query = query
+    warnings = []
+    with (
+        pytest.raises(
+            _client.EmPermissionError, match="Check that restricted has the role Portal User or VM"
+        ) as failure,
+        connect(username="restricted", warn=warnings.append) as client,
+    ):
+        fs.find(client, _criteria.Criteria.from_options({"result": ["Failed"]}.get))
+    assert failure.value.url == f"{em.url}/api/cloud/failoverSessions?format=Entity"
+    assert failure.value.status == 403
+    assert "tenants of a service provider have no sessions" in str(failure.value)
+    assert not any("forbids" in warning for warning in warnings)
+    assert em.counters.requests == 4
+
+
+def test_a_later_page_that_is_forbidden_is_no_reason_to_try_the_collection(em, find):
+    em.reset(sessions=250, tasks=0)
+    em.faults.add("status", status=403, path="/query", query="page=2")
+    with pytest.raises(_client.EmPermissionError, match="page=2 was answered with HTTP 403"):
+        find()
     assert em.counters.routes.get("GET /api/cloud/failoverSessions", 0) == 0
+
+
+def test_a_list_that_fails_after_a_query_that_is_forbidden(em, connect):
+    warnings = []
+    em.behaviour.role_query = "refused"
+    em.faults.add("status", status=500, message="Down", path="failoverSessions")
+    with pytest.raises(_client.EmServerError, match="Down"), connect(warn=warnings.append) as client:
+        fs.find(client, _criteria.Criteria.from_options({}.get))
+    assert "forbids reader to query" in warnings[-1]
 
 
 def test_odd_values_of_one_session_do_not_harm_the_others(em, find):

@@ -72,8 +72,8 @@ def read(em, connect):
 def points(em):
     """The points that a plan of three VMs uses; the first of them is in failover."""
     plan = em.world.add_plan("Acme", ["db", "web", "mail"])
-    newest = [em.world.points.history(plan, vm)[0] for vm in plan.vms]
-    em.world.points.use(newest[0], plan, em.clock.now())
+    newest = [em.world.points.history(plan, vm, em.clock.now())[0] for vm in plan.vms]
+    em.world.points.use(newest[0], plan, "a session", em.clock.now())
     return newest
 
 
@@ -124,7 +124,7 @@ def test_each_point_is_asked_for_once_whatever_uses_it(points, read):
 @pytest.mark.parametrize(("count", "queries"), [(100, 1), (101, 2), (250, 3)])
 def test_a_query_asks_for_100_points_at_most(em, read, count, queries):
     plan = em.world.add_plan("Large", [f"vm{number}" for number in range(count)])
-    ids = [em.world.points.history(plan, vm)[0].id for vm in plan.vms]
+    ids = [em.world.points.history(plan, vm, em.clock.now())[0].id for vm in plan.vms]
     seen = read(session(*ids))
     assert seen.states == ["Ready"] * count
     assert len(seen.requests) == len(seen.queries) == queries
@@ -165,7 +165,7 @@ def empty(em, query):
 
 def test_an_em_that_takes_only_urns_is_asked_that_way_from_then_on(em, read):
     plan = em.world.add_plan("Large", [f"vm{number}" for number in range(150)])
-    ids = [em.world.points.history(plan, vm)[0].id for vm in plan.vms]
+    ids = [em.world.points.history(plan, vm, em.clock.now())[0].id for vm in plan.vms]
     empty(em, r"UID(==|%3D%3D)(\"|%22)[0-9a-f]")
     seen = read(session(*ids))
     assert seen.states == ["Ready"] * 150
@@ -236,7 +236,7 @@ def test_where_em_refuses_the_query_points_are_read_one_by_one(em, points, read,
 
 def test_a_refused_query_is_not_sent_again_for_the_next_points(em, read):
     plan = em.world.add_plan("Large", [f"vm{number}" for number in range(101)])
-    ids = [em.world.points.history(plan, vm)[0].id for vm in plan.vms]
+    ids = [em.world.points.history(plan, vm, em.clock.now())[0].id for vm in plan.vms]
     em.faults.add("status", status=403, path="/query")
     seen = read(session(*ids))
     assert (len(seen.queries), len(seen.singles)) == (1, 101)

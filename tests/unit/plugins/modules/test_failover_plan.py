@@ -47,7 +47,9 @@ def test_everything_documented_is_returned_and_nothing_else(em, plan, run):
     assert set(result["failover_session"]) == set(documented["failover_session"]["sample"])
     assert set(result["failover_session"]["tasks"][0]) == set(documented["failover_session"]["sample"]["tasks"][0])
     failure = run(plan="Acne")
-    assert set(failure) - {"invocation", "failed", "exception"} == set(documented)
+    in_check_mode = run(check_mode=True)
+    assert set(in_check_mode) - {"invocation", "warnings"} == always | {"may_read_points"}
+    assert set(failure) - {"invocation", "failed", "exception"} == set(documented) - {"may_read_points"}
     assert set(failure["error"]) == set(documented["error"]["contains"])
 
 
@@ -157,6 +159,27 @@ def test_failures_have_a_kind_and_tell_whether_em_was_asked(em, plan, run, optio
     assert em.counters.live_logons == 0
 
 
+def test_replica_points_are_read_at_the_end(em, plan, run):
+    result = run(action="start")
+    (task,) = result["failover_session"]["tasks"]
+    assert (task["replica_point"]["state"], result["session_source"]) == ("Failover", "task")
+    assert task["replica_point"]["creation_time"] < result["failover_session"]["creation_time"]
+    assert result["points_seen_at"]
+    assert run(action="undo")["failover_session"] is None
+
+
+def test_an_undo_of_one_run_only(em, plan, run, hours):
+    first = run(action="start")
+    only = {"only_if_latest": first["failover_session"]["id"], "known_sessions": first["known_sessions"]}
+    em.run_by_others(plan, "start")
+    hours.sleep(600)
+    result = run(action="undo", **only)
+    assert (result["failed"], result["changed"], result["error"]["kind"]) == (True, False, "superseded")
+    assert result["error"]["status"] is None
+    assert run(action="undo", check_mode=True, **only)["error"]["kind"] == "superseded"
+    assert len(posts(em)) == 1
+
+
 def test_plans_of_one_name_are_listed(em, plan, run):
     other = em.world.add_plan("Acme", ["db"], tenant="B")
     result = run()
@@ -171,6 +194,9 @@ def test_plans_of_one_name_are_listed(em, plan, run):
         ({"action": None}, ["action", "missing"]),
         ({"action": "stop"}, ["action", "undo"]),
         ({"poll_interval": 0}, ["poll_interval", "1 or more"]),
+        ({"only_if_latest": GUID}, ["only_if_latest", "undo"]),
+        ({"action": "undo", "only_if_latest": ""}, ["only_if_latest", "id of the session"]),
+        ({"action": "undo", "known_sessions": [GUID]}, ["known_sessions", "only_if_latest"]),
         ({"wait_timeout": 0}, ["wait_timeout", "1 or more"]),
         ({"restore_point_before": "1h"}, ["restore_point_before", "not test"]),
         ({"restore_point_before": "2999-01-01T00:00:00Z", "action": "start"}, ["restore_point_before", "no timer"]),

@@ -13,7 +13,7 @@ GUID = "475420ee-d045-4493-9869-0a970e08f6f9"
 
 @pytest.fixture
 def run(run_module):
-    return lambda **options: run_module("failover_plan_info", **{"username": "reader", **options})
+    return lambda **options: run_module("failover_plan_info", **{"username": "operator", **options})
 
 
 @pytest.fixture
@@ -143,5 +143,19 @@ def test_a_bad_option_fails_before_any_request(em, run, options, words):
     assert em.counters.requests == 0
 
 
-def test_permission(em, run):
-    assert run(username="restricted")["error"]["kind"] == "permission"
+@pytest.mark.parametrize(
+    ("user", "allowed"), [("reader", False), ("operator", True), ("both", True), ("restricted", False)]
+)
+@pytest.mark.parametrize("query", ["as resource", "refused"])
+@pytest.mark.parametrize("options", [{}, {"id": True}])
+def test_each_role_gives_plans_or_names_the_role_that_is_missing(em, plans, run, user, allowed, query, options):
+    em.behaviour.role_query = query
+    result = run(username=user, **{name: [plans["first"].id] for name in options})
+    if allowed:
+        assert len(result["failover_plans"]) == (1 if options else 3)
+        assert ("warnings" in result) == (query == "refused" and not options)
+    else:
+        assert (result["error"]["kind"], result["error"]["status"]) == ("permission", 403)
+        assert f"Check that {user} has the role VM Restore Operator in Enterprise Manager" in result["msg"]
+        assert "warnings" not in result
+    assert em.counters.live_logons == 0

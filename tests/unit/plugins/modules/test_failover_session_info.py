@@ -90,7 +90,7 @@ def test_every_documented_fact_is_returned_and_no_other(em, run):
 
 def test_replica_points_are_read_on_request_only(em, run):
     plan = em.world.add_plan("Acme", ["db"])
-    point = em.world.points.history(plan, plan.vms[0])[0]
+    point = em.world.points.history(plan, plan.vms[0], em.clock.now())[0]
     em.world.add_session(
         state="Stopped", tasks=[{"vm_name": "db", "replica_point": {"id": point.id, "name": point.name}}]
     )
@@ -176,6 +176,24 @@ def test_an_error_has_a_sentence_and_a_kind(em, run, options, fault, kind, statu
     assert options.get("url", em.url) in result["msg"]
     assert "Traceback" not in json.dumps(result)
     assert "wr0ng-secret" not in json.dumps(result)
+    assert em.counters.live_logons == 0
+
+
+@pytest.mark.parametrize("user", ["reader", "operator", "both", "restricted"])
+@pytest.mark.parametrize("query", ["as resource", "refused"])
+def test_each_role_gives_sessions_or_names_the_role_that_is_missing(em, run, user, query):
+    em.reset(sessions=5, tasks=1)
+    em.behaviour.role_query = query
+    result = run(username=user)
+    warnings = [warning for warning in result["warnings"] if "clear text" not in warning]
+    if user == "restricted":
+        assert (result["error"]["kind"], result["error"]["status"]) == ("permission", 403)
+        assert "Check that restricted has the role Portal User or VM Restore Operator in" in result["msg"]
+        assert warnings == []
+    else:
+        assert len(result["failover_sessions"]) == 5
+        assert result["query"]["source"] == ("collection" if query == "refused" else "query")
+        assert len(warnings) == (query == "refused")
     assert em.counters.live_logons == 0
 
 
