@@ -81,6 +81,7 @@ class Recorder:
             scope["path"],
             scope["query_string"].decode("latin-1"),
             {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
+            len(service.runs),
         )
         scope["path"] = canonical_path(scope["path"])
         counters = service.counters
