@@ -341,14 +341,16 @@ class PlanAction:
         ids = frozenset(fact["id"] for fact in new)
         if ids != self._unchanged_since[1]:
             self._unchanged_since = (now, ids)
-        late = now >= self._open_since + IDENTIFY_TIMEOUT
-        settled = bool(ids) and now >= self._unchanged_since[0] + CANDIDATE_AFTER
-        if not (late or settled):
+        named_elsewhere = (
+            self._task is not None and self._task.session_id is not None
+        )  # EM does not show it, maybe not yet
+        if named_elsewhere or not ids:
+            if now < self._open_since + IDENTIFY_TIMEOUT:
+                return False
+            raise self._in_doubt(new)
+        if now < self._unchanged_since[0] + CANDIDATE_AFTER:
             return False
-        linked = self._task is not None and self._task.session_id is not None
-        if len(new) != 1 or self.ambiguous_plans or linked:
-            if settled and linked and not late:
-                return False  # EM has named another session, which may show later
+        if len(new) > 1 or self.ambiguous_plans:
             raise self._in_doubt(new)
         self.session = _wait.with_kept_tasks(new[0], self.session, None)
         self.session_source = "inferred"
