@@ -185,9 +185,11 @@ class PlanActions:
         tasks = [replace(task, replica_point=ReplicaPoint(point.id, point.name)) for point, task in planned]
         session = self._session(plan, now, tasks, list_delay)
         if action == "start" or self._behaviour.points_after_test == "failover":
+            shown_from = now + timedelta(seconds=list_delay)
             for point, task in planned:
                 if task.result != "Failed":
-                    points.use(point, plan, session.id, session.creation_time + timedelta(seconds=task.start_offset))
+                    begin = session.creation_time + timedelta(seconds=task.start_offset)
+                    points.use(point, plan, session.id, begin, shown_from)
         linked = self._behaviour.session_link == "served"
         return self._done(action, self._behaviour.task_seconds, session, linked)
 
@@ -206,7 +208,7 @@ class PlanActions:
             if session is not None and (session.end_time is None or session.end_time > end):
                 message = "Stopped by an undo of the failover plan"
                 world.change_session(session, state=None, end_time=end, result="Failed", failure_message=message)
-        world.points.free(plan, end)
+        world.points.free(plan, end, now + timedelta(seconds=list_delay))
         session = None
         if behaviour.undo_session != "none":
             lasts = max(behaviour.undo_seconds - FIRST_TASK_SECONDS, 1.0)

@@ -81,6 +81,7 @@ class Recorder:
             scope["path"],
             scope["query_string"].decode("latin-1"),
             {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
+            len(service.runs),
         )
         scope["path"] = canonical_path(scope["path"])
         counters = service.counters
@@ -171,7 +172,7 @@ class Handlers:
         if version.casefold() not in _VERSIONS:
             raise ApiError(400, f"API version {version} is not supported. Supported are {', '.join(_VERSIONS)}")
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().casefold()
-        if media_type in _FORMS and service.refuses_forms:
+        if media_type in _FORMS and service.behaviour.form_logon == "refuse":
             raise ApiError(415, f"The Content-Type {media_type} is not supported")
         user = service.logons.authenticate(request.headers.get("authorization"))
         if user is None:

@@ -41,7 +41,7 @@ class Behaviour:
     # Logon (docs/evidence.md, "Logon")
     logon_location: str = _switch("served", "served", "left out")  # [doc] header Location: the URL of the logon
     # [seen] 415 for a form, by 13; [assumed] 12 does not mind
-    form_logon: str = _switch("by version", "by version", "refuse", "accept")
+    form_logon: str = _switch("refuse", "refuse", "accept")
     unknown_logon_id: int = _switch(500, 500, 404)  # [seen] 500 with a text, [doc] 404 by the table of codes
 
     # What is listed and found (docs/evidence.md, "Requests in general", "The cloud failover session", "Cloud failover

@@ -52,13 +52,18 @@ class Point:
 
 @dataclass
 class _Use:
-    """A point that a failover, whose session is ``session_id``, uses from ``begin`` until ``end`` (None: until an undo)."""
+    """A point that a failover, whose session is ``session_id``, uses from ``begin`` until ``end`` (None: until an undo).
+
+    :param shown_from: since when clients see it, whose view is a copy that may be late; the same for ``shown_until``.
+    """
 
     point: Point
     plan_id: str
     session_id: str
     begin: datetime
+    shown_from: datetime
     end: datetime | None = None
+    shown_until: datetime | None = None
 
 
 class Points:
@@ -102,14 +107,16 @@ class Points:
         found = {point.id: point for plan in self._plans() for vm in plan.vms for point in self.history(plan, vm, now)}
         with self._lock:
             for use in self._uses:
-                if use.begin <= now and (use.end is None or now < use.end):
+                if use.shown_from <= now and (use.shown_until is None or now < use.shown_until):
                     found[use.point.id] = replace(use.point, state="Failover")
         return list(found.values())
 
-    def use(self, point: Point, plan: Plan, session_id: str, begin: datetime) -> None:
-        """Let a point be in failover from ``begin`` until :meth:`free`."""
+    def use(
+        self, point: Point, plan: Plan, session_id: str, begin: datetime, shown_from: datetime | None = None
+    ) -> None:
+        """Let a point be in failover from ``begin`` until :meth:`free`; clients do not see it before ``shown_from``."""
         with self._lock:
-            self._uses.append(_Use(point, plan.id, session_id, begin))
+            self._uses.append(_Use(point, plan.id, session_id, begin, max(begin, shown_from or begin)))
 
     def in_failover(self, plan: Plan, at: datetime) -> list[str]:
         """The sessions of this plan whose failover has not been undone, be it one that is just beginning."""
@@ -117,12 +124,12 @@ class Points:
             open_uses = [use for use in self._uses if use.plan_id == plan.id and (use.end is None or at < use.end)]
         return list(dict.fromkeys(use.session_id for use in open_uses))
 
-    def free(self, plan: Plan, end: datetime) -> None:
-        """Let all points of this plan be ready again from ``end``."""
+    def free(self, plan: Plan, end: datetime, shown_from: datetime | None = None) -> None:
+        """Let all points of this plan be ready again from ``end``; clients do not see it before ``shown_from``."""
         with self._lock:
             for use in self._uses:
                 if use.plan_id == plan.id and (use.end is None or use.end > end):
-                    use.end = end
+                    use.end, use.shown_until = end, max(end, shown_from or end)
 
     def clear(self) -> None:
         """Forget all failovers."""

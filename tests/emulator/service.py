@@ -34,6 +34,7 @@ class RequestRecord:
     :param path: percent-decoded.
     :param query: the raw query string, without ``?``.
     :param headers: by lower-case name.
+    :param runs: how many actions on plans the server's log held when it came in.
     :param status: of the reply, None while there is none (or when the connection was dropped).
     """
 
@@ -41,6 +42,7 @@ class RequestRecord:
     path: str
     query: str
     headers: dict[str, str]
+    runs: int = 0
     status: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -180,7 +182,7 @@ class Service:
 
         :param plan: the plan, its id or its name.
         :param delay: so many seconds of the emulator's clock from now.
-        :param list_delay: seconds until lists and queries show its session, whatever the switch says.
+        :param list_delay: seconds until lists and queries show its session, and points their state, whatever the switch says.
         :raises ValueError: for an unknown action, a plan that is not there or not the only one, and a delay below 0.
         """
         if action not in ACTIONS:
@@ -290,12 +292,6 @@ class Service:
             bom=behaviour.bom,
             query_order=query_order,
         )
-
-    @property
-    def refuses_forms(self) -> bool:
-        """Whether a logon whose body is a form is refused."""
-        chosen = self.behaviour.form_logon
-        return self.em_version >= 13 if chosen == "by version" else chosen == "refuse"
 
     def error_body(
         self, scope: Mapping[str, Any], status: int, message: str | None, kind: str | None

@@ -219,3 +219,34 @@ def test_mistakes(em, connect, plan, mistake):
 def test_mistakes_of_the_fault(em, options):
     with pytest.raises(ValueError):
         em.faults.add("run_by_others", plan="Acme", **options)
+
+
+@pytest.mark.parametrize("by", ["api", "others"])
+def test_the_copy_of_em_is_late_for_sessions_and_points_alike(em, client, plan, by):
+    em.behaviour.list_delay = 100 if by == "api" else 0
+    if by == "api":
+        act(client)
+    else:
+        em.run_by_others(plan, list_delay=100)
+    em.clock.advance(99)
+    assert (client.query("State==Stopped").names, in_failover(em)) == ([], [])
+    em.clock.advance(2)
+    assert (client.query("State==Stopped").names, in_failover(em)) == (["Acme"], ["db"])
+    if by == "api":
+        act(client, "undo")
+    else:
+        em.run_by_others(plan, "undo", list_delay=100)
+    em.clock.advance(99)
+    assert em.runs[1].undone == (em.runs[0].session_id,)
+    assert in_failover(em) == ["db"]
+    em.clock.advance(2)
+    assert in_failover(em) == []
+
+
+def test_a_request_tells_how_many_runs_there_were_before(em, client, plan):
+    act(client)
+    em.run_by_others(plan, delay=5)
+    em.clock.advance(5)
+    client.get("/api/tasks")
+    posted, read = em.requests[-2:]
+    assert (posted.method, posted.runs, read.runs) == ("POST", 0, 2)

@@ -26,7 +26,16 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client
 from ansible_collections.dr_runbook.veeam_em.plugins.modules import failover_session_info
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 
-RESULTS = Path(__file__).resolve().parents[3] / "build" / "fault-matrix"
+try:
+    from ansible.template import trust_as_template
+except ImportError:  # ansible-core 2.18 and older
+
+    def trust_as_template(text):
+        return text
+
+
+REPO = Path(__file__).resolve().parents[3]
+RESULTS = REPO / "build" / "fault-matrix"
 NAME = "dr_runbook.veeam_em.failover_session"
 
 # Lookup and inventory have no place for error.kind, so their sentence must tell it: exactly one of these fits.
@@ -169,6 +178,108 @@ def run(monkeypatch, capsys, tmp_path, module_arguments):
         return outcome
 
     return call
+
+
+# The role failover_run, without Ansible's execution: its own expressions, templated alone
+
+
+def _templates(node):
+    """The texts of a role's file as templates, which ansible-core 2.19 and later trust only if they are told to."""
+    if isinstance(node, dict):
+        return {name: _templates(value) for name, value in node.items()}
+    if isinstance(node, list):
+        return [_templates(value) for value in node]
+    return trust_as_template(node) if isinstance(node, str) else node
+
+
+def _task_variables(node):
+    """The variables that the tasks of a file have of their own."""
+    if isinstance(node, list):
+        return {name: value for item in node for name, value in _task_variables(item).items()}
+    if not isinstance(node, dict):
+        return {}
+    found = dict(node.get("vars", {}))
+    for block in ("block", "rescue", "always"):
+        found.update(_task_variables(node.get(block, [])))
+    return found
+
+
+class Role:
+    """What the role failover_run makes of results: what it hands from step to step, and whether it undoes."""
+
+    def __init__(self):
+        def read(name):
+            return yaml.safe_load((REPO / "roles" / "failover_run" / name).read_text(encoding="utf-8"))
+
+        known = {**read("defaults/main.yml"), **read("vars/main.yml")}
+        for name in ("run", "read"):
+            known.update(_task_variables(read(f"tasks/{name}.yml")))
+        self._known = _templates(known)
+
+    def _template(self, expression, **variables):
+        templar = Templar(loader=DataLoader(), variables={**self._known, **variables})
+        return templar.template(trust_as_template("{{ " + expression + " }}"))
+
+    def seen(self, run, action="test"):
+        """What the steps after the run work on."""
+        return self._template("failover_run_facts", failover_run_run=run, failover_run_action=action)
+
+    def read_again(self, seen, read):
+        """The same, after the reading that comes immediately before the decision."""
+        news = self._template("failover_run_news", failover_run_seen=seen, failover_run_read=read)
+        return {**seen, **news}
+
+    def wants_undo(self, seen, undo_test="auto"):
+        return self._template(
+            "failover_run_undo_wanted | bool", failover_run_seen=seen, failover_run_undo_test=undo_test
+        )
+
+    def points_say(self, seen):
+        return self._template("failover_run_points_say", failover_run_seen=seen)
+
+
+@pytest.fixture(scope="session")
+def role():
+    return Role()
+
+
+@dataclass
+class Drill:
+    """What a drill came to: the result of the test, what the role knows of it, its decision, the result of the undo."""
+
+    test: dict
+    seen: dict | None = None
+    wanted: bool = False
+    undo: dict | None = None
+
+
+@pytest.fixture
+def drill(role, run_module):
+    """A drill as the role makes it; ``call`` runs the module or the action plugin.
+
+    ``between`` happens when the run was read for the last time, and ``before_undo`` when the role has decided.
+    """
+
+    def nothing():
+        pass
+
+    def do(call, action="test", undo_test="auto", between=nothing, before_undo=nothing, **options):
+        done = Drill(call("failover_plan", plan="Acme", action=action, **options))
+        between()
+        if not done.test.get("failover_session") or done.test["already_running"]:
+            return done
+        done.seen = role.seen(done.test, action)
+        if action == "test" and undo_test != "never" and done.seen["session"]["finished"]:
+            read = run_module("failover_session_info", id=done.seen["session"]["id"], replica_points=True)
+            done.seen = role.read_again(done.seen, read)
+        done.wanted = role.wants_undo(done.seen, undo_test)
+        if done.wanted:
+            before_undo()
+            latest = {"only_if_latest": done.seen["session"]["id"], "known_sessions": done.seen["known_sessions"]}
+            done.undo = call("failover_plan", plan="Acme", action="undo", **latest, **options)
+        return done
+
+    return do
 
 
 # After a run

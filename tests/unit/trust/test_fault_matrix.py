@@ -335,6 +335,13 @@ FAULTS = [
     ),
     Fault("HTTP 403 on logon", rule("status", LOGON, status=403), fails("permission")),
     Fault("role that may not read", lambda stage: None, fails("permission"), options={"username": "restricted"}),
+    *(
+        Fault(f"role that may read ({user})", lambda stage: None, COMPLETE, options={"username": user})
+        for user in ("operator", "both")
+    ),
+    Fault(
+        "role that may list and not query", lambda stage: setattr(stage.em.behaviour, "role_query", "refused"), COMPLETE
+    ),
     Fault("HTTP 403 on page 2", rule("status", PAGE_2, status=403), fails("permission")),
     Fault("HTTP 403 on log off", rule("status", LOG_OFF, status=403), COMPLETE + MAY_BE_OPEN),
     Fault(

@@ -158,8 +158,8 @@ def away_with_the_reply(kind: str) -> Inject:
     def inject(stage: Stage) -> None:
         right = stage.em.plan_actions.act
 
-        def act(*given: Any) -> Any:
-            outcome = right(*given)
+        def act(*given: Any, **more: Any) -> Any:
+            outcome = right(*given, **more)
             stage.em.restart(3600, kind)
             return outcome
 
@@ -185,9 +185,10 @@ def expected(kind: str, times: str, place: str, front_end: str) -> str:
             return COMPLETE
         may_be_open = MAY_BE_OPEN if error in ("connection", "timeout") else ""
         return fails("protocol" if kind == "HTTP 404" else error) + may_be_open
-    if place in ("plans", "look"):  # EM must answer before anything is done; a 404 to a query is a reason to read lists
+    read_as_list = kind in ("HTTP 403", "HTTP 404")  # a reason to read the list instead, where the query has it
+    if place in ("plans", "look"):  # EM must answer before anything is done
         passes = once and error in ("auth", "server", "connection", "timeout")
-        return COMPLETE if passes or kind == "HTTP 404" else fails(error)
+        return COMPLETE if passes or read_as_list else fails(error)
     if place == "request":
         if kind in ("HTTP 403", "HTTP 404", "redirect") or (error == "auth" and not once):
             return fails(error)
@@ -195,7 +196,10 @@ def expected(kind: str, times: str, place: str, front_end: str) -> str:
         # An undo has no session that could be found.
         found = error == "auth" or (carried_out and front_end != "undo")
         return COMPLETE if found else fails("in_doubt", changed)
-    new_logon = error in ("auth", "permission")  # for a 403 may mean that too; a task ends with its logon
+    if place == "new sessions" and read_as_list:
+        return COMPLETE
+    # A 403 may mean that the logon has ended. A new one loses the task, so where only the task is refused, it is read again.
+    new_logon = error == "auth" or (error == "permission" and place != "task")
     if once:
         return fails("in_doubt", changed) if new_logon and front_end == "undo" else COMPLETE
     if place == "task":
@@ -204,7 +208,7 @@ def expected(kind: str, times: str, place: str, front_end: str) -> str:
     if new_logon:
         return fails(error, changed)
     if place == "new sessions":
-        return COMPLETE if kind == "HTTP 404" else fails("in_doubt", changed)
+        return fails("in_doubt", changed)
     return fails("wait_timeout", changed)
 
 
@@ -225,10 +229,25 @@ FAULTS = [
     ),
     Fault("wrong password", lambda stage: None, dict.fromkeys(FRONT_ENDS, fails("auth")), {"password": "Wr0ng-one!"}),
     Fault(
-        "role that may only read",
+        "role that may only read sessions",
         lambda stage: None,
-        {**dict.fromkeys(FRONT_ENDS, COMPLETE), **dict.fromkeys(ACTIONS, fails("permission"))},
+        {**dict.fromkeys(FRONT_ENDS, fails("permission")), "wait": COMPLETE},
         {"username": "reader"},
+    ),
+    *(
+        Fault(
+            f"role that may run plans ({user})",
+            lambda stage: None,
+            dict.fromkeys(FRONT_ENDS, COMPLETE),
+            {"username": user},
+        )
+        for user in ("operator", "both")
+    ),
+    Fault(
+        "role that may list and not query",
+        lambda stage: setattr(stage.em.behaviour, "role_query", "refused"),
+        dict.fromkeys(FRONT_ENDS, COMPLETE),
+        {"username": "both"},
     ),
     Fault(
         "role that may not read",
@@ -345,7 +364,7 @@ def test_fault(em, other_host, run, lines, hours, monkeypatch, settle, secrets, 
     if "timeout" in fault.options:
         settle(em, 4 * SLOW)
     em.outage(0)
-    acts = em.runs
+    acts = [run for run in em.runs if run.by == "api" and run.refused is None]
     came = outcome_of(em, front_end, result, len(acts))
     keep_row("runs", number, fault.name, front_end, came, seconds)
 
