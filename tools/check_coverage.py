@@ -18,6 +18,8 @@ CORE = (
     "_failover_session.py",
     "_failover_plan.py",
     "_failover_run.py",
+    "_em_task.py",
+    "_replica_points.py",
     "_wait.py",
     "_changes.py",
     "_verdict.py",

@@ -5,7 +5,8 @@
 """Run a command while the emulator runs: with_emulator.py [--login USER] [EMULATOR OPTIONS] -- COMMAND [ARG ...]
 
 The emulator listens on a free port with a throw-away CA. The command finds it through the collection's environment
-variables (VEEAM_EM_URL and so on). It logs on as reader, who may only read; --login admin may start plans too.
+variables (VEEAM_EM_URL and so on). It logs on as both, who may read sessions, plans and
+restore points and run plans; --login takes another of the emulator's users.
 The emulator is stopped when the command ends; its exit status is passed on.
 """
 
@@ -26,7 +27,7 @@ PASSWORD = "Passw0rd!"  # of the emulator's default users
 def main() -> int:
     split = sys.argv.index("--")
     options, command = sys.argv[1:split], sys.argv[split + 1 :]
-    login = "reader"
+    login = "both"
     if "--login" in options:
         place = options.index("--login")
         login = options[place + 1]

@@ -23,7 +23,9 @@ options:
   username:
     description:
       - User with a role in Enterprise Manager, as V(DOMAIN\\user), V(user@domain) or a local user of the EM server. It must not contain a colon.
-      - Which role is the least that may read sessions is not documented. A user without the right gets RV(ignore:error.kind=permission).
+      - Portal User or VM Restore Operator is enough to read sessions. Plans and their runs need VM Restore Operator, restore points Portal User.
+        One account can have both roles. They are documented for the resources; that they add up is assumed.
+      - Where a role is missing, the error has RV(ignore:error.kind=permission) and names it.
       - If not set, the value of the environment variable E(VEEAM_EM_USERNAME) is used.
     type: str
     required: true

@@ -61,11 +61,14 @@ REASONS = (
 )
 """Codes of reasons."""
 
-NOTES = ("failed_allowed", "warning_allowed", "point_utc_offset", "tasks_kept", "no_tasks", "not_in_plan")
+NOTES = ("failed_allowed", "warning_allowed", "point_utc_offset", "tasks_kept", "no_tasks", "not_in_plan", "no_targets")
 """Codes of notes."""
 
 SLACK = 1.0
 """So many seconds two records of EM may be apart before their order means something; shorter gaps are not idle."""
+
+MOST_NAMES = 10
+"""Maximum number of VMs that a reason names; the verdict's ``vms`` have all."""
 
 _UNITS = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)"
@@ -267,6 +270,56 @@ def _repr(value: Any) -> str:
     return cut(one_line(repr(value)), 80)
 
 
+# Reasons
+
+
+@dataclass
+class _Reason:
+    """Something against the run.
+
+    :ivar vm: name of the VM, None for the session.
+    :ivar many: the sentence for several VMs of which the same is true, from their number and their names.
+    :ivar told: whether it is a reason of its own. If not, another one says it already, such as that the VM failed.
+    """
+
+    code: str
+    vm: str | None
+    target: Any
+    achieved: Any
+    text: str
+    many: Callable[[int, str], str] | None
+    told: bool
+
+    def same_as(self) -> tuple[str, ...] | None:
+        """What is equal in reasons that can be one, or None if this one must stay alone."""
+        if self.vm is None or self.many is None:
+            return None
+        return self.code, repr(self.target), repr(self.achieved), self.many(0, "")
+
+
+def _folded(reasons: Sequence[_Reason]) -> list[Fact]:
+    """The reasons as plain data, in their order. Equal ones are one, in the place of the first: eight equal sentences would
+    bury the ninth."""
+    groups: dict[object, list[_Reason]] = {}
+    for number, reason in enumerate(reasons):
+        if reason.told:
+            groups.setdefault(reason.same_as() or number, []).append(reason)
+    return [_as_one(group) for group in groups.values()]
+
+
+def _as_one(group: Sequence[_Reason]) -> Fact:
+    first = group[0]
+    vm, text = first.vm, first.text
+    if first.many is not None and len(group) > 1:
+        vm, text = None, first.many(len(group), _listed([reason.vm or "" for reason in group], MOST_NAMES))
+    return {"code": first.code, "vm": vm, "target": first.target, "achieved": first.achieved, "text": text}
+
+
+def _of_all(rest: str, which: str = "") -> Callable[[int, str], str]:
+    """Sentences such as "3 VMs (a, b, c) have not finished."."""
+    return lambda count, names: f"{count} {which}VMs ({names}) {rest}."
+
+
 # Facts
 
 
@@ -280,14 +333,16 @@ class _Run:
         has finished since. Else None.
     :ivar reasons: those about this run.
     :ivar in_conflict: whether its times cannot all be true.
+    :ivar failure_told: whether there is a reason that says that it failed, so that what follows from that is none.
     """
 
     fact: Mapping[str, Any]
     subject: str
     vm: str | None = None
     kept_at: str | None = None
-    reasons: list[Fact] = field(default_factory=list)
+    reasons: list[_Reason] = field(default_factory=list)
     in_conflict: bool = False
+    failure_told: bool = False
 
     def __post_init__(self) -> None:
         self.state = _text(self.fact.get("state"))
@@ -309,13 +364,22 @@ class _Run:
         return seconds if seconds is not None and seconds >= 0 else None
 
     def against(
-        self, code: str, text: str, target: Any = None, achieved: Any = None, missing_vm: str | None = None
+        self,
+        code: str,
+        text: str,
+        target: Any = None,
+        achieved: Any = None,
+        missing_vm: str | None = None,
+        many: Callable[[int, str], str] | None = None,
+        told: bool = True,
     ) -> None:
         """
         :arg missing_vm: name of a VM that the session does not list, so that there is no run for it.
+        :arg many: see :class:`_Reason`.
+        :arg told: likewise.
         """
         vm = self.vm if missing_vm is None else missing_vm
-        self.reasons.append({"code": code, "vm": vm, "target": target, "achieved": achieved, "text": text})
+        self.reasons.append(_Reason(code, vm, target, achieved, text, many, told))
 
     def point(self) -> tuple[str | None, str | None]:
         """Id and name of the restore point."""
@@ -418,13 +482,15 @@ def judge(session: Any, targets: Mapping[str, Any], session_source: Any = None) 
     _judge_evidence(run, vms, wanted, notes)
     _judge_required(run, vms, wanted)
     orders, not_attempted = _judge_plan(run, vms, wanted, notes)
-    if wanted.rpo is not None and wanted.point_utc_offset is not None:
+    if wanted.rpo is not None and wanted.point_utc_offset is not None and not all(map(_point_created, vms)):
         text = f"The times in the names of restore points are read with offset {wanted.point_utc_offset} from UTC, as given."
         _note(notes, "point_utc_offset", text)
     critical = _critical(run, vms)
     shown = [_judge_vm(run, vm, wanted, orders, critical) for vm in vms]
 
-    reasons = [reason for each in (run, *vms) for reason in each.reasons]
+    reasons = _folded([reason for each in (run, *vms) for reason in each.reasons])
+    if not reasons and wanted.rto is None and wanted.rpo is None and not wanted.vm_rto:
+        _note(notes, "no_targets", "No RTO or RPO target was set.")
     ages = [entry["rpo"]["achieved"] for entry in shown]
     oldest = max(ages) if ages and None not in ages else None
     return {
@@ -475,31 +541,49 @@ def _judge_words(run: _Run, wanted: Targets) -> None:
     """State and result of a session or a VM, each by itself."""
     if run.state not in STATES:
         said = "no state" if run.state is None else f"the unknown state {_repr(run.state)}"
-        run.against("unknown_state", f"{run.subject} has {said}.", "Stopped", run.state)
+        run.against("unknown_state", f"{run.subject} has {said}.", "Stopped", run.state, many=_of_all(f"have {said}"))
     if not run.finished:
-        run.against("not_finished", f"{run.subject} has not finished{_in_state(run)}.", "Stopped", run.state)
+        text = f"{run.subject} has not finished{_in_state(run)}."
+        many = _of_all(f"have not finished{_in_state(run, 'their')}")
+        run.against("not_finished", text, "Stopped", run.state, many=many)
     if run.result not in RESULTS:
-        run.against("unknown_result", f"{run.subject} has the unknown result {_repr(run.result)}.", None, run.result)
+        said = f"the unknown result {_repr(run.result)}"
+        run.against("unknown_result", f"{run.subject} has {said}.", None, run.result, many=_of_all(f"have {said}"))
     elif run.finished and run.result == "None":
-        run.against("no_result", f"{run.subject} has stopped without a result.", None, run.result)
+        said = "stopped without a result"
+        run.against("no_result", f"{run.subject} has {said}.", None, run.result, many=_of_all(f"have {said}"))
     elif run.finished and run.result == "Warning" and not wanted.allow_warnings:
-        run.against("warning", f"{run.subject} ended with a warning{_because(run)}.", "Success", run.result)
+        said = f"ended with a warning{_because(run)}"
+        run.against("warning", f"{run.subject} {said}.", "Success", run.result, many=_of_all(said))
 
 
 def _judge_unseen(run: _Run, vm: _Run) -> None:
     """A VM whose outcome was never seen: if the session is a success, so is each of its VMs, by EM's own word."""
-    if run.result != "Success":
-        text = f"How {vm.subject} ended is unknown: when Enterprise Manager last listed it, at {vm.kept_at}, it had not finished."
-        vm.against("outcome_unknown", text, "Success", vm.state)
+    if run.result == "Success":
+        return
+
+    def how(vms: str, they: str) -> str:
+        seen = f"when Enterprise Manager last listed {'them' if they == 'they' else 'it'}, at {vm.kept_at}"
+        return f"How {vms} ended is unknown: {seen}, {they} had not finished."
+
+    def many(count: int, names: str) -> str:
+        return how(f"{count} VMs ({names})", "they")
+
+    vm.against("outcome_unknown", how(vm.subject, "it"), "Success", vm.state, many=many)
 
 
-def _in_state(run: _Run) -> str:
-    return f" (its state is {run.state})" if run.state in STATES else ""
+def _in_state(run: _Run, whose: str = "its") -> str:
+    return f" ({whose} state is {run.state})" if run.state in STATES else ""
 
 
 def _because(run: _Run) -> str:
-    message = cut(one_line(_text(run.fact.get("failure_message")) or ""), 300).rstrip(".")
+    message = _message(run)
     return f": {message}" if message else ""
+
+
+def _message(run: _Run) -> str:
+    """EM's own words on what went wrong, without the last full stop."""
+    return cut(one_line(_text(run.fact.get("failure_message")) or ""), 300).rstrip(".")
 
 
 def _judge_times(run: _Run, vms: list[_Run]) -> None:
@@ -517,7 +601,7 @@ def _judge_times(run: _Run, vms: list[_Run]) -> None:
     for vm in vms:
         early, late = _seconds(vm.start, run.start), _seconds(run.end, vm.end)
         if early is not None and early > SLACK:
-            conflict(vm, f"{vm.subject} was begun {duration_text(early)} before the failover.")
+            conflict(vm, f"{vm.subject} was started {duration_text(early)} before the failover.")
         if late is not None and late > SLACK:
             conflict(vm, f"{vm.subject} ended {duration_text(late)} after the failover.")
 
@@ -527,20 +611,22 @@ def _judge_failures(
 ) -> None:
     """Failed VMs against the number that may fail, and against the result of the session."""
     names = [vm.vm or "" for vm in failed]
+    too_many = len(failed) > wanted.max_failed
     if run.failed and not excused:
-        run.against("failed", f"{run.subject} failed{_because(run)}.", "Success", run.result)
-    if len(failed) > wanted.max_failed:
-        count = f"{len(failed)} VM{'s' * (len(failed) > 1)} failed ({_listed(names)})"
-        most = f"at most {wanted.max_failed}" if wanted.max_failed else "none"
-        run.against("too_many_failed", f"{count}, {most} may.", wanted.max_failed, len(failed))
+        # A session that failed because its VMs did is no reason beside them.
+        run.against("failed", f"{run.subject} failed{_because(run)}.", "Success", run.result, told=not too_many)
+        run.failure_told = True
+    if too_many:
+        run.against("too_many_failed", _failures(failed, wanted.max_failed), wanted.max_failed, len(failed))
         for vm in failed:
-            vm.against("failed", f"{vm.subject} failed{_because(vm)}.", "Success", vm.result)
+            vm.against("failed", f"{vm.subject} failed{_because(vm)}.", "Success", vm.result, told=False)
+            vm.failure_told = True
     elif failed:
-        _note(notes, "failed_allowed", f"{_listed(names)} failed, which max_failed allows.")
+        _note(notes, "failed_allowed", f"{_listed(names)} failed, which the targets allow.")
     warned = [each for each in (run, *vms) if each.finished and each.result == "Warning"]
     if warned and wanted.allow_warnings:
         shown = "The failover" if warned[0] is run else _listed([vm.vm or "" for vm in warned])
-        _note(notes, "warning_allowed", f"{shown} ended with a warning, which allow_warnings allows.")
+        _note(notes, "warning_allowed", f"{shown} ended with a warning, which the targets allow.")
     if not run.finished:
         return
     running = [vm.vm or "" for vm in vms if not vm.finished]
@@ -564,6 +650,17 @@ def _judge_failures(
         run.against("failed_without_tasks", text)
 
 
+def _failures(failed: Sequence[_Run], allowed: int) -> str:
+    """The one reason for all VMs that failed, with EM's words on each of the first."""
+    many = len(failed) > 1
+    most = f"at most {allowed} {'is' if allowed == 1 else 'are'}" if allowed else "none is"
+    text = f"{len(failed)} VM{'s' * many} failed ({_listed([vm.vm or '' for vm in failed])}); {most} allowed to."
+    said = [_message(vm) for vm in failed]
+    if said[0] and len(set(said)) == 1:
+        return f"{text} Enterprise Manager says: {said[0]}."
+    return text + "".join(f" {vm.subject}: {message}." for vm, message in list(zip(failed, said))[:5] if message)
+
+
 def _judge_rto(run: _Run, achieved: float | None, target: float | None, session: _Run) -> None:
     """The time from the start of the session on, for the session or a VM. Nothing is achieved by what did not come up."""
     if target is None:
@@ -571,21 +668,29 @@ def _judge_rto(run: _Run, achieved: float | None, target: float | None, session:
     if run.end_unseen:
         # It ended with the session at the latest.
         if session.result == "Success" and (session.duration is None or session.duration > target):
-            text = f"{run.subject} had not finished when Enterprise Manager last listed it, at {run.kept_at}, so its target of "
-            run.against("rto_unknown", f"{text}{duration_text(target)} cannot be judged.", target)
+            said = "had not finished when Enterprise Manager last listed"
+            text = (
+                f"{run.subject} {said} it, at {run.kept_at}, so its target of {duration_text(target)} cannot be judged."
+            )
+            many = f"{said} them, at {run.kept_at}, so their target of {duration_text(target)} cannot be judged"
+            run.against("rto_unknown", text, target, many=_of_all(many))
         return
     if achieved is not None and achieved > target:
         texts = _compared(achieved, target)
         since = "" if run.vm is None else " from the start of the failover"
-        run.against("rto_missed", f"{run.subject} took {texts[0]}{since}, target {texts[1]}.", target, achieved)
+        said = f"took {texts[0]}{since}, target {texts[1]}"
+        run.against("rto_missed", f"{run.subject} {said}.", target, achieved, many=_of_all(said))
     elif achieved is None and run.failed:
-        run.against("rto_missed", f"{run.subject} failed, so its target of {duration_text(target)} is missed.", target)
+        text = f"{run.subject} failed and so missed its {duration_text(target)} target."
+        many = f"failed and so missed their {duration_text(target)} target"
+        run.against("rto_missed", text, target, many=_of_all(many), told=not run.failure_told)
     elif achieved is None and run.finished:
-        missing = "gives no usable result for it"
+        missing = "no usable result for"
         if run.came_up:
-            missing = "gives no times for it, or times that cannot be true"
-        text = f"{run.subject} cannot be compared with its target of {duration_text(target)}: Enterprise Manager {missing}."
-        run.against("rto_unknown", text, target)
+            missing = "no times, or times that cannot be true, for"
+        said = f"target of {duration_text(target)}: Enterprise Manager gives {missing}"
+        text = f"{run.subject} cannot be compared with its {said} it."
+        run.against("rto_unknown", text, target, many=_of_all(f"cannot be compared with their {said} them"))
 
 
 def _judge_evidence(run: _Run, vms: list[_Run], wanted: Targets, notes: list[Fact]) -> None:
@@ -621,11 +726,16 @@ def _judge_required(run: _Run, vms: list[_Run], wanted: Targets) -> None:
             continue
         if not vm.came_up or (vm.result == "Warning" and not wanted.allow_warnings):
             said = vm.result if vm.finished else vm.state
-            vm.against("required_not_successful", f"{vm.subject} is required, but not successful.", "Success", said)
+            what = "ended with a warning" if vm.came_up else "did not come up" if vm.finished else "{} not come up"
+            text = f"Required VM {vm.subject} {what.format('has')}."
+            many = _of_all(what.format("have"), "required ")
+            vm.against("required_not_successful", text, "Success", said, many=many, told=not vm.failure_told)
+            vm.failure_told = vm.failure_told or vm.failed
     if vms and run.finished:
         for name in sorted(set(wanted.required_vms) - {vm.vm for vm in vms}):
             text = f"{_called(name)} is required, but the session does not list it{_as_listed(run)}."
-            run.against("required_missing", text, "Success", missing_vm=name)
+            many = _of_all(f"are required, but the session does not list them{_as_listed(run)}")
+            run.against("required_missing", text, "Success", missing_vm=name, many=many)
 
 
 def _judge_plan(
@@ -660,11 +770,15 @@ def _judge_plan(
             if missing <= 0:
                 continue
             not_attempted += [name] * missing
-            text = f"{_called(name)} is in the plan, but the session does not list it{_as_listed(run)}."
+            said = "in the plan, but the session does not list"
+            text = f"{_called(name)} is {said} it{_as_listed(run)}."
+            many = f"are {said} them{_as_listed(run)}"
             if in_plan[name] > 1:
-                times = f"{in_plan[name]} times in the plan, but {in_session[name]} times in the session"
-                text = f"{_called(name)} is {times}{_as_listed(run)}."
-            run.against("not_attempted", text, in_plan[name], in_session[name], missing_vm=name)
+                said = (
+                    f"{in_plan[name]} times in the plan, but {in_session[name]} times in the session{_as_listed(run)}"
+                )
+                text, many = f"{_called(name)} is {said}.", f"are {said}"
+            run.against("not_attempted", text, in_plan[name], in_session[name], missing_vm=name, many=_of_all(many))
     _judge_order(vms, orders)
     return orders, not_attempted
 
@@ -697,13 +811,18 @@ def _judge_order(vms: list[_Run], orders: dict[str, int | None]) -> None:
         for vm in equals:
             early = _seconds(vm.start, last[0]) if last else None
             if last and early is not None and early > SLACK:
-                text = f"{vm.subject} (order {order}) was begun {duration_text(early)} before {last[2].subject} (order {last[1]})."
+                text = f"{vm.subject} (order {order}) was started {duration_text(early)} before {last[2].subject} (order {last[1]})."
                 vm.against("order_violated", text, last[1], order)
             if vm.start is None and several:
-                vm.against("order_unknown", f"When {vm.subject} was begun is unknown, so its boot order is, too.")
+                text = f"When {vm.subject} was started is unknown, so its boot order is, too."
+                vm.against("order_unknown", text, many=_starts_unknown)
         for vm in equals:
             if vm.start is not None and (last is None or vm.start > last[0]):
                 last = (vm.start, order, vm)
+
+
+def _starts_unknown(count: int, names: str) -> str:
+    return f"When {count} VMs ({names}) were started is unknown, so their boot order is, too."
 
 
 def _judge_vm(
@@ -715,14 +834,9 @@ def _judge_vm(
     if vm.in_conflict or not vm.came_up or achieved is None or achieved < 0:
         achieved = None
     _judge_rto(vm, achieved, target, run)
-    taken, age, unknown = _point_age(run, vm, wanted.point_utc_offset)
-    if wanted.rpo is not None and age is None:
-        text = f"The age of the restore point of {vm.subject} is unknown: {unknown}."
-        vm.against("rpo_unknown", text, wanted.rpo)
-    elif wanted.rpo is not None and age is not None and age > wanted.rpo:
-        texts = _compared(age, wanted.rpo)
-        text = f"The restore point of {vm.subject} was {texts[0]} old when the failover began, target {texts[1]}."
-        vm.against("rpo_missed", text, wanted.rpo, age)
+    taken, age, why = _point_age(run, vm, wanted.point_utc_offset)
+    if wanted.rpo is not None:
+        _judge_rpo(vm, age, wanted.rpo, why)
     point_id, point_name = vm.point()
     return {
         "name": vm.vm,
@@ -740,36 +854,92 @@ def _judge_vm(
         "replica_point": {"id": point_id, "name": point_name, "time": timestamp(taken)},
         "required": vm.vm in wanted.required_vms,
         "critical": vm is critical,
+        "reasons": list(dict.fromkeys(reason.code for reason in vm.reasons)),
         "in_plan": None if orders is None else vm.vm in orders,
         "order": None if orders is None else orders.get(vm.vm or ""),
     }
 
 
-def _point_age(run: _Run, vm: _Run, utc_offset: str | None) -> tuple[datetime | None, float | None, str]:
-    """When the restore point was taken (UTC), how old it was when the session began, and why that is unknown.
+def _judge_rpo(vm: _Run, age: float | None, target: float, why: tuple[str, str]) -> None:
+    """The age of the restore point of a VM.
 
-    The time stands in the point's name, ``vm@2025-11-04 18:01:08``, without a zone (docs/evidence.md, "Date and time").
+    :arg why: why it is unknown, for one VM and for several.
     """
+    told = not vm.failure_told
+    if age is None:
+        text = f"The RPO of {vm.subject} cannot be checked: {why[0]}"
+
+        def unknown(count: int, names: str) -> str:
+            return f"The RPO of {count} VMs cannot be checked ({names}): {why[1]}"
+
+        vm.against("rpo_unknown", text, target, many=unknown, told=told)
+    elif age > target:
+        texts = _compared(age, target)
+        said = f"{texts[0]} old when the failover started, target {texts[1]}."
+
+        def missed(count: int, names: str) -> str:
+            return f"The restore points of {count} VMs ({names}) were {said}"
+
+        text = f"The restore point of {vm.subject} was {said}"
+        vm.against("rpo_missed", text, target, age, many=missed, told=told)
+
+
+def _point_created(vm: _Run) -> datetime | None:
+    """When the restore point was created, by EM's own word; None where that was not read."""
+    point = vm.fact.get("replica_point")
+    return moment(_text(point.get("creation_time"))) if isinstance(point, Mapping) else None
+
+
+def _point_age(run: _Run, vm: _Run, utc_offset: str | None) -> tuple[datetime | None, float | None, tuple[str, str]]:
+    """When the restore point was created (UTC), how old it was when the session began, and why that is unknown.
+
+    Where EM was not asked for the point, its time stands in its name only, ``vm@2025-11-04 18:01:08``, without a zone
+    (docs/evidence.md, "Date and time").
+    """
+    created = _point_created(vm)
+    taken, why = (created, ("", "")) if created else _named_time(vm, utc_offset)
+    if taken is None:
+        return None, None, why
+    age = _seconds(taken, run.start)
+    if age is None:
+        said = "Enterprise Manager does not say when the failover started."
+        return taken, None, (said, said)
+    if age >= 0:
+        return taken, age, ("", "")
+    if created:
+        return (
+            taken,
+            None,
+            (
+                "its restore point was created after the failover started.",
+                "their restore points were created after the failover started.",
+            ),
+        )
+    later = f"read with offset {utc_offset}, {{}} after the start of the failover. Check point_utc_offset."
+    one, many = later.format("is"), later.format("are")
+    return (
+        taken,
+        None,
+        (f"the time in the restore point's name, {one}", f"the times in the names of their restore points, {many}"),
+    )
+
+
+def _named_time(vm: _Run, utc_offset: str | None) -> tuple[datetime | None, tuple[str, str]]:
+    """The time in the name of the restore point as UTC, and why that is unknown."""
     name = vm.point()[1]
     if name is None:
-        return None, None, "Enterprise Manager names none"
+        return None, ("Enterprise Manager names no restore point.", "Enterprise Manager names no restore points.")
     match = _POINT_TIME.fullmatch(name)
     written = moment(match[1]) if match else None
     if written is None:
-        return None, None, f"there is no time in its name, {_repr(name)}"
+        return None, ("the restore point's name has no time.", "the names of their restore points have no time.")
     if utc_offset is None:
-        return None, None, f"the time in its name, {_repr(name)}, has no zone; give point_utc_offset"
-    ahead = timedelta(hours=int(utc_offset[1:3]), minutes=int(utc_offset[4:]))
-    taken = written + ahead if utc_offset[0] == "-" else written - ahead
-    age = _seconds(taken, run.start)
-    if age is None:
-        return taken, None, "Enterprise Manager gives no start of the failover"
-    if age < 0:
-        text = (
-            f"the time in its name, {_repr(name)}, with offset {utc_offset}, is {duration_text(-age)} after the start"
+        return None, (
+            "the restore point's name has no time zone. Set point_utc_offset.",
+            "the names of their restore points have no time zone. Set point_utc_offset.",
         )
-        return taken, None, f"{text} of the failover"
-    return taken, age, ""
+    ahead = timedelta(hours=int(utc_offset[1:3]), minutes=int(utc_offset[4:]))
+    return (written + ahead if utc_offset[0] == "-" else written - ahead), ("", "")
 
 
 def _critical(run: _Run, vms: list[_Run]) -> _Run | None:

@@ -212,7 +212,7 @@ error:
       type: str
       sample: permission
     status:
-      description: HTTP status of the answer. V(null) if there was no answer.
+      description: HTTP status of the answer that carried the problem. V(null) if none did, as with V(connection), V(tls) and V(timeout).
       returned: always
       type: int
       sample: 403
@@ -226,9 +226,9 @@ msg:
   returned: failure
   type: str
   sample: >-
-    Read cloud failover plans failed: https://em.example.com:9398/api/query?type=CloudFailoverPlan&format=Entities&sortAsc=Name&pageSize=100&page=1
-    was answered with HTTP 403 and the message 'Access is denied'. Check the role of DR\robot in Enterprise Manager; tenants of a service
-    provider have no sessions.
+    Read cloud failover plans failed: https://em.example.com:9398/api/cloud/cloudFailoverPlans?format=Entity was answered with HTTP 403 and
+    the message 'Access is denied'. Check that DR\robot has the role VM Restore Operator in Enterprise Manager (Portal Administrator may do
+    everything); one account can have several roles.
 """
 
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_plan import PlanCriteria, find

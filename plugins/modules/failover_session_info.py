@@ -396,8 +396,9 @@ query:
     source:
       description:
         - V(query) if EM's query service was asked, or sessions were read directly by their ids.
-        - V(collection) if EM refused to query sessions, with a warning. Its collection, which is documented to cover the last 30 days only, was
-          read instead.
+        - V(collection) if EM refused the query, or forbade it to this user (HTTP 403), with a warning. The list of sessions
+          was read instead, which is documented to cover the last 30 days only, and the criteria were checked here. The module fails only if the
+          list is forbidden too.
       returned: always
       type: str
       sample: query
@@ -435,7 +436,7 @@ error:
       type: str
       sample: auth
     status:
-      description: HTTP status of the answer. V(null) if there was no answer.
+      description: HTTP status of the answer that carried the problem. V(null) if none did, as with V(connection), V(tls) and V(timeout).
       returned: always
       type: int
       sample: 401

@@ -170,10 +170,10 @@ error:
       type: str
       sample: wait_timeout
     status:
-      description: HTTP status of the answer that carried the problem. V(null) if none did, as when a time is over.
+      description: HTTP status of the answer that carried the problem. V(null) if none did, as with V(wait_timeout) and V(ambiguous).
       returned: always
       type: int
-      sample: 200
+      sample:
     message:
       description: The server's own words, cut to one line. V(null) if it said nothing.
       returned: always

@@ -295,7 +295,7 @@ def _vms(record: Mapping[str, Any]) -> list[Fact]:
     began = _time(session, "creation_time")
     planned = [(_text(vm, "name"), _number(vm.get("order"))) for vm in _items(plan, "vms")]
     orders = dict(planned)
-    spoken_of = {_text(reason, "vm") for reason in _items(verdict, "reasons")}
+    spoken_of = {name for dummy, name in _against_vms(record)}
     judged: dict[str, list[Fact]] = {}
     for vm in _items(verdict, "vms"):
         judged.setdefault(_text(vm, "name"), []).append(vm)
@@ -330,6 +330,23 @@ def _vms(record: Mapping[str, Any]) -> list[Fact]:
         return vms + [entry(name, {}, "none", "Not known", None) for name in missing]
     word = "Not attempted" if session.get("finished") is True else "Not begun yet"
     return vms + [entry(name, {}, "none", word, False) for name in missing]
+
+
+def _against_vms(record: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """The code of each reason against a VM, with the name of the VM. One reason may be about several VMs, and names no VM then."""
+    session, verdict = record["session"], record["verdict"] or {}
+    found = {(_text(reason, "code"), _text(reason, "vm")) for reason in _items(verdict, "reasons") if reason.get("vm")}
+    for vm in _items(verdict, "vms"):
+        codes = vm.get("reasons")
+        found |= {(str(code), _text(vm, "name")) for code in codes} if isinstance(codes, list) else set()
+    missing = verdict.get("not_attempted")
+    found |= {("not_attempted", str(name)) for name in missing} if isinstance(missing, list) else set()
+    targets = verdict.get("targets")
+    required = targets.get("required_vms") if isinstance(targets, dict) else None
+    listed = {_text(task, "vm_name") for task in _items(session, "tasks")}
+    if isinstance(required, list) and listed and session.get("finished") is True:
+        found |= {("required_missing", str(name)) for name in required if str(name) not in listed}
+    return found
 
 
 def _point(task: Mapping[str, Any]) -> Fact:
@@ -735,7 +752,9 @@ def _targets(record: Mapping[str, Any], vms: Sequence[Fact]) -> list[Fact]:
     rto, rpo = _figures(verdict.get("rto")), _figures(verdict.get("rpo"))
     counts, has_vms = _counts(vms), bool(_items(session, "tasks"))
     reasons = _items(verdict, "reasons")
-    against = {f"{'vm_' if reason.get('vm') is not None else ''}{reason.get('code')}" for reason in reasons}
+    against_vms = _against_vms(record)
+    against = {_text(reason, "code") for reason in reasons if reason.get("vm") is None}
+    against |= {f"vm_{code}" for code, dummy in against_vms}
     finished = session.get("finished") is True
     is_test = record["context"]["action"] == "test"
     rows: list[Fact] = []
@@ -746,7 +765,7 @@ def _targets(record: Mapping[str, Any], vms: Sequence[Fact]) -> list[Fact]:
         :arg known: whether there is what it takes to say that it was met.
         :arg left: the margin, where the target is a duration.
         """
-        missed = any(code.startswith(tuple(codes.split())) for code in against) or (left is not None and left < 0)
+        missed = any(code.startswith(tuple(codes.split())) for code in against) if left is None else left < 0
         met = False if missed else True if known and finished else None
         shown = "" if left is None else margin(left)
         rows.append({"name": name, "wanted": wanted, "achieved": achieved, "margin": shown, "met": met})
@@ -757,8 +776,12 @@ def _targets(record: Mapping[str, Any], vms: Sequence[Fact]) -> list[Fact]:
     ):
         target, achieved, left = figures["target"], figures["achieved"], figures["margin"]
         if target is not None:
-            shown = "not achieved" if achieved is None and f"{codes}_missed" in against else duration_text(achieved)
-            row(name, duration_text(target), shown, codes, left is not None, left)
+            # That a run which failed has missed its RTO is no reason of its own.
+            not_achieved = codes == "rto" and achieved is None and finished and session.get("result") == "Failed"
+            against |= {"rto_missed"} if not_achieved else set()
+            shown = "not achieved" if not_achieved else duration_text(achieved)
+            # A code without a VM may be about several; of a run that has not finished, no time is judged.
+            row(name, duration_text(target), shown, codes if finished else "vm_rpo", left is not None, left)
     if targets.get("vm_rto"):
         timed = [vm["rto"]["margin"] for vm in vms if vm["rto"]["target"] is not None]
         in_time = sum(left is not None and left >= 0 for left in timed)
@@ -780,7 +803,7 @@ def _targets(record: Mapping[str, Any], vms: Sequence[Fact]) -> list[Fact]:
         row("VMs with warnings", "none", warned, "warning vm_warning", has_vms)
     if targets.get("required_vms"):
         required = [str(name) for name in targets["required_vms"]]
-        missed = {reason.get("vm") for reason in reasons if str(reason.get("code")).startswith("required")}
+        missed = {name for code, name in against_vms if code.startswith("required")}
         up = f"{len(set(required) - missed)} of {len(set(required))} came up" if has_vms else "unknown"
         row("Required VMs", ", ".join(required), up, "required vm_required", has_vms)
     if targets.get("plan"):

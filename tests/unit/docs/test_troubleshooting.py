@@ -170,3 +170,9 @@ def test_the_message_is_the_one_that_is_printed(em, run_module, act, monkeypatch
     printed = re.sub(r"https://127\.0\.0\.1:\d+|https://localhost:\d+", URL, result["msg"])
     print(printed)
     assert compared(printed) in compared(GUIDE)
+
+
+def test_the_message_about_plans_is_the_one_that_is_printed(em, run_module):
+    result = run_module("failover_plan_info", ca_path=em.ca_path, username="reader")
+    assert result["error"]["kind"] == "permission"
+    assert compared(result["msg"].replace(em.url, URL)) in compared(GUIDE)

@@ -93,7 +93,7 @@ def test_drill_and_clock_rate(launch, connect):
     assert client.get("/api/cloud").status == 401
 
 
-@pytest.mark.parametrize(("options", "login"), [([], "reader"), (["--login", "admin"], "admin")])
+@pytest.mark.parametrize(("options", "login"), [([], "both"), (["--login", "admin"], "admin")])
 def test_a_command_beside_the_emulator(options, login):
     tool = TESTS.parent / "tools" / "with_emulator.py"
     shown = "import os; print(os.environ['VEEAM_EM_USERNAME'])"

@@ -22,6 +22,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -126,7 +127,7 @@ def test_what_is_created_and_in_which_order(configured, settings):
         "inventory",
         "inventory",
         "inventory_source",
-        *["job_template"] * 5,
+        *["job_template"] * 4,
         "workflow_job_template",
     ]
     [kind] = given(configured, "credential_type")
@@ -142,7 +143,10 @@ def test_what_is_created_and_in_which_order(configured, settings):
     assert {options.get("organization") for name, options in configured if name != "credential_type"} == {"Default"}
 
 
-def test_the_parts_name_each_other(configured, settings):
+@pytest.mark.parametrize("action", ["test", "start"])
+def test_the_parts_name_each_other(configured, configured_for_real, settings, action):
+    real = action == "start"
+    configured = configured_for_real if real else configured
     [project], [credential] = given(configured, "project"), given(configured, "credential")
     inventories = {inventory["name"]: inventory.get("variables", {}) for inventory in given(configured, "inventory")}
     [source] = given(configured, "inventory_source")
@@ -160,16 +164,18 @@ def test_the_parts_name_each_other(configured, settings):
         assert template["extra_vars"] == {
             "failover_report_directory": settings["em_report_directory"],
             "failover_targets": settings["em_targets"],
+            **({"failover_run_action": "start"} if real else {}),
         }
+        assert template["allow_simultaneous"] is real
         assert template["execution_environment"] == settings["em_execution_environment"]
     checks = [
         template for template in given(configured, "job_template") if template["inventory"] == source["inventory"]
     ]
-    assert [Path(template["playbook"]).name for template in checks] == ["drill_checks.yml"]
+    assert [Path(template["playbook"]).name for template in checks] == (["drill_checks.yml"] if real else [])
 
 
-def test_the_playbooks_are_such_that_awx_offers_them(configured):
-    for template in given(configured, "job_template"):
+def test_the_playbooks_are_such_that_awx_offers_them(configured, configured_for_real):
+    for template in given(configured, "job_template") + given(configured_for_real, "job_template"):
         playbook = Path(template["playbook"])
         assert not {"tasks", "roles", "group_vars", "host_vars"} & set(playbook.parts)
         lines = (REPO / playbook).read_text(encoding="utf-8").splitlines()
@@ -182,17 +188,39 @@ def test_a_failover_for_real_has_a_workflow_of_its_own(configured, configured_fo
     assert [given(configured_for_real, module) for module in shared] == [given(configured, module) for module in shared]
     [project] = given(configured_for_real, "project")
     assert project == {**given(configured, "project")[0], "credential": "Git"}
-    drill, real = (given(each, "job_template") for each in (configured, configured_for_real))
-    assert {template["name"] for template in drill}.isdisjoint(template["name"] for template in real)
-    for template, other in zip(drill, real, strict=True):
+    drill, real = (
+        {template["name"].partition(": ")[2]: template for template in given(each, "job_template")}
+        for each in (configured, configured_for_real)
+    )
+    assert list(drill) == ["run", "verdict", "undo", "report"]
+    assert list(real) == ["run", "verdict", "checks", "report", "undo", "keep"]
+    for name, template in drill.items():
+        assert template["name"] == f"Failover drill: {name}"
         assert "failover_run_action" not in template["extra_vars"]
-        assert other["extra_vars"] == {**template["extra_vars"], "failover_run_action": "start"}
-        assert other["instance_groups"] == ["DR"]
-        assert other["name"] == template["name"].replace("Failover drill", "Real failover")
+    for name, template in real.items():
+        assert template["name"] == f"Real failover: {name}"
+        assert template["extra_vars"] == {**drill["run"]["extra_vars"], "failover_run_action": "start"}
+        assert template["instance_groups"] == ["DR"]
+        assert template["ask_variables_on_launch"]  # else AWX drops the variable of the node
     [workflow] = given(configured_for_real, "workflow_job_template")
     assert "FOR REAL" in workflow["description"] and "FOR REAL" in workflow["survey_spec"]["spec"][0]["question_name"]
-    nodes = [node["unified_job_template"]["name"] for node in workflow["workflow_nodes"]]
-    assert nodes == [template["name"] for template in real]
+    assert workflow["allow_simultaneous"] is True
+    assert given(configured, "workflow_job_template")[0]["allow_simultaneous"] is False
+
+
+def test_a_person_decides_on_the_undo_of_a_real_failover(configured, configured_for_real):
+    """Only the node behind the approval may undo it, and a denial is no error."""
+    [workflow] = given(configured_for_real, "workflow_job_template")
+    nodes = {node["identifier"]: node for node in workflow["workflow_nodes"]}
+    assert [name for name, node in nodes.items() if node.get("extra_data")] == ["undo"]
+    assert nodes["undo"]["extra_data"] == {"failover_undo_approved": True}
+    assert [name for name, node in nodes.items() if "undo" in children_of(node, *EDGES)] == ["approval"]
+    assert children_of(nodes["approval"], "success_nodes") == ["undo"]
+    assert children_of(nodes["approval"], "failure_nodes") == ["keep"]
+    assert not children_of(nodes["approval"], "always_nodes")
+    assert children_of(nodes["checks"], "always_nodes") == ["report", "approval"]
+    [drill] = given(configured, "workflow_job_template")
+    assert not [node for node in drill["workflow_nodes"] if node.get("extra_data")]
 
 
 @pytest.mark.parametrize("wrong", [{"em_action": "undo"}, {"em_action": "start", "em_workflow": "Real failover"}])
@@ -206,7 +234,7 @@ def test_without_a_password_the_credential_is_left_alone(settings, tmp_path):
     run, made = configure(tmp_path, settings, password=None)
     assert run.returncode == 0, run.stdout
     assert not given(made, "credential")
-    assert len(made) == 11
+    assert len(made) == 10
 
 
 def test_what_is_missing_is_named_before_anything_is_created(tmp_path):
@@ -259,8 +287,9 @@ def test_the_recorded_options_are_those_of_awx():
 SURVEY_TYPES = {"text": str, "textarea": str, "password": str, "integer": int, "float": (int, float)}
 
 
-def test_the_survey_is_one_that_awx_accepts(configured):
-    [workflow] = given(configured, "workflow_job_template")
+@pytest.mark.parametrize("action", ["test", "start"])
+def test_the_survey_is_one_that_awx_accepts(configured, configured_for_real, action):
+    [workflow] = given(configured_for_real if action == "start" else configured, "workflow_job_template")
     survey = workflow["survey_spec"]
     assert workflow["survey_enabled"]
     assert set(survey) == {"name", "description", "spec"} and survey["spec"]
@@ -273,6 +302,7 @@ def test_the_survey_is_one_that_awx_accepts(configured):
     asked = {question["variable"]: (question["type"], question["required"]) for question in survey["spec"]}
     assert asked == {
         "failover_run_plan": ("text", True),
+        **({"failover_run_confirm": ("text", True)} if action == "start" else {}),
         "failover_rto_minutes": ("integer", True),
         "failover_run_change_id": ("text", False),
     }
@@ -283,6 +313,7 @@ def test_the_survey_is_one_that_awx_accepts(configured):
         "failover_checks",
         "failover_undo",
         "failover_report",
+        "failover_undo_approved",  # of the node
     }
     assert not artifacts & set(asked)  # in AWX answers come before artifacts
 
@@ -313,16 +344,23 @@ def test_answers_that_awx_refuses(configured, variable, answer):
     assert answer_errors(question, answer)
 
 
-def test_the_nodes_are_such_that_awx_accepts_them(configured):
+@pytest.mark.parametrize("action", ["test", "start"])
+def test_the_nodes_are_such_that_awx_accepts_them(configured, configured_for_real, action):
+    configured = configured_for_real if action == "start" else configured
     [workflow] = given(configured, "workflow_job_template")
     templates = {template["name"] for template in given(configured, "job_template")}
     nodes = {node["identifier"]: node for node in workflow["workflow_nodes"]}
     assert len(nodes) == len(workflow["workflow_nodes"])
     for node in nodes.values():
-        assert set(node) <= {"identifier", "unified_job_template", "related", "all_parents_must_converge"}
+        assert set(node) <= {"identifier", "unified_job_template", "related", "extra_data"}
         template = node["unified_job_template"]
-        assert template == {"name": template["name"], "type": "job_template", "organization": {"name": "Default"}}
-        assert template["name"] in templates
+        if template["type"] == "workflow_approval":
+            assert set(template) == {"name", "description", "timeout", "type"}
+            assert template["timeout"] == 604800  # a number, as AWX gives it back
+            assert template["name"] not in templates  # the module would look for one of that name
+        else:
+            assert template == {"name": template["name"], "type": "job_template", "organization": {"name": "Default"}}
+            assert template["name"] in templates
         assert set(node.get("related", {})) <= set(EDGES)
         children = [child for edge in EDGES for child in children_of(node, edge)]
         assert len(children) == len(set(children))  # only one kind of edge between two nodes
@@ -333,19 +371,30 @@ def children_of(node, *edges):
     return [child["identifier"] for edge in edges for child in node.get("related", {}).get(edge, [])]
 
 
-def test_a_failed_step_cannot_end_in_a_green_workflow(configured):
-    """For AWX a workflow has failed if a node has failed that nothing follows on failure: here that is one node, which always runs."""
+@pytest.mark.parametrize(("action", "leaves"), [("test", ["report"]), ("start", ["report", "undo", "keep"])])
+def test_a_failed_step_cannot_end_in_a_green_workflow(configured, configured_for_real, action, leaves):
+    """For AWX a workflow has failed if a node has failed that nothing follows on failure. The report is one of these, and always runs."""
+    configured = configured_for_real if action == "start" else configured
     nodes = given(configured, "workflow_job_template")[0]["workflow_nodes"]
     last = [node["identifier"] for node in nodes if not children_of(node, "failure_nodes", "always_nodes")]
-    assert last == ["report"]
+    assert last == leaves
     reached = {nodes[0]["identifier"]}
     for node in nodes:
         if node["identifier"] in reached:
             reached.update(children_of(node, "always_nodes"))
-    assert reached == {node["identifier"] for node in nodes}
+    assert {node["identifier"] for node in nodes} - reached == set(leaves) - {"report"}
 
 
 # Runs
+
+
+@dataclass
+class Done:
+    """An approval that somebody has decided on."""
+
+    rc: int
+    output: str
+    artifacts: dict
 
 
 class Workflow:
@@ -356,6 +405,7 @@ class Workflow:
     """
 
     def __init__(self, awx, configured, inventory_variables=None):
+        self.approved = None  # what a person says to an approval
         self.awx = awx
         self.templates = {template["name"]: template for template in given(configured, "job_template")}
         [self.workflow] = given(configured, "workflow_job_template")
@@ -386,8 +436,12 @@ class Workflow:
                 handed_over = {}
                 for parent in parents:
                     handed_over.update(self.artifacts[parent])
-                template = self.templates[nodes[name]["unified_job_template"]["name"]]
-                done = self.launch(template, {**handed_over, **extra_vars})
+                if nodes[name]["unified_job_template"]["type"] == "workflow_approval":
+                    done = Done(0 if self.approved else 1, "", {})
+                else:
+                    template = self.templates[nodes[name]["unified_job_template"]["name"]]
+                    of_node = nodes[name].get("extra_data", {})
+                    done = self.launch(template, {**of_node, **handed_over, **extra_vars})
                 self.jobs[name] = done
                 self.artifacts[name] = {**handed_over, **(done.artifacts if done else {})}
         failed = [name for name, done in self.jobs.items() if done is None or done.rc]

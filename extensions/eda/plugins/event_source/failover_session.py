@@ -74,7 +74,7 @@ options:
   username:
     description:
       - User with a role in Enterprise Manager, as V(DOMAIN\\user), V(user@domain) or a local user of the EM server. It must not contain a colon.
-      - Which role is the least that may read sessions is not documented.
+      - The role Portal User or VM Restore Operator is enough, both documented to read sessions.
       - If not set, the value of the environment variable E(VEEAM_EM_USERNAME) is used.
     type: str
     required: true

@@ -1,0 +1,115 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The expressions in roles/failover_run/vars/main.yml, above all the one that decides whether something is undone."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+
+try:  # ansible-core 2.19 and newer take a text for a template only if its source is trusted
+    from ansible.template import trust_as_template
+except ImportError:
+
+    def trust_as_template(text):
+        return text
+
+
+VARS = yaml.safe_load(
+    (Path(__file__).resolve().parents[3] / "roles" / "failover_run" / "vars" / "main.yml").read_text(encoding="utf-8")
+)
+
+
+def templated(name, **variables):
+    """A variable of the role, with others in place of those that the role itself has."""
+    role = {key: trust_as_template(value) for key, value in VARS.items()}
+    return Templar(loader=DataLoader(), variables={**role, **variables}).template(role[name])
+
+
+STATES = {
+    "none listed": [],
+    "not readable": ["", ""],
+    "unknown": ["Unknown"],
+    "ready": ["Ready", "Ready"],
+    "failover": ["Failover", "Failover"],
+    "one in failover": ["Ready", "Failover"],
+    "one in failover, one unknown": ["Unknown", "Failover"],
+    "one ready, one unknown": ["Ready", "Unknown"],
+    "one ready, one not readable": ["Ready", ""],
+    "failback": ["Failback", "Ready"],
+    "permanent": ["PermanentFailover"],
+}
+IN_FAILOVER = {"failover", "one in failover", "one in failover, one unknown"}
+
+
+@pytest.mark.parametrize("states", STATES)
+def test_only_the_own_test_is_undone_and_by_default_only_if_it_left_something(states):
+    wanted = {
+        (action, undo_test, source)
+        for action, undo_test, source in itertools.product(
+            ("test", "start", ""), ("auto", "always", "never"), ("task", "inferred", "")
+        )
+        if templated(
+            "failover_run_undo_wanted",
+            failover_run_session_action=action,
+            failover_run_undo_test=undo_test,
+            failover_run_session_source=source,
+            failover_run_point_states=STATES[states],
+        )
+        is True
+    }
+    assert wanted == {("test", "always", "task")} | ({("test", "auto", "task")} if states in IN_FAILOVER else set())
+
+
+@pytest.mark.parametrize("states", STATES)
+def test_what_the_points_say(states):
+    said = "failover" if states in IN_FAILOVER else "ready" if states == "ready" else "unknown"
+    assert templated("failover_run_points_say", failover_run_point_states=STATES[states]) == said
+
+
+def seen(points, seen_at="2026-03-02T08:00:00.000000Z", **more):
+    """Facts of a run: a VM for each of these replica points."""
+    tasks = [{"vm_name": f"vm{number}", "replica_point": point} for number, point in enumerate(points)]
+    run = {"action": "test", "session_source": "task", "points_seen_at": seen_at}
+    return {**run, "session": {"tasks": tasks, "finished": True}, **more}
+
+
+def test_a_state_counts_only_if_it_is_known_when_it_was_seen():
+    points = [{"state": "Failover"}, {"state": None}, None, {"name": "without a state"}]
+    assert templated("failover_run_point_states", failover_run_seen=seen(points)) == ["Failover", "", "", ""]
+    for seen_at in (None, ""):
+        assert templated("failover_run_point_states", failover_run_seen=seen(points, seen_at)) == []
+
+
+def test_the_action_is_that_of_the_run_and_not_the_option():
+    """A real failover that was handed over is not taken for a test because the job template of a drill has read it."""
+    run = seen([{"state": "Failover"}], action="start")
+    options = {"failover_run_action": "test", "failover_run_undo_test": "always"}
+    assert templated("failover_run_undo_wanted", failover_run_seen=run, **options) is False
+    assert templated("failover_run_undo_wanted", failover_run_seen={**run, "action": "test"}, **options) is True
+
+
+@pytest.mark.parametrize(
+    ("run", "undo_test", "told"),
+    [
+        (seen([{"state": "Ready"}]), "auto", "A test leaves nothing in failover, and all replica points were Ready at 2026-03-02T08:00"),
+        (seen([{"state": "Ready"}], action="start"), "auto", "No undo was requested: after a real failover that is for people"),
+        (seen([{"state": "Failover"}], session_source="inferred"), "always", "did not link its task to the session"),
+        (seen([{"state": "Failover"}]), "never", "No undo was requested, as failover_run_undo_test is never."),
+        (seen([{"state": "Failover"}], None), "auto", "the state of their replica points could not be read. Refused."),
+        (seen([{"state": "Unknown"}]), "auto", "the state of their replica points could not be read."),
+        (seen([{"state": "Ready"}, {"state": None}]), "auto", "the states of their replica points are Ready, not known."),
+        (seen([{"state": "Failback"}]), "auto", "the states of their replica points are Failback."),
+        (seen([], session={"tasks": [], "finished": False}), "auto", "The run had not finished, so nothing was undone"),
+    ],
+)  # fmt: skip
+def test_why_nothing_was_undone(run, undo_test, told):
+    more = {"failover_run_undo_test": undo_test, "failover_run_read_problem": "Refused."}
+    assert told in templated("failover_run_why_not_undone", failover_run_seen=run, **more)
