@@ -89,52 +89,59 @@ class Schedule:
         return f"Schedule({', '.join(f'{item.name}={getattr(self, item.name)!r}' for item in unusual)})"
 
 
-def often(usual, *others):
-    """Mostly as usual: schedules in which everything is odd at once come to little."""
-    return st.one_of(st.just(usual), st.just(usual), st.sampled_from(others))
-
-
 SECONDS = st.sampled_from([0, 0.5, 1, 3, 7, 12, 20, 30, 45, 70, 120])
-LATE = often(0, 3, 12, 30, 90, 900)
 OTHERS = st.builds(
     Theirs,
-    run=st.sampled_from(["start", "start", "test", "undo"]),
+    run=st.sampled_from(["start", "start", "start", "test", "undo"]),
     when=st.sampled_from(
         [
-            "before",
-            "at the request",
-            "after the request",
-            "during",
-            "between",
-            "after the look",
-            "at the undo",
-            "after the undo",
+            *("before", "at the request", "after the request", "during", "between"),
+            *("after the look", "at the undo", "after the undo"),
         ]
     ),
     delay=SECONDS,
-    late=LATE,
+    late=st.one_of(st.just(0), st.sampled_from([0, 3, 12, 30, 90, 900])),
 )
+FATES = ("lost", "done, reply lost", "401", "500", "403", "fails")
+ODDITIES = {
+    "undo_test": ("always", "never"),
+    "request": FATES,
+    "undo_request": FATES,
+    "linked": (False,),
+    "undo_session": ("unlinked", "linked"),
+    "task": ("lost", "hidden", "gone 0", "gone 1", "gone 2"),
+    "task_seconds": (0, 40),
+    "late": (3, 12, 30, 90, 900),
+    "outage": tuple((at, long, how) for at in (2, 20, 70) for long in (0, 30) for how in ("restart", "503", "drop")),
+    "second_start": ("refuse",),
+    "undo_while_running": ("accept",),
+    "failing": (True,),
+    "wait_timeout": (40,),
+}
+
+
+def schedule_of(usual, odd):
+    """A schedule in which some things are odd: where all are, nothing comes of it."""
+    return Schedule(**{**usual, **dict(odd)})
+
+
 SCHEDULES = st.builds(
-    Schedule,
-    front_end=st.sampled_from(["module", "action plugin"]),
-    action=st.sampled_from(["test", "test", "test", "start"]),
-    undo_test=st.sampled_from(["auto", "auto", "always", "never"]),
-    points_after_test=st.sampled_from(["ready", "failover"]),
-    others=st.lists(OTHERS, max_size=3).map(tuple),
-    request=often("fine", "lost", "done, reply lost", "401", "500", "403", "fails"),
-    undo_request=often("fine", "lost", "done, reply lost", "401", "500", "403", "fails"),
-    linked=st.booleans(),
-    undo_session=st.sampled_from(["none", "unlinked", "linked"]),
-    task=often("fine", "lost", "hidden", "gone 0", "gone 1", "gone 2"),
-    task_seconds=st.sampled_from([0, 4, 40]),
-    late=LATE,
-    outage=often(
-        None, *[(at, length, how) for at in (2, 20, 70) for length in (0, 30) for how in ("restart", "503", "drop")]
+    schedule_of,
+    st.fixed_dictionaries(
+        {
+            "front_end": st.sampled_from(["module", "action plugin"]),
+            "action": st.sampled_from(["test", "test", "test", "test", "start"]),
+            "points_after_test": st.sampled_from(["ready", "failover"]),
+            "others": st.lists(OTHERS, max_size=3).map(tuple),
+        }
     ),
-    second_start=st.sampled_from(["accept", "accept", "refuse"]),
-    undo_while_running=st.sampled_from(["refuse", "accept"]),
-    failing=often(False, True),
-    wait_timeout=often(900, 40),
+    st.lists(
+        st.sampled_from([*sorted(ODDITIES), "undo_request"]).flatmap(
+            lambda name: st.tuples(st.just(name), st.sampled_from(ODDITIES[name]))
+        ),
+        max_size=3,
+        unique_by=lambda item: item[0],
+    ),
 )
 
 
@@ -286,7 +293,7 @@ def check(schedule, carried):
         assert newest is not None
         assert newest.session_id == our_session, f"undone though {newest} could be seen"
         if schedule.points_after_test == "ready" and schedule.undo_test == "auto":
-            assert not run.undone, f"a real failover was undone: {run.undone}"
+            assert set(run.undone) <= set(done.test["known_sessions"]), f"a real failover was undone: {run.undone}"
     return words(schedule, carried)
 
 
@@ -353,14 +360,28 @@ def test_nothing_of_others_is_undone_and_no_success_is_assumed(em, hours, calls,
             raise AssertionError(f"{schedule}\n{told(carried)}\n{exc}") from exc
 
     each()
-    with capsys.disabled():
-        if MANY:
-            print(f"\n{happened.pop('schedules')} schedules")
+    if MANY:
+        with capsys.disabled():
+            print(f"\n{happened.pop('schedules')} schedules, in which there was so often")
             print("\n".join(f"{number:6} {word}" for word, number in sorted(happened.items())))
-    # Else the schedules would be of no use.
+        return
+    # Else the schedules would be of no use. Chance may leave a word out where they are others each time.
     for word in (
-        *("test: success", "test: in_doubt", "test: refused", "test: run_failed", "start: success"),
-        *("session: task", "session: inferred", "session: joined", "points: ready", "points: failover"),
-        *("undo: success", "undo: superseded", "undo: in_doubt", "undo: not wanted", "others: start", "others: undo"),
+        *(
+            "test: success",
+            "test: run_failed",
+            "start: success",
+            "session: task",
+            "session: inferred",
+            "session: joined",
+        ),
+        *(
+            "points: ready",
+            "points: failover",
+            "undo: success",
+            "undo: superseded",
+            "undo: not wanted",
+            "others: start",
+        ),
     ):
         assert happened[word], word
