@@ -562,6 +562,8 @@ def test_equal_reasons_of_vms_are_one_that_names_them(changes, of_session, targe
     assert [reason["vm"] for reason in found] == [None], [reason["text"] for reason in verdict["reasons"]]
     assert sum(reason["code"] == found[0]["code"] for reason in verdict["reasons"]) == 1
     assert all(found[0]["code"] in vm["reasons"] and vm["passed"] is False for vm in verdict["vms"])
+    if "plan" in targets:
+        return  # of one VM alone, there is no order
     # Of one VM, it is as it was.
     alone = judged({**facts, "tasks": facts["tasks"][:1]}, **targets)["reasons"]
     (one,) = [reason for reason in alone if reason["code"] == found[0]["code"] and reason["vm"] == "vm0"]

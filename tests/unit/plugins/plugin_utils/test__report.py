@@ -371,6 +371,51 @@ def test_each_target_is_met_or_missed():
     assert set(targets(GOOD, rto="15m", vm_rto={"*": "10m"}, required_vms="dc01").values()) == {"Met"}
 
 
+def test_a_reason_about_several_vms_marks_each_of_them():
+    """Such a reason names no VM, and must not be taken for one about the run."""
+
+    def marks(facts, of_plan=None, **wanted):
+        table = page(facts, judge(facts, **wanted), of_plan).split('<h2 id="vms">')[1].split("</table>")[0]
+        return re.findall("(Met|Not met|No target)</bdi>", table)
+
+    same = session(*(task(name, 1.0, 500.0) for name in ("dc01", "web01", "web02")))
+    assert len(judge(same, vm_rto={"*": "5m"}, rpo="4h")["reasons"]) == 2
+    assert marks(same, vm_rto={"*": "5m"}) == marks(same, rpo="4h") == ["Not met"] * 3
+    assert targets(same, rto="15m", vm_rto={"*": "5m"}, rpo="4h") == {
+        "Recovery time of the run (RTO)": "Met",
+        "Recovery times of VMs": "Not met",
+        "Age of the oldest restore point (RPO)": "Not met",
+        "Failed VMs": "Met",
+    }
+    timeless = session(*(task(name, 1.0, 500.0) for name in ("dc01", "web01")))
+    for vm in timeless["tasks"]:
+        vm["end_time"] = None
+    assert targets(timeless, rto="15m", vm_rto={"*": "5m"})["Recovery time of the run (RTO)"] == "Met"
+    assert targets(timeless, rto="15m", vm_rto={"*": "5m"})["Recovery times of VMs"] == "Not met"
+
+
+def test_vms_that_are_missing_are_marked_though_one_reason_names_them():
+    of_plan = plan("dc01", "web01", "db01", "db02")
+    for wanted in ({"plan": of_plan}, {"required_vms": ["db01", "db02"]}):
+        verdict = judge(GOOD, **wanted)
+        assert [reason["vm"] for reason in verdict["reasons"]] == [None]
+        html = page(GOOD, verdict, of_plan)
+        rows = re.findall(r"<tr[^>]*>.*?</tr>", html.split('<h2 id="vms">')[1].split("</table>")[0], re.DOTALL)
+        marked = [
+            name for name in ("dc01", "web01", "db01", "db02") for row in rows if name in row and "Not met" in row
+        ]
+        assert marked == ["db01", "db02"]
+    assert "0 of 2 came up" in page(GOOD, judge(GOOD, required_vms=["db01", "db02"]))
+
+
+def test_a_failed_vm_misses_what_was_wanted_of_it_though_that_is_one_reason():
+    wanted = {"rto": "15m", "vm_rto": {"web02": "5m"}, "required_vms": ["dc01", "web02"]}
+    assert len(judge(BAD, **wanted)["reasons"]) == 1
+    assert set(targets(BAD, **wanted).values()) == {"Not met"}
+    html = page(BAD, judge(BAD, **wanted))
+    assert "1 of 2 came up" in html and ">not achieved</td>" in html
+
+
 @pytest.mark.parametrize(
     ("vm_rto", "shown"),
     [
