@@ -50,7 +50,8 @@ class ActionModule(ActionBase):
         waiting.keep_warnings(result)
         joined = "was running already" if done.get("already_running") else f"{options['action']} started"
         waiting.show(f"{joined}: session {session['id']}, {session['state']}")
-        if _wait.may_change(session):
+        # Also a session that had finished when it was found: the module has not waited, so it has not read the replica points.
+        if _wait.may_change(session) or result.get("points_seen_at") is None:
             connection = {name: value for name, value in options.items() if name in _module.CONNECTION_SPEC}
             interval = int(options.get("poll_interval", 5))
             seconds = int(options.get("wait_timeout", 3600))
