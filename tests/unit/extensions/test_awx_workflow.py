@@ -12,6 +12,7 @@ could_be_playbook in awx/main/utils/ansible.py.
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import os
 import re
@@ -532,25 +533,28 @@ def test_a_drill_that_passes(awx, workflow, settings):
     # The hard case: only the job of the drill sees the VMs, and each later one depends on what that has kept.
     awx.em.behaviour.finished_tasks = "drop"
     assert workflow.run(failover_run_plan=PLAN, failover_run_change_id="CHG0042"), workflow.told
-    assert workflow.codes == dict.fromkeys(["drill", "verdict", "checks", "undo", "report"], 0)
-    assert actions(awx) == ["test", "undo"]
+    assert workflow.codes == dict.fromkeys(["drill", "verdict", "undo", "report"], 0)
+    assert actions(awx) == ["test"]  # it left nothing in failover
     [session] = [session for session in awx.em.world.sessions if session.name == PLAN]
     artifacts = workflow.artifacts["report"]
     assert {name: artifacts[name]["passed"] for name in artifacts if name != "failover_session_id"} == dict.fromkeys(
-        ["failover_drill", "failover_verdict", "failover_checks", "failover_undo", "failover_report"], True
+        ["failover_drill", "failover_verdict", "failover_undo", "failover_report"], True
     )
     assert {artifacts[name]["session_id"] for name in artifacts if name != "failover_session_id"} == {session.id}
     assert artifacts["failover_session_id"] == session.id
+    assert artifacts["failover_drill"]["session_source"] == "task"
     assert artifacts["failover_verdict"]["vms"]["total"] == 2
     assert artifacts["failover_verdict"]["rto"]["target"] == 3600
-    assert artifacts["failover_checks"] == {"session_id": session.id, "passed": True, "checked": 2, "failed": 0}
-    assert artifacts["failover_undo"]["undone"] is True
+    assert (artifacts["failover_undo"]["undone"], artifacts["failover_undo"]["needed"]) == (False, False)
+    assert artifacts["failover_undo"]["message"].startswith("A test leaves nothing in failover")
     assert len(json.dumps(artifacts)) < 1500
     told = reported(workflow.jobs["report"])
     assert told["verdict"]["passed"] and told["verdict"]["session"]["tasks_kept_at"]
     assert [vm["name"] for vm in told["verdict"]["vms"]] == ["db", "web"]
     assert (told["context"]["operator"], told["context"]["change_id"]) == ("ada", "CHG0042")
-    assert told["context"]["undo"] == {"done": True, "message": None}
+    assert (told["context"]["undo"]["done"], told["context"]["undo"]["needed"]) == (False, False)
+    assert told["context"]["points_seen_at"] and told["context"]["session_source"] == "task"
+    assert told["after_run"]["clean"] is True
     no_secrets_in(awx, Path(settings["em_report_directory"]))
 
     awx.inputs["url"] = "https://localhost:1"
@@ -570,14 +574,23 @@ def test_a_drill_with_a_failed_vm(awx, workflow):
     artifacts = workflow.artifacts["report"]
     assert artifacts["failover_verdict"]["passed"] is False
     assert "too_many_failed" in artifacts["failover_verdict"]["reasons"]
-    assert artifacts["failover_checks"]["checked"] == 1  # the one that came up
-    assert artifacts["failover_undo"]["undone"] is True
+    assert artifacts["failover_undo"]["needed"] is False
     assert Path(artifacts["failover_report"]["html"]).is_file()
     for step in ("drill", "verdict", "report"):
-        assert "web failed: no {{ memory }}" in workflow.jobs[step].output
+        assert "no {{ memory }}" in workflow.jobs[step].output
     assert (
         "The step drill of the workflow is not known to have passed. The step verdict" in workflow.jobs["report"].output
     )
+
+
+def test_a_drill_that_leaves_vms_in_failover_is_undone(awx, workflow):
+    awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}])
+    awx.em.behaviour.points_after_test = "failover"
+    assert workflow.run(failover_run_plan=PLAN), workflow.told
+    assert actions(awx) == ["test", "undo"]
+    undo = workflow.artifacts["report"]["failover_undo"]
+    assert (undo["undone"], undo["needed"], undo["message"]) == (True, True, "")
+    assert reported(workflow.jobs["report"])["context"]["undo"] == {"done": True, "needed": True, "message": None}
 
 
 def test_a_drill_when_enterprise_manager_is_down(awx, workflow):
@@ -585,25 +598,70 @@ def test_a_drill_when_enterprise_manager_is_down(awx, workflow):
     assert not workflow.run(failover_run_plan=PLAN)
     assert workflow.jobs["drill"].rc
     assert "https://localhost:1/api/" in workflow.jobs["drill"].output
-    assert workflow.jobs["checks"] is None  # AWX does not start it, as the update of its inventory has failed
     for step in ("verdict", "report"):
         assert workflow.jobs[step].rc
         assert (
             "No session was handed over. Nothing was started; the job of the drill says why."
             in workflow.jobs[step].output
         )
-    assert "Nothing was started, so there is nothing to take back." in workflow.jobs["undo"].output
+    assert "Nothing was started, so there is nothing to undo." in workflow.jobs["undo"].output
     assert set(workflow.artifacts["report"]) == {"failover_session_id", "failover_drill", "failover_undo"}
 
 
-def test_a_failover_for_real_is_not_taken_back(awx, workflow_for_real):
+@pytest.mark.parametrize("approved", [False, True])
+def test_a_real_failover_is_undone_only_if_a_person_approves_it(awx, workflow_for_real, approved):
+    real = workflow_for_real
+    real.approved = approved
+    awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}])
+    assert real.run(failover_run_plan=PLAN, failover_run_confirm=PLAN), real.told
+    artifacts = real.artifacts["report"]
+    assert artifacts["failover_drill"]["action"] == "start"
+    assert artifacts["failover_checks"]["checked"] == 1
+    assert "failover_undo" not in artifacts  # a report does not wait for that decision
+    assert len(json.dumps(artifacts)) < 1500
+    told = reported(real.jobs["report"])
+    assert told["after_run"]["clean"] is False and told["context"]["undo"] is None
+    if approved:
+        assert actions(awx) == ["start", "undo"]
+        assert "keep" not in real.jobs
+        assert real.artifacts["undo"]["failover_undo"]["undone"] is True
+    else:
+        assert actions(awx) == ["start"]
+        assert "undo" not in real.jobs
+        assert "Nothing was undone: what session" in real.jobs["keep"].output
+
+
+def test_an_approved_undo_does_not_undo_the_failover_of_somebody_else(awx, workflow_for_real):
+    """The approval can be days old."""
+    real = workflow_for_real
+    plan = awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}])
+    real.approved = True
+    launch = real.launch
+
+    def later(template, extra_vars):
+        if template["playbook"].endswith("drill_undo.yml"):
+            awx.em.run_by_others(plan, "start")
+            awx.em.clock.advance(600)
+        return launch(template, extra_vars)
+
+    real.launch = later
+    assert not real.run(failover_run_plan=PLAN, failover_run_confirm=PLAN)
+    assert {name for name, rc in real.codes.items() if rc} == {"undo"}, real.told
+    assert "The failover could not be undone." in real.jobs["undo"].output
+    assert actions(awx) == ["start"]
+
+
+@pytest.mark.parametrize("confirm", ["Payroll", "payroll {{ 7 * 7 }}"])
+def test_a_real_failover_needs_the_name_of_the_plan_twice(awx, workflow_for_real, confirm):
     real = workflow_for_real
     awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}])
-    assert real.run(failover_run_plan=PLAN), real.told
-    assert "The failover was for real, so it was not taken back." in real.jobs["undo"].output
-    assert real.artifacts["report"]["failover_drill"]["action"] == "start"
-    assert real.artifacts["report"]["failover_undo"]["undone"] is False
-    assert actions(awx) == ["start"]
+    assert not real.run(failover_run_plan=PLAN, failover_run_confirm=confirm)
+    assert (
+        f"failover_run_confirm is {confirm}, and not the name of the plan. Nothing was started."
+        in real.jobs["drill"].output
+    )
+    assert actions(awx) == []
+    assert real.artifacts["report"]["failover_drill"]["started"] is False
 
 
 # Single nodes
@@ -669,11 +727,11 @@ def passed(session_id, **more):
 
 def test_a_step_that_was_lost_or_is_of_another_session_has_not_passed(awx, finished):
     awx.em.behaviour.finished_tasks = "keep"
-    steps = {"failover_verdict": passed(finished["failover_session_id"]), "failover_checks": passed(UNKNOWN)}
+    steps = {"failover_verdict": passed(UNKNOWN), "failover_checks": passed(UNKNOWN)}
     done = awx.job("playbooks/drill_report.yml", extra_vars={**finished, **steps})
     assert done.rc
-    unproven = [f"The step {step} of the workflow is not known to have passed." for step in ("checks", "undo")]
-    assert f"has not passed. {' '.join(unproven)} The report is" in done.output
+    unproven = [f"The step {step} of the workflow is not known to have passed." for step in ("verdict", "undo")]
+    assert f"did not pass: {' '.join(unproven)} The report is" in done.output
     assert done.artifacts["failover_report"]["passed"] is False
     verdict = reported(done)["verdict"]
     assert verdict["passed"] is False
@@ -684,14 +742,24 @@ def test_a_step_that_was_lost_or_is_of_another_session_has_not_passed(awx, finis
     assert ADDED in page
 
 
-@pytest.mark.parametrize("required", ["", None])
-def test_a_cleared_list_of_steps_means_all_of_them(awx, finished, required):
+@pytest.mark.parametrize(
+    ("action", "required", "missing"),
+    [
+        ("test", "", ["verdict", "undo"]),
+        ("test", None, ["verdict", "undo"]),
+        ("start", "", ["verdict", "checks"]),
+        ("start", ["drill", "undo"], ["undo"]),
+    ],
+)
+def test_a_cleared_list_of_steps_means_all_of_that_action(awx, finished, action, required, missing):
     awx.em.behaviour.finished_tasks = "keep"
+    finished["failover_drill"]["action"] = action
     extra_vars = {**finished, "failover_required_steps": required}
     done = awx.job("playbooks/drill_report.yml", extra_vars=extra_vars)
     assert done.rc
     assert done.artifacts["failover_report"]["passed"] is False
-    assert [reason["code"] for reason in reported(done)["verdict"]["reasons"]] == ["step_not_passed"] * 3
+    unproven = [f"The step {step} of the workflow is not known to have passed." for step in missing]
+    assert [reason["text"] for reason in reported(done)["verdict"]["reasons"]] == unproven
 
 
 def test_a_report_alone(awx, finished):
@@ -704,54 +772,149 @@ def test_a_report_alone(awx, finished):
     assert ADDED not in Path(done.artifacts["failover_report"]["html"]).read_text(encoding="utf-8")
 
 
-def test_a_test_is_not_taken_back_when_the_plan_was_run_again(awx, finished):
-    newer = awx.em.world.add_session(PLAN, backup_server=awx.em.world.plans[-1].backup_server)
-    done = awx.job("playbooks/drill_undo.yml", extra_vars=finished)
-    assert done.rc
-    told = f"was run again since the drill, in session {newer.id}, so nothing was taken back"
-    assert told in done.output
-    assert "undo" not in actions(awx)
-    undo = done.artifacts["failover_undo"]
-    assert (undo["session_id"], undo["passed"], undo["undone"]) == (finished["failover_session_id"], False, False)
-    assert told in undo["message"]
+@pytest.fixture
+def left(awx, tmp_path):
+    """What a drill has handed over whose test left its VM in failover."""
+    return drill(awx, tmp_path, "test")
 
-    awx.em.behaviour.finished_tasks = "keep"
-    report = awx.job("playbooks/drill_report.yml", extra_vars={**finished, **done.artifacts})
-    assert reported(report)["context"]["undo"] == {"done": False, "message": undo["message"]}
+
+def drill(awx, folder, action):
+    awx.use_checkout()
+    awx.em.clock.rate = 60
+    awx.em.behaviour.points_after_test = "failover"
+    awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 30}])
+    options = {"failover_run_plan": PLAN, "failover_run_action": action, "failover_run_confirm": PLAN}
+    more = {"failover_report_directory": str(folder / "reports"), "failover_run_poll_interval": 1}
+    done = awx.job("playbooks/drill_run.yml", extra_vars={**more, **options})
+    assert done.rc == 0, done.output
+    return {**more, **done.artifacts}
+
+
+def change_kept(handed_over, **more):
+    """Other facts in the evidence of a drill."""
+    evidence = Path(handed_over["failover_drill"]["evidence"])
+    text = json.dumps({**json.loads(evidence.read_text(encoding="utf-8")), **more})
+    evidence.write_text(text, encoding="utf-8")
+    handed_over["failover_drill"]["evidence_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+
+
+def undo(awx, handed_over, **more):
+    """:returns: the job, and what it has handed over."""
+    done = awx.job("playbooks/drill_undo.yml", extra_vars={**handed_over, **more})
+    told = done.artifacts["failover_undo"]
+    assert told["session_id"] == handed_over.get("failover_session_id", "")
+    assert told["passed"] is (done.rc == 0)
+    return done, told
+
+
+def test_a_test_is_not_undone_when_somebody_has_run_the_plan_since(awx, left):
+    awx.em.run_by_others(PLAN, "start")
+    awx.em.clock.advance(600)
+    done, told = undo(awx, left)
+    assert (told["passed"], told["undone"], told["needed"]) == (False, False, True)
+    assert "The test could not be undone." in told["message"] and "was run again since" in told["message"]
+    assert actions(awx) == ["test"]
+
+    report = awx.job("playbooks/drill_report.yml", extra_vars={**left, **done.artifacts})
+    assert reported(report)["context"]["undo"] == {"done": False, "needed": True, "message": told["message"]}
     assert "The step undo of the workflow is not known to have passed." in report.output
 
 
-def test_a_test_is_not_taken_back_when_no_run_of_the_plan_is_listed(awx, finished):
-    awx.em.world.change_session(finished["failover_session_id"], listed_from=awx.em.clock.now() + timedelta(days=1))
-    done = awx.job("playbooks/drill_undo.yml", extra_vars=finished)
-    assert done.rc
-    assert (
-        f"Enterprise Manager lists no run of the plan {PLAN}, so it is not known whether it was run again"
-        in done.output
-    )
-    assert done.artifacts["failover_undo"]["passed"] is False
+def test_a_test_is_not_undone_when_its_session_is_not_listed(awx, left):
+    awx.em.world.change_session(left["failover_session_id"], listed_from=awx.em.clock.now() + timedelta(days=1))
+    dummy, told = undo(awx, left)
+    assert (told["passed"], told["undone"]) == (False, False)
+    assert "it is not known whether the plan was run again since" in told["message"]
+    assert actions(awx) == ["test"]
 
 
-def test_a_test_is_not_taken_back_when_its_session_is_gone(awx, finished):
-    done = awx.job("playbooks/drill_undo.yml", extra_vars=of_session(finished, UNKNOWN))
-    assert done.rc
-    assert f"does not know the session {UNKNOWN} any more, so nothing was taken back" in done.output
-    assert "undo" not in actions(awx)
-    assert done.artifacts["failover_undo"]["passed"] is False
+def test_a_test_is_not_undone_when_its_session_is_gone(awx, left):
+    """That it left its VM in failover is known from the drill."""
+    awx.em.world.remove_session(left["failover_session_id"])
+    dummy, told = undo(awx, left)
+    assert (told["passed"], told["undone"], told["needed"]) == (False, False, True)
+    assert actions(awx) == ["test"]
 
 
-def of_session(handed_over, session_id):
-    drill = {**handed_over["failover_drill"], "session_id": session_id}
-    return {**handed_over, "failover_session_id": session_id, "failover_drill": drill}
+@pytest.mark.parametrize("lost", ["removed", "changed"])
+def test_a_test_is_not_undone_without_what_the_drill_has_kept(awx, left, lost):
+    """It is not known then which runs there were before."""
+    evidence = Path(left["failover_drill"]["evidence"])
+    if lost == "removed":
+        evidence.unlink()
+    else:
+        evidence.write_text(evidence.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    dummy, told = undo(awx, left)
+    assert (told["passed"], told["undone"], told["needed"]) == (False, False, True)
+    assert "It is not known which sessions the plan had before" in told["message"]
+    assert "a person can undo it in the console" in told["message"]
+    assert actions(awx) == ["test"]
+
+
+def test_a_session_that_is_only_inferred_is_not_undone_and_has_not_passed(awx, left):
+    change_kept(left, session_source="inferred")
+    dummy, told = undo(awx, left, failover_run_undo_test="always")
+    assert (told["passed"], told["undone"]) == (True, False)
+    assert "did not link its task to the session" in told["message"]
+    assert actions(awx) == ["test"]
+    verdict = awx.job("playbooks/drill_verdict.yml", extra_vars=left)
+    assert verdict.rc and verdict.artifacts["failover_verdict"]["reasons"] == ["session_inferred"]
+
+
+def test_a_test_that_left_vms_in_failover_stays_if_nobody_wants_it_undone(awx, left):
+    dummy, told = undo(awx, left, failover_run_undo_test="never")
+    assert (told["passed"], told["undone"], told["needed"]) == (True, False, True)
+    assert told["message"] == "No undo was requested, as failover_run_undo_test is never."
+    assert actions(awx) == ["test"]
+
+
+def test_an_undo_that_em_refuses_has_not_passed(awx, left):
+    awx.em.world.change_plan(awx.em.world.plans[-1], refuse={"undo": "The plan is locked"})
+    dummy, told = undo(awx, left)
+    assert (told["passed"], told["undone"], told["needed"]) == (False, False, True)
+    assert "The plan is locked" in told["message"]
+    assert actions(awx) == ["test", "undo"]
+
+
+def test_an_undo_of_nothing_is_no_failure(awx, left):
+    """What the drill has seen was undone by somebody since, so the state is read again before the decision."""
+    awx.em.run_by_others(PLAN, "undo")
+    awx.em.clock.advance(600)
+    for undo_test, asked in (("auto", []), ("always", ["undo"])):
+        dummy, told = undo(awx, left, failover_run_undo_test=undo_test)
+        assert (told["passed"], told["undone"], told["needed"]) == (True, False, False)
+        assert "all replica points were Ready" in told["message"]
+        assert actions(awx) == ["test", *asked]
+
+
+@pytest.mark.parametrize(("undo_test", "undone"), [("auto", False), ("always", True)])
+def test_where_points_cannot_be_read_nothing_is_undone_unless_it_is_wanted(awx, left, undo_test, undone):
+    change_kept(left, points_seen_at=None)
+    awx.em.faults.add("status", status=403, query="CloudVmReplicaPoint")
+    awx.em.faults.add("status", status=403, path="/vmReplicaPoints")
+    dummy, told = undo(awx, left, failover_run_undo_test=undo_test)
+    assert (told["passed"], told["undone"], told["needed"]) == (True, undone, None)
+    assert actions(awx) == (["test", "undo"] if undone else ["test"])
+    if not undone:
+        assert "it is not known whether VMs are in failover" in told["message"]
+
+
+@pytest.mark.parametrize("more", [{}, {"failover_undo_approved": False}, {"failover_run_action": "test"}])
+def test_a_real_failover_is_not_undone_without_a_person(awx, tmp_path, more):
+    """Not even where a job template of a drill reads it, or the undo of a test is always wanted."""
+    handed_over = drill(awx, tmp_path, "start")
+    done, told = undo(awx, handed_over, failover_run_undo_test="always", **more)
+    assert (told["passed"], told["undone"]) == (True, False)
+    assert "it is undone only if a person approves it" in done.output
+    assert actions(awx) == ["start"]
 
 
 @pytest.mark.parametrize("lost", [{}, {"failover_drill": {"started": True, "session_id": "", "action": "test"}}])
-def test_nothing_is_taken_back_when_it_is_not_known_what(awx, lost):
+def test_nothing_is_undone_when_it_is_not_known_what(awx, lost):
     awx.use_checkout()
-    done = awx.job("playbooks/drill_undo.yml", extra_vars=lost)
+    done, dummy = undo(awx, lost)
     assert done.rc
-    assert "It is not known which session the drill has begun, so nothing was taken back." in done.output
-    assert done.artifacts["failover_undo"]["passed"] is False
+    assert "It is not known which session the drill has started, so nothing was undone." in done.output
     assert awx.em.counters.requests == 0
 
 
@@ -809,8 +972,8 @@ def test_a_drill_whose_module_was_killed_may_have_begun(awx, killing, tmp_path):
     assert done.rc and actions(awx) == ["test"]
     drill = done.artifacts["failover_drill"]
     assert (drill["started"], drill["session_id"], drill["passed"]) == (None, "", False)
-    undo = awx.job("playbooks/drill_undo.yml", extra_vars={**more, **done.artifacts})
-    assert undo.rc and "It is not known which session the drill has begun, so nothing was taken back." in undo.output
+    undone = awx.job("playbooks/drill_undo.yml", extra_vars={**more, **done.artifacts})
+    assert undone.rc and "It is not known which session the drill has started, so nothing was undone." in undone.output
     verdict = awx.job("playbooks/drill_verdict.yml", extra_vars={**more, **done.artifacts})
     assert verdict.rc and "It is not known what became of the drill." in verdict.output
 
@@ -818,15 +981,16 @@ def test_a_drill_whose_module_was_killed_may_have_begun(awx, killing, tmp_path):
 def test_a_drill_whose_undo_was_killed_has_not_passed(awx, killing, tmp_path):
     awx.use_checkout()
     awx.em.clock.rate = 60
+    awx.em.behaviour.points_after_test = "failover"
     awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}])
     killing("undo")
     more = {"failover_run_plan": PLAN, "failover_run_poll_interval": 1, "failover_run_report_directory": str(tmp_path)}
     done = awx.job("playbooks/drill.yml", extra_vars=more)
     assert done.rc and actions(awx) == ["test", "undo"]
-    assert f"The test of the plan {PLAN} has not passed: The test could not be taken back. " in done.output
+    assert f"Test of plan {PLAN} did not pass: The test could not be undone. " in done.output
     [report] = tmp_path.glob("*-payroll-*.json")
     told = json.loads(report.read_text(encoding="utf-8"))["context"]["undo"]
-    assert told["done"] is False and told["message"]
+    assert (told["done"], told["needed"]) == (False, True) and told["message"]
 
 
 def test_nothing_is_started_if_what_is_seen_cannot_be_kept(awx, finished, tmp_path):
@@ -869,26 +1033,14 @@ def test_own_checks_without_a_task_prove_nothing(awx, finished):
     assert done.artifacts["failover_checks"]["failed"] == 2
 
 
-def test_an_undo_that_em_has_not_confirmed_is_none(awx, tmp_path):
+def test_an_undo_that_em_has_not_confirmed_is_none(awx, left):
     """Its reply is lost, and somebody else runs the plan."""
-    awx.use_checkout()
-    awx.em.clock.rate = 60
-    awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}])
-    awx.em.faults.add("appear", query="action=undo", name=PLAN)
+    awx.em.faults.add("run_by_others", query="action=undo", plan=PLAN, run="start", when="after", times=1)
     awx.em.faults.add("status", query="action=undo", status=502)
-    more = {"failover_run_poll_interval": 1, "failover_report_directory": str(tmp_path)}
-    drill = awx.job("playbooks/drill_run.yml", extra_vars={**more, "failover_run_plan": PLAN})
-    assert drill.rc == 0, drill.output
-    undo = awx.job("playbooks/drill_undo.yml", extra_vars={**more, **drill.artifacts})
-    told = f"Enterprise Manager has not said whether the undo was done. Look at the plan {PLAN} in the console."
-    assert undo.rc and told in undo.output, undo.output
-    assert (undo.artifacts["failover_undo"]["passed"], undo.artifacts["failover_undo"]["undone"]) == (False, False)
-
-    more = {"failover_run_plan": PLAN, "failover_run_poll_interval": 1, "failover_run_report_directory": str(tmp_path)}
-    awx.em.clock.advance(600)
-    drill = awx.job("playbooks/drill.yml", extra_vars=more)
-    assert drill.rc and actions(awx) == ["test", "undo", "test", "undo"]
-    assert f"The test could not be taken back. {told}" in drill.output
+    dummy, told = undo(awx, left)
+    assert (told["passed"], told["undone"]) == (False, False)
+    assert "did not say whether the undo was done" in told["message"]
+    assert actions(awx) == ["test", "undo"]
 
 
 @pytest.mark.parametrize(
