@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from . import _wait
+from . import _replica_points, _wait
 from ._client import EnterpriseManager
 from ._criteria import Criteria, Fact, guid_of_session, time_bound
 from ._em_task import NO_TASK, EmTask
@@ -133,6 +133,7 @@ class PlanAction:
     :ivar session: facts of the session of the action, or of the one that is running already.
     :ivar session_source: ``task`` if EM's task links to the session, ``inferred`` if it is the only new one of the plan.
     :ivar known_sessions: ids of the plan's sessions before the action, newest first.
+    :ivar vms_in_failover: names of the VMs that were in failover before a test, None if that is not known.
     :ivar already_running: whether the action was not submitted, since :attr:`session` is running.
     :ivar submitted: whether EM was asked for the action, and may have carried it out.
     """
@@ -144,6 +145,7 @@ class PlanAction:
     session: Fact | None = None
     session_source: str | None = None
     known_sessions: list[str] = field(default_factory=list)
+    vms_in_failover: list[str] | None = None
     already_running: bool = False
     submitted: bool = False
     _before: frozenset[str] = frozenset()
@@ -183,6 +185,9 @@ class PlanAction:
             self._check_latest(only, sessions)
         running = [fact for fact in sessions if not fact["finished"]]
         if not running or force:
+            if self.action == "test":
+                # After the sessions: what EM's copy shows of others since then is not among the known ones.
+                self.vms_in_failover = self._in_failover()
             return
         newest = running[-1]
         what = f"shows session {newest['id']} in state {newest['state']} since {newest['creation_time']}"
@@ -199,6 +204,21 @@ class PlanAction:
             f"Plan {self.client.shown(self.plan['name'])} already has a running session, {newest['id']} in state {newest['state']} "
             f"since {newest['creation_time']}, so no second run was started. EM does not say whether it is a start, a test or an undo."
         )
+
+    def _in_failover(self) -> list[str] | None:
+        """Names of the VMs of the plan that are in failover now, or None if that is not known.
+
+        A VM of the same name on the same backup server counts too: its point does not say of which plan it is.
+        """
+        points = _replica_points.in_failover(self.client)
+        if points is None:
+            return None
+        here = [point["vm_name"] for point in points if may_share_server(point, self.plan)]
+        names = [vm["name"] for vm in self.plan["vms"]]
+        if here and not (all(names) and names and all(here)):
+            return None
+        folded = {name.casefold() for name in here}
+        return [name for name in names if name.casefold() in folded]
 
     def _check_latest(self, only: UndoOnly, sessions: list[Fact]) -> None:
         if only.session not in self._before:

@@ -18,6 +18,7 @@ from . import _query, _wait, _xml
 from ._client import EnterpriseManager
 from ._criteria import Fact, moment_and_timestamp, timestamp
 from ._errors import CHECK_EM, EmError, EmNotFoundError, EmPermissionError, EmProtocolError
+from ._failover_session import backup_server
 
 COLLECTION = "/api/cloud/vmReplicaPoints"
 ENTITY_TYPE = "CloudVmReplicaPoint"
@@ -27,6 +28,10 @@ BATCH = 100
 """Maximum number of points in one query: EM's own page size, so that the answer is one page."""
 NOT_KNOWN: Fact = {"creation_time": None, "state": None}
 """What the facts say of a point that was not read, or that EM no longer has."""
+
+IN_FAILOVER = "Failover"
+MAX_PAGES = 20
+"""Maximum number of pages of points in failover that are read."""
 
 _SORT = "sortAsc=Name"
 _NO_POINT = "00000000-0000-0000-0000-000000000000"
@@ -70,6 +75,35 @@ def _filled(session: Fact, known: dict[str, Fact]) -> Fact:
 def _filled_task(task: Fact, known: dict[str, Fact]) -> Fact:
     point = task["replica_point"]
     return {**task, "replica_point": point and {**point, **known.get(point["id"], NOT_KNOWN)}}
+
+
+def in_failover(client: EnterpriseManager) -> list[Fact] | None:
+    """``vm_name`` and ``backup_server`` of each point of any plan that is in failover now, or None if that is not known.
+
+    Never raises EmError. Points have no link to a plan; the name is None where EM does not give it.
+    """
+    found: list[Fact] = []
+    expression = _query.quoted("State", "==", IN_FAILOVER)
+    for number in range(1, MAX_PAGES + 1):
+        path = _query.query_path(ENTITY_TYPE, expression, _SORT, BATCH, number)
+        try:
+            document = client.get(path, TRIED)
+            client.counters.pages += 1
+            _query.expect_list(client, document, (_xml.QUERY,), TRIED, path, "replica points")
+        except EmError:
+            return None
+        if any(_xml.text(item, "State") != IN_FAILOVER for item in document.items):
+            return None  # the filter does not work, and all points would be far too many
+        found += [{"vm_name": _vm_name(item), "backup_server": backup_server(item)} for item in document.items]
+        if not (document.items and document.paging and document.paging.has_next):
+            return found
+    return None
+
+
+def _vm_name(item: _xml.Entity) -> str | None:
+    """The VM of a point: an attribute, an element in the schema only, or what its name begins with."""
+    name = _xml.text(item, "VmDisplayName") or _xml.text(item, "VmName")
+    return name or (_xml.text(item, "Name") or "").rpartition("@")[0] or None
 
 
 def may_read(client: EnterpriseManager) -> bool | None:

@@ -309,6 +309,15 @@ known_sessions:
   type: list
   elements: str
   sample: [3f0b1c9d-6c53-4f7e-8a42-0b1c9d2e1104]
+vms_in_failover:
+  description:
+    - Names of the VMs of the plan that were in failover immediately before a test, such as since a real failover that nobody has undone yet.
+      An undo would concern that failover as well. A VM of the same name on the same backup server counts, too.
+    - V(null) if that is not known, and with any other action than V(test).
+  returned: always
+  type: list
+  elements: str
+  sample: []
 points_seen_at:
   description:
     - When the replica points of the run were read, which gives their C(creation_time) and C(state) in RV(failover_session). V(null) if they
@@ -439,6 +448,7 @@ def main() -> None:
         "already_running": False,
         "task": NO_TASK,
         "points_seen_at": None,
+        "vms_in_failover": None,
     }
 
     def known() -> dict[str, Any]:
@@ -449,6 +459,7 @@ def main() -> None:
                 failover_session=run.session,
                 session_source=run.session_source,
                 known_sessions=run.known_sessions,
+                vms_in_failover=run.vms_in_failover,
                 already_running=run.already_running,
                 task=run.task,
             )

@@ -62,6 +62,7 @@ def test_only_the_own_test_is_undone_and_by_default_only_if_it_left_something(st
             failover_run_undo_test=undo_test,
             failover_run_session_source=source,
             failover_run_point_states=STATES[states],
+            failover_run_in_failover_before="no",
         )
         is True
     }
@@ -77,7 +78,7 @@ def test_what_the_points_say(states):
 def seen(points, seen_at="2026-03-02T08:00:00.000000Z", **more):
     """Facts of a run: a VM for each of these replica points."""
     tasks = [{"vm_name": f"vm{number}", "replica_point": point} for number, point in enumerate(points)]
-    run = {"action": "test", "session_source": "task", "points_seen_at": seen_at}
+    run = {"action": "test", "session_source": "task", "points_seen_at": seen_at, "vms_in_failover": []}
     return {**run, "session": {"tasks": tasks, "finished": True}, **more}
 
 
@@ -86,6 +87,20 @@ def test_a_state_counts_only_if_it_is_known_when_it_was_seen():
     assert templated("failover_run_point_states", failover_run_seen=seen(points)) == ["Failover", "", "", ""]
     for seen_at in (None, ""):
         assert templated("failover_run_point_states", failover_run_seen=seen(points, seen_at)) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "wanted"),
+    [([], ["auto", "always"]), (["db"], []), (None, ["always"]), ("left out", ["always"])],
+    ids=str,
+)
+def test_a_failover_that_was_there_before_the_test_is_not_undone_with_it(before, wanted):
+    run = seen([{"state": "Failover"}], vms_in_failover=before)
+    if before == "left out":
+        del run["vms_in_failover"]
+    for undo_test in ("auto", "always", "never"):
+        options = {"failover_run_seen": run, "failover_run_undo_test": undo_test}
+        assert templated("failover_run_undo_wanted", **options) is (undo_test in wanted)
 
 
 def test_the_action_is_that_of_the_run_and_not_the_option():
@@ -106,6 +121,9 @@ def test_the_action_is_that_of_the_run_and_not_the_option():
         (seen([{"state": "Failover"}], None), "auto", "the state of their replica points could not be read. Refused."),
         (seen([{"state": "Unknown"}]), "auto", "the state of their replica points could not be read."),
         (seen([{"state": "Ready"}, {"state": None}]), "auto", "the states of their replica points are Ready, not known."),
+        (seen([{"state": "Failover"}], vms_in_failover=["db", "web"]), "auto", "as db, web were in failover before the test already"),
+        (seen([{"state": "Failover"}], vms_in_failover=["db"]), "always", "an undo would concern that failover"),
+        (seen([{"state": "Failover"}], vms_in_failover=None), "auto", "not known whether VMs were in failover before the test"),
         (seen([{"state": "Failback"}]), "auto", "the states of their replica points are Failback."),
         (seen([], session={"tasks": [], "finished": False}), "auto", "The run had not finished, so nothing was undone"),
     ],

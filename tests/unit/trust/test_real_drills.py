@@ -132,6 +132,16 @@ def test_a_start_by_others_during_the_drill_is_not_undone(em, play, points_after
     assert theirs[1] in result["undo"]["message"]
 
 
+def test_a_real_failover_that_was_there_before_is_not_undone(em, play):
+    em.run_by_others("Acme")
+    em.clock.advance(1000)
+    code, output, result = play(DRILL)
+    assert code == 0, output
+    assert [run.action for run in em.runs] == ["start", "test"]
+    assert (result["undone"], result["undo"]["done"], result["undo"]["needed"]) == (False, False, None)
+    assert "db, web were in failover before the test" in result["undo"]["message"]
+
+
 @pytest.mark.parametrize("undo_test", ["auto", "always"])
 def test_a_drill_that_leaves_nothing_in_failover_passes(em, play, undo_test):
     code, output, result = play(DRILL, "-e", f"failover_run_undo_test={undo_test}")

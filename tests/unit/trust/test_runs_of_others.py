@@ -181,6 +181,22 @@ def test_theirs_is_not_undone_when_the_clock_of_em_was_set_back_meanwhile(em, pl
     assert their_run in done.undo["msg"]
 
 
+@pytest.mark.parametrize("points_after_test", ["ready", "failover"])
+@pytest.mark.parametrize("undo_test", ["auto", "always"])
+def test_a_real_failover_that_was_there_before_is_not_undone_with_our_test(
+    em, plan, call, drill, hours, undo_test, points_after_test
+):
+    """It is over and up, so nothing of the plan runs, and its session is one of the known ones."""
+    em.behaviour.points_after_test = points_after_test
+    em.run_by_others("Acme")
+    hours.sleep(1000)
+    done = drill(call, undo_test=undo_test)
+    assert done.test["known_sessions"] == theirs(em)
+    assert done.test["vms_in_failover"] == ["db", "web"]
+    assert done.seen["session"]["tasks"][0]["replica_point"]["state"] == "Failover"
+    assert (done.wanted, ours(em, "undo")) == (False, [])
+
+
 def test_our_test_is_undone_where_nobody_else_has_run_the_plan(em, plan, call, drill):
     em.behaviour.points_after_test = "failover"
     em.world.add_session(name="Acme", result="Failed", state="Stopped")

@@ -748,3 +748,47 @@ def test_what_is_a_failure(em, connect, session, tasks, failed):
         if tasks:
             assert "db: no memory" in result["msg"]
     assert bool(said) is (not failed and session["result"] == "Warning")
+
+
+# What was in failover before a test
+
+
+def before_a_test(admin, **more):
+    with admin() as client:
+        run = run_of(client, "test", **more)
+        run.check_running(False)
+    return run.vms_in_failover
+
+
+def test_vms_that_were_in_failover_before_a_test_are_named(em, plan, admin, hours):
+    other = em.world.add_plan("Elsewhere", ["web"], backup_server="vbr2")
+    assert before_a_test(admin) == []
+    em.run_by_others(other)
+    hours.sleep(200)
+    assert before_a_test(admin) == []  # a namesake on another server
+    em.run_by_others("Acme")
+    hours.sleep(200)
+    assert before_a_test(admin) == ["db", "web"]
+
+
+def test_a_namesake_on_the_same_server_counts(em, plan, admin, hours):
+    em.run_by_others(em.world.add_plan("Other", ["WEB"], tenant="B"))
+    hours.sleep(200)
+    assert before_a_test(admin) == ["web"]
+
+
+def test_where_em_lists_no_vms_of_the_plan_nothing_is_known(em, plan, admin, hours):
+    em.world.add_plan("Empty", [])
+    assert before_a_test(admin, plan="Empty") == []
+    em.run_by_others("Acme")
+    hours.sleep(200)
+    assert before_a_test(admin, plan="Empty") is None
+
+
+@pytest.mark.parametrize("action", ["start", "undo"])
+def test_only_a_test_asks_for_it(em, plan, admin, action):
+    with admin() as client:
+        run = run_of(client, action)
+        run.check_running(False)
+    assert run.vms_in_failover is None
+    assert not [request for request in em.requests if "CloudVmReplicaPoint" in request.query]

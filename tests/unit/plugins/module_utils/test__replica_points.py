@@ -326,3 +326,60 @@ def test_to_know_whether_points_may_be_read_one_is_asked_for(em, points, connect
     may_read(connect)
     queries = [parse_qs(record.query) for record in em.requests if record.path.lower() == "/api/query"]
     assert [query["pageSize"] for query in queries] == [["1"]]
+
+
+# What is in failover now
+
+
+def in_failover(connect, **options):
+    with connect(**options) as client:
+        found = _replica_points.in_failover(client)
+    return found and [(point["vm_name"], point["backup_server"]["name"]) for point in found]
+
+
+def test_what_is_in_failover_is_found_by_one_query(em, points, connect):
+    other = em.world.add_plan("Beta", ["dc"], backup_server="vbr2")
+    em.world.points.use(em.world.points.history(other, other.vms[0], em.clock.now())[2], other, "s", em.clock.now())
+    found = in_failover(connect)
+    assert sorted(found) == [("db", em.world.default_server.name), ("dc", "vbr2")]
+    queries = [record for record in em.requests if record.path.lower() == "/api/query"]
+    assert len(queries) == 1
+    assert parse_qs(queries[0].query)["filter"] == ['State=="Failover"']
+
+
+def test_nothing_in_failover_is_an_empty_list(em, connect):
+    em.world.add_plan("Acme", ["db"])
+    assert in_failover(connect) == []
+
+
+def test_many_in_failover_are_read_page_by_page_up_to_a_bound(em, connect):
+    plan = em.world.add_plan("Acme", [f"vm{number}" for number in range(120)])
+    for vm in plan.vms:
+        em.world.points.use(em.world.points.history(plan, vm, em.clock.now())[0], plan, "s", em.clock.now())
+    assert len(in_failover(connect)) == 120
+    em.behaviour.max_page_size = 5
+    assert in_failover(connect) is None
+
+
+@pytest.mark.parametrize("username", ["operator", "reader"])
+def test_what_may_not_be_queried_is_not_known(em, points, connect, username):
+    em.behaviour.role_query = "refused"
+    assert in_failover(connect, username=username) is None
+
+
+@pytest.mark.parametrize(
+    "fault", [{"action": "status", "status": 500}, {"action": "html"}, {"action": "drop"}], ids=str
+)
+def test_what_em_does_not_tell_is_not_known(em, points, connect, fault):
+    em.faults.add(**fault, path="/api/query")
+    assert in_failover(connect) is None
+
+
+def test_where_the_filter_does_not_work_nothing_is_known(em, points, connect):
+    body = (
+        '<QueryResult xmlns="http://www.veeam.com/ent/v1.0"><Entities><CloudVmReplicaPoints><CloudReplica Name="db@2026" '
+        f'UID="urn:veeam:CloudVmReplicaPoint:{uuid.uuid4()}"><State>Ready</State></CloudReplica></CloudVmReplicaPoints>'
+        "</Entities></QueryResult>"
+    )
+    em.faults.add("reply", path="/api/query", status=200, content_type="application/xml", body=body)
+    assert in_failover(connect) is None
