@@ -34,7 +34,7 @@ unexport VEEAM_EM_URL VEEAM_EM_USERNAME VEEAM_EM_PASSWORD VEEAM_EM_VALIDATE_CERT
 unexport VEEAM_EM_TIMEOUT VEEAM_EM_RETRIES VEEAM_EM_API_VERSION REQUESTS_CA_BUNDLE CURL_CA_BUNDLE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo emulator bench fuzz mutation test matrix unit fault-matrix integration sanity lint docs docs-lint package ee \
+.PHONY: help setup dev demo emulator bench fuzz fuzz-runs mutation test matrix unit fault-matrix integration sanity lint docs docs-lint package ee \
 	import-check some-unit copy build clean
 
 help:  ## list the targets
@@ -156,6 +156,11 @@ fuzz:  ## fuzz the XML reader for SECONDS=300, guided by coverage; see docs/fuzz
 	@test -n "$(PY)" || { echo "atheris needs Python 3.11, 3.12 or 3.13, and none is here"; exit 1; }
 	@$(MAKE) setup VENV=.venv-fuzz REQUIREMENTS=requirements-fuzz.txt PYTHON=$(PY)
 	.venv-fuzz/bin/python tools/fuzz_xml.py --seconds $(SECONDS)
+
+# Not part of the tests either: the same schedules, 200 of them, are. What it finds becomes a test.
+SCHEDULES ?= 2000
+fuzz-runs: setup  ## drills in SCHEDULES=2000 random schedules of what others, EM and the network do meanwhile; see docs/fuzzing.md
+	SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest -q tests/unit/trust/test_run_schedules.py
 
 # Not part of the tests: figures need a machine that does nothing else for a quarter of an hour.
 bench: PY = $(shell $(PYTHON) tools/find_python.py 3.11 3.12 3.13)

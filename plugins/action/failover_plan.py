@@ -17,6 +17,7 @@ from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._progress impo
 
 MODULE = "dr_runbook.veeam_em.failover_plan"
 WAIT_MODULE = "dr_runbook.veeam_em.failover_session_wait"
+STARTED = {"start": "failover", "test": "test"}
 REPEATED = (
     "failover_plan cannot be used with until or retries, since Ansible would run the plan again and again. Nothing was started. "
     "Remove until and retries from this task; wait for the end of a run with the option wait, or with failover_session_wait."
@@ -48,7 +49,7 @@ class ActionModule(ActionBase):
             return result
         waiting = Waiting(execute, session["name"] or session["id"], bool(self._task.no_log))
         waiting.keep_warnings(result)
-        joined = "was running already" if done.get("already_running") else f"{options['action']} started"
+        joined = "was running already" if done.get("already_running") else f"{STARTED[options['action']]} started"
         waiting.show(f"{joined}: session {session['id']}, {session['state']}")
         # Also a session that had finished when it was found: the module has not waited, so it has not read the replica points.
         if _wait.may_change(session) or result.get("points_seen_at") is None:

@@ -178,7 +178,7 @@ def changes(before: Fact | None, now: Fact, vms: int = 0) -> str | None:
             rank = 1 if task["result"] == "Success" else 0
             ranked.append((rank, f"{task['vm_name']} {task['result']}{seconds}"))
         elif earlier is None:
-            ranked.append((2, f"{task['vm_name']} begins"))
+            ranked.append((2, f"{task['vm_name']} started"))
     # What needs a look comes first, so that it is not cut off.
     parts = [part for dummy, part in sorted(ranked, key=lambda item: item[0])]
     if len(parts) > MOST_PARTS:

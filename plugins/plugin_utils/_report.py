@@ -684,7 +684,8 @@ def _page(record: Mapping[str, Any], name: str, vms: Sequence[Fact]) -> str:
         verdict_word="Not judged" if passed is None else "Passed" if passed else "Not passed",
         summary=_summary(session, verdict, passed, len(reasons)),
         reasons=reasons,
-        notes=_items(verdict, "notes"),
+        # That there was no target for a time is in the summary.
+        notes=[note for note in _items(verdict, "notes") if note.get("code") != "no_targets"],
         rto=rto,
         gauge=_gauge(rto),
         targets=_targets(record, vms),

@@ -27,7 +27,7 @@ BEFORE: dict[str, dict[str, Any]] = {
     "slow_headers": {"seconds": ...},
     "expire": {},
     "appear": {"count": 1, "old": False, "name": "Appeared"},
-    "run_by_others": {"plan": ..., "run": ..., "delay": 0, "when": "before"},
+    "run_by_others": {"plan": ..., "run": ..., "delay": 0, "list_delay": 0, "when": "before"},
     "repeat_page": {},
     "pages_count": {"count": ...},
 }
@@ -206,7 +206,7 @@ class FaultMiddleware:
     def _run_by_others(self, rules: list[Fault]) -> None:
         for rule in rules:
             options = rule.options
-            self._service.run_by_others(options["plan"], options["run"], options["delay"])
+            self._service.run_by_others(options["plan"], options["run"], options["delay"], options["list_delay"])
 
     async def _before(self, rule: Fault, scope: Scope) -> None:
         options = rule.options

@@ -114,6 +114,12 @@ def refused(em):
     return plan(em, refuse={"test": "There are no restore points of VM filesrv03"})
 
 
+def superseded(em):
+    over = {"name": "ABC Company Failover Plan", "backup_server": "sp-vbr1.example.net", "state": "Stopped"}
+    session, _newer = em.world.add_session(**over), em.world.add_session(**over)
+    return plan(em, action="undo", only_if_latest=session.id, known_sessions=[])
+
+
 def in_doubt(em):
     em.faults.add("drop", method="POST", query="action=start")
     return plan(em, action="start")
@@ -140,6 +146,7 @@ CASES = {
         server,
         ambiguous,
         busy,
+        superseded,
         refused,
         in_doubt,
         wait_timeout,

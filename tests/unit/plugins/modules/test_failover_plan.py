@@ -215,3 +215,58 @@ def test_a_lost_reply_that_stays_lost_is_a_failure_that_says_so(em, plan, run):
     result = run()
     assert (result["failed"], result["changed"], result["error"]["kind"]) == (True, True, "in_doubt")
     assert len(posts(em)) == 1
+
+
+# Roles of the user
+
+
+@pytest.mark.parametrize("action", ["start", "test", "undo"])
+@pytest.mark.parametrize(
+    ("user", "roles"),
+    [
+        ("reader", "VM Restore Operator"),
+        ("restricted", "VM Restore Operator"),
+    ],
+)
+@pytest.mark.parametrize("role_query", ["as resource", "refused"])
+def test_a_user_who_may_not_run_plans_is_told_the_role(em, plan, run, user, roles, action, role_query):
+    em.behaviour.role_query = role_query
+    result = run(action=action, username=user)
+    assert (result["failed"], result["changed"], result["error"]["kind"]) == (True, False, "permission")
+    assert result["error"]["status"] == 403
+    assert f"Check that {user} has the role {roles} in Enterprise Manager" in result["msg"]
+    assert result["msg"].count("has the role") == 1
+    assert (posts(em), em.runs) == ([], [])
+    assert em.counters.live_logons == 0
+
+
+@pytest.mark.parametrize("action", ["start", "test"])
+@pytest.mark.parametrize("role_query", ["as resource", "refused"])
+def test_a_restore_operator_may_run_plans_and_is_told_the_role_for_points(em, plan, run, action, role_query):
+    em.behaviour.role_query = role_query
+    result = run(action=action, username="operator")
+    assert "failed" not in result
+    assert (result["session_source"], result["failover_session"]["succeeded"]) == ("task", True)
+    assert result["points_seen_at"] is None
+    point = result["failover_session"]["tasks"][0]["replica_point"]
+    assert (point["creation_time"], point["state"]) == (None, None)
+    (said,) = [said for said in result["warnings"] if "replica points" in said]
+    assert "operator needs the role Portal User" in said
+    assert run(check_mode=True, action=action, username="operator")["may_read_points"] is False
+
+
+def test_a_restore_operator_may_undo(em, plan, run):
+    run(action="start", username="operator")
+    result = run(action="undo", username="operator")
+    assert (result["changed"], result["task"]["success"], result.get("warnings")) == (True, True, None)
+
+
+@pytest.mark.parametrize("user", ["both", "admin"])
+@pytest.mark.parametrize("role_query", ["as resource", "refused"])
+def test_who_may_read_points_too_gets_them(em, plan, run, user, role_query):
+    em.behaviour.role_query = role_query
+    result = run(action="start", username=user)
+    point = result["failover_session"]["tasks"][0]["replica_point"]
+    assert (point["state"], result["points_seen_at"] is None) == ("Failover", False)
+    assert [said for said in result.get("warnings", ()) if "the role" in said and "role does" not in said] == []
+    assert run(check_mode=True, action="undo", username=user)["may_read_points"] is True

@@ -760,7 +760,9 @@ def test_whether_points_were_read_is_told():
     ],
 )
 def test_a_pass_without_times_to_meet_says_so(targets_of_it, words):
-    assert f"Passed {words}" in Page(page(GOOD, judge(GOOD, **targets_of_it))).text
+    text = Page(page(GOOD, judge(GOOD, **targets_of_it))).text
+    assert f"Passed {words}" in text
+    assert text.count("No RTO or RPO target was set") == words.count("No RTO or RPO target was set")
 
 
 # The chart
