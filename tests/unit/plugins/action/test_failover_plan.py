@@ -55,10 +55,12 @@ def test_the_result_is_that_of_the_module_alone(em, plan, act, run, run_module, 
     assert len(sliced["warnings"]) == len(alone["warnings"]) == 1
 
 
-def test_the_points_of_a_run_that_had_finished_when_it_was_found_are_read(em, plan, act, run):
-    em.clock.rate = 600  # it has ended before its session is known
-    result = run()
-    assert result["failover_session"]["finished"] and result["points_seen_at"]
+def test_the_points_of_a_run_that_had_finished_when_it_was_found_are_read(em, act, run, lines):
+    em.world.add_plan("Short", [{"name": "vm", "duration": 5}])
+    em.behaviour.refresh_seconds = 60  # the task says which session it was when that has finished
+    result = run(plan="Short")
+    assert lines[0] == f"[Short] test started: session {result['failover_session']['id']}, Stopped"
+    assert result["points_seen_at"]
     assert {task["replica_point"]["state"] for task in result["failover_session"]["tasks"]} == {"Ready"}
     assert len(posts(em)) == 1
 
