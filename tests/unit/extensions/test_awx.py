@@ -229,7 +229,7 @@ def test_a_drill_in_a_job_shows_its_progress(awx):
     awx.keep({"_meta": {"hostvars": {}}})
     done = awx.run(playbook="drill.yml")
     assert done.rc == 0, done.output
-    assert "[Drill] test has begun: session" in done.output
+    assert "[Drill] test started: session" in done.output
     assert re.search(r"\[Drill\] .*2/2 VMs done, .*Stopped, result Success after", done.output), done.output
     # Lines are events of their own, so that AWX shows them while the task runs.
     assert [event for event in done.events if "VMs done" in event["stdout"] and event["event"] == "verbose"]

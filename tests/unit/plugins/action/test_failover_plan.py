@@ -55,6 +55,16 @@ def test_the_result_is_that_of_the_module_alone(em, plan, act, run, run_module, 
     assert len(sliced["warnings"]) == len(alone["warnings"]) == 1
 
 
+def test_the_points_of_a_run_that_had_finished_when_it_was_found_are_read(em, act, run, lines):
+    em.world.add_plan("Short", [{"name": "vm", "duration": 5}])
+    em.behaviour.refresh_seconds = 60  # the task says which session it was when that has finished
+    result = run(plan="Short")
+    assert lines[0] == f"[Short] test started: session {result['failover_session']['id']}, Stopped"
+    assert result["points_seen_at"]
+    assert {task["replica_point"]["state"] for task in result["failover_session"]["tasks"]} == {"Ready"}
+    assert len(posts(em)) == 1
+
+
 def test_a_failed_run_fails_like_the_module_alone(em, plan, act, run, run_module):
     em.behaviour.failing_vms = "vm3"
     sliced = run()
