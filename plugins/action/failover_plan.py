@@ -22,6 +22,9 @@ REPEATED = (
     "failover_plan cannot be used with until or retries, since Ansible would run the plan again and again. Nothing was started. "
     "Remove until and retries from this task; wait for the end of a run with the option wait, or with failover_session_wait."
 )
+EMPTY_CONDITION = (
+    "{0}: null cannot be used. Nothing was undone. Give {0} as the start or test returned it, or leave it out."
+)
 
 
 class ActionModule(ActionBase):
@@ -33,6 +36,9 @@ class ActionModule(ActionBase):
         if self._task.until or self._task.retries:
             return {**result, "failed": True, "changed": False, "msg": REPEATED}
         options = dict(self._task.args)
+        for name in ("only_if_latest", "known_sessions"):
+            if name in options and options[name] is None:  # the module would take it for an undo without a condition
+                return {**result, "failed": True, "changed": False, "msg": EMPTY_CONDITION.format(name)}
         if not self._is_sliced(options):
             wrap = self._task.async_val and not self._connection.has_native_async
             return {**result, **self._execute_module(module_name=MODULE, task_vars=task_vars, wrap_async=wrap)}
@@ -51,19 +57,18 @@ class ActionModule(ActionBase):
         waiting.keep_warnings(result)
         joined = "was running already" if done.get("already_running") else f"{STARTED[options['action']]} started"
         waiting.show(f"{joined}: session {session['id']}, {session['state']}")
-        # Also a session that had finished when it was found: the module has not waited, so it has not read the replica points.
-        if _wait.may_change(session) or result.get("points_seen_at") is None:
-            connection = {name: value for name, value in options.items() if name in _module.CONNECTION_SPEC}
-            interval = int(options.get("poll_interval", 5))
-            seconds = int(options.get("wait_timeout", 3600))
-            these = {**connection, "id": session["id"], "poll_interval": interval}
-            vms = len(done["plan"]["vms"])
-            last = waiting.until(these, "finish_timeout", seconds, interval, session, vms, began)
-            session = result["failover_session"] = last["failover_session"]
-            result["points_seen_at"] = last.get("points_seen_at")
-            if last.get("failed"):
-                result.update({name: last[name] for name in ("failed", "msg", "error", "exception") if name in last})
-                result["timed_out"] = bool(last.get("timed_out"))
+        # Also for a session that had finished when it was found: the module has not waited, so it has not read the replica points.
+        connection = {name: value for name, value in options.items() if name in _module.CONNECTION_SPEC}
+        interval = int(options.get("poll_interval", 5))
+        seconds = int(options.get("wait_timeout", 3600))
+        these = {**connection, "id": session["id"], "poll_interval": interval}
+        vms = len(done["plan"]["vms"])
+        last = waiting.until(these, "finish_timeout", seconds, interval, session, vms, began)
+        session = result["failover_session"] = last["failover_session"]
+        result["points_seen_at"] = last.get("points_seen_at")
+        if last.get("failed"):
+            result.update({name: last[name] for name in ("failed", "msg", "error", "exception") if name in last})
+            result["timed_out"] = bool(last.get("timed_out"))
         if not result.get("failed"):
             result.update(run_result(session, waiting.warnings.append))
         if waiting.warnings:

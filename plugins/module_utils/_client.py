@@ -317,7 +317,8 @@ class EnterpriseManager:
                 exc.in_doubt = True
                 raise
         error = self._read_refused(reply, None)
-        error.in_doubt = reply.status >= 500 and reply.status != 501
+        # With 408 a proxy may say that it waited in vain for the answer of an EM that is at work.
+        error.in_doubt = reply.status == 408 or (reply.status >= 500 and reply.status != 501)
         raise error
 
     def _send_action(self, url: str, tried: str, body: bytes) -> Reply:
@@ -433,11 +434,16 @@ class EnterpriseManager:
             check = "Check that this version of Enterprise Manager offers this resource."
             return self._transport.error(EmNotFoundError, reply, check)
         check = "Check that the services of Enterprise Manager are started and healthy, then try again."
+        if 400 <= status < 500:
+            check = (
+                "Enterprise Manager does not accept this request. Check its message, and that this version offers it."
+            )
         return self._transport.error(EmServerError, reply, check)
 
     def _redirected(self, reply: Reply) -> EmError:
         target = split_url(reply.headers.get("Location", ""))
-        where = f"{target.scheme}://{target.hostname}{target.path}" if target.hostname else target.path or "nowhere"
+        host = target.netloc.rpartition("@")[2]  # without a user name and password
+        where = f"{target.scheme}://{host}{target.path}" if host else target.path or "nowhere"
         happened = (
             f"which points to {self.shown(where)}; redirects are not followed, so that the logon goes nowhere else"
         )

@@ -194,6 +194,7 @@ class PlanAction:
         check = "Wait for its end with failover_session_wait, or set force: true to run it anyway."
         if self.action == "undo":
             problem = f"{what}, which may be a start, a test or an undo of this plan"
+            check = "Nothing was undone. Wait for its end with failover_session_wait, and look at whose run it was."
             raise EmBusyError(self.operation, self.url, problem, check)
         if self.ambiguous_plans:
             problem = f"{what}, and it may belong to {listed(self.client, [self.plan, *self.ambiguous_plans])}"
@@ -325,7 +326,7 @@ class PlanAction:
         if self._task:
             self._task.refresh()
             linked = self._task.session_id
-            if linked and linked not in [fact["id"] for fact in new]:
+            if linked and linked not in self._before and linked not in [fact["id"] for fact in new]:
                 fact = _wait.read(self.client, linked)
                 new += [fact] if fact else []
         return new
@@ -365,7 +366,7 @@ class PlanAction:
             self._task is not None and self._task.session_id is not None
         )  # EM does not show it, maybe not yet
         if named_elsewhere or not ids:
-            if now < self._open_since + IDENTIFY_TIMEOUT:
+            if now < self._open_since + IDENTIFY_TIMEOUT and not self._links_to_old():
                 return False
             raise self._in_doubt(new)
         if now < self._unchanged_since[0] + CANDIDATE_AFTER:
@@ -381,6 +382,10 @@ class PlanAction:
         )
         return True
 
+    def _links_to_old(self) -> bool:
+        """Whether EM's task names a session that was there before the request, which cannot be its own."""
+        return self._task is not None and self._task.session_id in self._before
+
     def _name_others(self, new: list[Fact]) -> None:
         others = [fact["id"] for fact in new if self.session is None or fact["id"] != self.session["id"]]
         if others:
@@ -394,6 +399,8 @@ class PlanAction:
         if task is None or task.lost or task.finished or outage:
             return self._in_doubt(new, outage)
         check = "It goes on in EM. Wait with failover_session_wait, or look at the plan in the console."
+        if self.action == "undo":
+            check = "It goes on in EM. Look at the plan in the console, and whether its VMs are still failed over."
         problem = f"accepted the request, and its task is still in state {self.task['state']} after {seconds:g} seconds"
         return EmWaitError(self.operation, self.url, problem, check)
 
@@ -406,6 +413,8 @@ class PlanAction:
                 problem += f"; new sessions of the plan, which may be runs of somebody else, are {ids}"
         elif linked:
             problem = f"says that it created session {linked}, but does not show it"
+            if self._links_to_old():
+                problem = f"says that it created session {linked}, which was there before the request"
         elif ids:
             problem = f"does not say which session it created; new ones of this name are {ids}"
         elif self.task["success"]:

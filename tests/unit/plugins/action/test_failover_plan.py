@@ -130,10 +130,15 @@ def test_ansible_must_not_repeat_it(em, plan, act, run, repeated, options):
     assert em.counters.requests == 0
 
 
+@pytest.mark.parametrize("condition", ["only_if_latest", "known_sessions"])
+def test_a_condition_that_is_null_is_none_that_was_left_out(em, plan, act, run, condition):
+    result = run(action="undo", **{condition: None})
+    assert (result["failed"], result["changed"], act.runs) == (True, False, [])
+    assert condition in result["msg"]
+
+
 def test_a_session_without_a_result_yet_is_waited_for(em, plan, act, run, hours):
-    guid = em.world.add_session(name="Acme", state="Stopped", raw={"Result": "None"}).id
-    act.before = [lambda: None, lambda: em.world.change_session(guid, raw={})]
-    em.world.change_session(guid, raw={"Result": "None", "State": "Working"})
+    guid = em.world.add_session(name="Acme", state="Stopped", raw={"Result": "None", "State": "Working"}).id
     act.before = [lambda: None, lambda: em.world.change_session(guid, raw={})]
     result = run(action="start")
     assert (result["already_running"], result["failover_session"]["result"]) == (True, "Success")

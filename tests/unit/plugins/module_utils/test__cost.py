@@ -120,8 +120,11 @@ def test_the_module_takes_along_what_it_needs_and_no_more():
             "_failover_session",
             "_module",
             "_query",
+            "_replica_points",
+            "_roles",
             "_signals",
             "_transport",
+            "_wait",
             "_xml",
         )
     }

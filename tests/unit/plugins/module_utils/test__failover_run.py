@@ -247,6 +247,7 @@ def test_a_reply_lost_after_the_act_is_found_and_followed(em, plan, admin, fault
     "fault",
     [
         {"action": "drop"},
+        {"action": "status", "status": 408},
         {"action": "status", "status": 500},
         {"action": "status", "status": 502},
         {"action": "status", "status": 503},
@@ -364,6 +365,16 @@ def test_a_link_to_a_session_that_em_does_not_show_is_no_success(em, plan, admin
         em.world.remove_session(em.world.sessions[0])
         with pytest.raises(_errors.EmInDoubtError, match="says that it created session .*, but does not show it"):
             run.identify_session(600, 5, True)
+
+
+def test_a_link_to_a_session_that_was_there_before_is_no_success(em, plan, admin):
+    old = em.world.add_session(name="Acme", result="Success", state="Stopped").id
+    body = f"""<Task xmlns="http://www.veeam.com/ent/v1.0" Href="{em.url}/api/tasks/task-1"><Links><Link Rel="Related"
+        Href="{em.url}/api/cloud/failoverSessions/{old}"/></Links><TaskId>task-1</TaskId><State>Finished</State>
+        <Result Success="true"/></Task>"""
+    em.faults.add("reply", method=POST, path=PLANS, status=202, content_type="application/xml", body=body)
+    with admin() as client, pytest.raises(_errors.EmInDoubtError, match=f"{old}, which was there before the request"):
+        carried_out(client)
 
 
 def test_a_task_that_does_not_end_is_a_time_out(em, plan, admin):
