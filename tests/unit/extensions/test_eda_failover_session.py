@@ -370,7 +370,9 @@ def test_an_answer_that_is_none_loses_nothing(em, started, lines, fault):
             running(em)
             await run.look()
             em.clock.advance(100)
-            em.faults.add(path="/api/query", times=3 if fault.get("status") == 404 else 1, **fault)
+            # A connection that is closed without a word is met twice: such a read is sent once more.
+            times = 3 if fault.get("status") == 404 else 2 if "drop" in fault["action"] else 1
+            em.faults.add(path="/api/query", times=times, **fault)
             if fault.get("status") == 404:  # the query refused, and its collection read instead
                 em.faults.add("status", status=404, path="/cloud/failoverSessions", times=1)
             assert await run.look() == []
@@ -792,7 +794,7 @@ def test_the_end_of_a_long_run_without_a_time(em, started, lines):
             ended(em, "Other", ago=0)
             assert await run.look() == ["finished Other"]
             em.world.change_session(long, state="Stopped", raw={"EndTimeUTC": "1753-01-01T00:00:00Z"})
-            em.faults.add("drop", path="/cloud/failoverSessions", times=1)
+            em.faults.add("drop", path="/cloud/failoverSessions", times=2)
             assert await run.look() == []
             assert await run.look() == ["finished Long"]
             assert await run.look() == []
