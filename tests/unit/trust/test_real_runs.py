@@ -201,7 +201,7 @@ CASES = {
     "unreachable": ({"VEEAM_EM_URL": "https://localhost:1"}, (), "Connection refused"),
     "password in the URL": ({"VEEAM_EM_URL": f"https://{USER}:{PASSWORD}@localhost:1"}, (), "not in url"),
     "server error": ({}, (), "HTTP 500"),
-    "refused": ({}, (), "took it as a task that did not succeed"),
+    "refused": ({}, (), "accepted the request, but the task failed"),
 }
 OF_A_RUN = ("success", "success, password as option", "wrong password", "refused")
 
