@@ -19,6 +19,7 @@ from ._client import EnterpriseManager
 from ._criteria import Fact, moment_and_timestamp, timestamp
 from ._errors import CHECK_EM, EmError, EmNotFoundError, EmPermissionError, EmProtocolError
 from ._failover_session import backup_server
+from ._roles import PORTAL_USER, VM_RESTORE_OPERATOR
 
 COLLECTION = "/api/cloud/vmReplicaPoints"
 ENTITY_TYPE = "CloudVmReplicaPoint"
@@ -54,7 +55,7 @@ def with_points(client: EnterpriseManager, sessions: list[Fact]) -> tuple[list[F
     except EmPermissionError:
         client.warn(
             "The replica points cannot be read (HTTP 403), so their creation times and states are unknown. "
-            f"{client.username} needs the role Portal User in Enterprise Manager; VM Restore Operator and Portal User can "
+            f"{client.username} needs the role {PORTAL_USER} in Enterprise Manager; {VM_RESTORE_OPERATOR} and {PORTAL_USER} can "
             "both be given to one account."
         )
     except EmError as exc:
