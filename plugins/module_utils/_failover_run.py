@@ -97,7 +97,7 @@ class UndoOnly:
 
 
 def undo_condition(action: str, only_if_latest: str | None, known_sessions: list[str] | None) -> UndoOnly | None:
-    """The condition that the options state, or None without one. An empty id is none: it may be that of a run that failed.
+    """The condition that the options state, or None without one. An empty id is refused: it may be that of a run that failed.
 
     :raises OptionError: one of them cannot be used, or not with this action.
     """
@@ -389,9 +389,14 @@ class PlanAction:
     def _name_others(self, new: list[Fact]) -> None:
         others = [fact["id"] for fact in new if self.session is None or fact["id"] != self.session["id"]]
         if others:
+            whose = (
+                "They may be of this undo, or of somebody else."
+                if self.action == "undo"
+                else "It was also started from elsewhere;"
+            )
+            whose += "" if self.action == "undo" else " EM has no lock against that."
             self.client.warn(
-                f"Plan {self.client.shown(self.plan['name'])} has more new sessions: {', '.join(others)}. "
-                "It was also started from elsewhere; EM has no lock against that."
+                f"Plan {self.client.shown(self.plan['name'])} has more new sessions: {', '.join(others)}. {whose}"
             )
 
     def _not_in_time(self, new: list[Fact], seconds: float, outage: EmError | None) -> EmError:

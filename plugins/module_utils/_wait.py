@@ -214,7 +214,7 @@ def not_there(where: str, waited: float, outage: object = None) -> EmWaitError:
     """
     happened = f"showed none that fits within {waited:.0f} seconds{_unavailable(outage)}"
     check = "Check id, or plan (the name exactly as EM shows it) and created_after, and whether the plan was started."
-    return EmWaitError("Wait for a failover session", where, happened, check)
+    return EmWaitError("Wait for a failover session", where, happened, check, None, _said(outage))
 
 
 def not_over(where: str, guid: str, last: Fact | None, waited: float, outage: object = None) -> EmWaitError:
@@ -230,7 +230,11 @@ def not_over(where: str, guid: str, last: Fact | None, waited: float, outage: ob
     problem += f" after {waited:.0f} seconds"
     problem += _unavailable(outage)
     check = "The run goes on in EM: wait on with failover_session_wait and this id, or look at it in the console."
-    return EmWaitError(operation, where, problem, check)
+    return EmWaitError(operation, where, problem, check, None, _said(outage))
+
+
+def _said(outage: object) -> str | None:
+    return None if outage is None else str(outage)
 
 
 def _unavailable(outage: object) -> str:

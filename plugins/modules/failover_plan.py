@@ -28,7 +28,7 @@ attributes:
     details: There is no state of a plan to compare.
   idempotent:
     support: partial
-    details: While a run goes on, O(action=start) and O(action=test) join it. When it is over, the next task makes another run.
+    details: While a run goes on, O(action=start) and O(action=test) join it. When it has finished, the next task makes another run.
   async:
     description: Supports being used with the C(async) keyword.
     support: full
@@ -92,7 +92,7 @@ options:
     default: true
   wait_timeout:
     description:
-      - Seconds for the whole task after the request. If they are over, the task fails; the run in EM goes on.
+      - Seconds for the whole task after the request. When they have passed, the task fails; the run in EM goes on.
       - It can take longer by one read with its O(timeout) and O(retries).
     type: int
     default: 3600

@@ -145,7 +145,7 @@ class Waiting:
 
     def _timed_out(self, result: Result, session: Fact | None, waited: float, time_option: str) -> Result:
         """The result of the last run, as if it had waited for the whole time."""
-        outage = None if result.get("timed_out") else result["msg"]
+        outage = (result.get("error") or {}).get("message") if result.get("timed_out") else result["msg"]
         base = result.get("url") or ""
         problem: EmWaitError
         if time_option == "appear_timeout":
@@ -154,7 +154,7 @@ class Waiting:
             guid = session["id"] if session else "that was started"
             path = session["href"] if session else COLLECTION
             problem = _wait.not_over(base + path, guid, session, waited, outage)
-        error = {"kind": problem.kind, "status": problem.status, "message": None}
+        error = {"kind": problem.kind, "status": problem.status, "message": problem.server_message}
         # From ansible-core 2.19 on, the exception of the last run would be the headline, which knows of its own time only.
         result.pop("exception", None)
         return {**result, "msg": str(problem), "error": error, "timed_out": True}

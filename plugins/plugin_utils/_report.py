@@ -377,7 +377,9 @@ def _in_failover(record: Mapping[str, Any], vm: Mapping[str, Any], point: Mappin
     if state in POINT_STATES:
         return known(True, "replica_point")
     if state == "Ready":
-        return known(False, "replica_point") if session.get("finished") is True else known(None)
+        came_up = context["action"] == "start" and task.get("result") in ("Success", "Warning")
+        # A VM that came up was undone or failed back since, or EM's copy is older than the failover.
+        return known(None) if came_up or session.get("finished") is not True else known(False, "replica_point")
     if context["action"] == "start" and context["session_source"] != "inferred":
         if vm["attempted"] is False:
             return known(False, "result") if session.get("finished") is True else known(None)
@@ -472,7 +474,8 @@ def _after_run(record: Mapping[str, Any], vms: Sequence[Fact]) -> Fact:
         word = {True: "Nothing in failover", False: f"{_counted(len(up), 'VM')} in failover", None: "Not known"}[clean]
         text = _after_failover(record, named)
         left = [vm for vm in named if vm["in_failover"] is False]
-        next_steps = NEXT_STEPS if left and record["session"].get("finished") is True else None
+        went_wrong = left or record["session"].get("result") not in ("Success", "Warning")
+        next_steps = NEXT_STEPS if went_wrong and record["session"].get("finished") is True else None
     elif up:
         clean, word = False, "Still in failover"
         why = undo["message"] if undo else "Whether an undo was tried is not recorded."

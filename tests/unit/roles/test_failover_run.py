@@ -47,10 +47,7 @@ STATES = {
     "permanent": ["PermanentFailover"],
     "one in failover, one in failback": ["Failover", "Failback"],
 }
-KNOWN = {
-    *("ready", "failover", "one in failover", "one in failover, one unknown"),
-    *("one ready, one unknown", "one ready, one not readable"),
-}
+KNOWN = {"ready", "failover", "one in failover", "one in failover, one unknown"}
 IN_FAILOVER = {"failover", "one in failover", "one in failover, one unknown"}
 
 
