@@ -136,8 +136,6 @@ class Transport:
         self, method: str, url: str, tried: str, headers: dict[str, str], timeout: float, body: bytes = b""
     ) -> Reply:
         """Send one request and read its whole reply, within ``timeout`` seconds; any status is a reply."""
-        with self._counting:
-            self.counters.requests += 1
         deadline = time.monotonic() + timeout
         try:
             with self._deadline(timeout), self._open(method, url, headers, deadline, body) as response:
@@ -159,6 +157,8 @@ class Transport:
         """
 
         def request() -> Any:
+            with self._counting:
+                self.counters.requests += 1
             # auth: with None, requests would take an Authorization header for this host from ~/.netrc.
             # verify: given on each request, since REQUESTS_CA_BUNDLE overrules the session's own.
             return self._http.request(

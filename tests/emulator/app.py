@@ -88,6 +88,7 @@ class Recorder:
         counters.requests += 1
         counters.routes[f"{record.method} {route_name(scope['path'])}"] += 1
         service.requests.append(record)
+        resets = counters.resets
 
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -100,7 +101,7 @@ class Recorder:
                 given = {name.lower() for name, dummy in message["headers"]}  # by a fault
                 own = [(name.title(), value) for name, value in extra if name not in given]
                 message = {**message, "headers": [*message["headers"], *own]}
-            else:
+            elif counters.resets == resets:
                 counters.bytes_sent += len(message.get("body", b""))
             await send(message)
 

@@ -79,10 +79,12 @@ class Counters:
     def __init__(self, logons: Logons) -> None:
         self._logons = logons
         self.in_flight = 0
+        self.resets = 0  # a reply to a request from before a reset does not count after it
         self.reset()
 
     def reset(self) -> None:
         """Back to zero."""
+        self.resets += 1
         self.requests = self.logons = self.logoffs = self.max_live_logons = self.bytes_sent = 0
         self.max_in_flight = self.in_flight
         self.routes: Counter[str] = Counter()
