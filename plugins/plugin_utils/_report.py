@@ -49,8 +49,8 @@ POINT_STATES = ("Failover", "Failback", "PermanentFailover")
 """The states of a replica point, in EM's words, in which its VM is not at rest. ``Ready`` is at rest; no other word says anything."""
 
 NEXT_STEPS = (
-    "Next: in Veeam's console, retry the plan, which repeats the failed VMs only; or start the plan again; or undo it. "
-    "The REST API of Enterprise Manager cannot retry."
+    "Next: fix the cause, then retry the plan in Veeam's console, which repeats the failed VMs only (the REST API of Enterprise Manager cannot "
+    "retry). What a second start does with VMs that are up is not documented. An undo takes the VMs that are up out of failover, too."
 )
 """What can be done about a failover in which VMs did not come up."""
 

@@ -1021,6 +1021,18 @@ def test_checks_do_not_pass_for_a_host_that_ansible_takes_for_another(awx, finis
     assert "Not checked, as Ansible takes the end of these host names for a port: db:22." in done.output
 
 
+def test_a_vm_without_an_address_is_not_the_execution_node(awx, finished, port):
+    """The port is open here, and the task is delegated to here."""
+    awx.em.behaviour.finished_tasks = "keep"
+    group = "session_" + finished["failover_session_id"].replace("-", "_")
+    checked = {"failover_check_ports": [port], "failover_check_timeout": 1}
+    hosts = {f"{name}.invalid": {"veeam_vm_name": name, **checked} for name in ("db", "web")}
+    awx.keep({"_meta": {"hostvars": hosts}, group: {"hosts": list(hosts)}})
+    done = awx.job("playbooks/drill_checks.yml", extra_vars=finished)
+    assert done.rc
+    assert done.artifacts["failover_checks"]["failed"] == 2
+
+
 def test_own_checks_without_a_task_prove_nothing(awx, finished):
     awx.em.behaviour.finished_tasks = "keep"
     group = "session_" + finished["failover_session_id"].replace("-", "_")

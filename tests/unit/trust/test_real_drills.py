@@ -145,7 +145,9 @@ def test_a_plan_that_is_in_failover_is_not_tested(em, play):
 def test_a_real_failover_that_was_there_before_is_not_undone(em, play, undo_test):
     em.run_by_others("Acme")
     em.clock.advance(1000)
-    em.faults.add("status", status=400, query="CloudVmReplicaPoint.*State==", times=1)  # so that the preflight misses it
+    em.faults.add(
+        "status", status=400, query="CloudVmReplicaPoint.*State==", times=1
+    )  # so that the preflight misses it
     code, output, result = play(DRILL, "-e", f"failover_run_undo_test={undo_test}")
     assert code == 0, output
     assert [run.action for run in em.runs] == ["start", "test"]

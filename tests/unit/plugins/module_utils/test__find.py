@@ -157,7 +157,9 @@ def test_sessions_that_appear_during_paging_cost_none_and_come_once(em, find, ol
 
 def test_253_sessions_with_new_ones_at_the_end_take_no_request_more(em, find):
     em.reset(sessions=253, tasks=0)
-    em.faults.add("appear", count=5, path="/query", after=1, times=1)  # pages 2 and 3 are asked for together, in either order
+    em.faults.add(
+        "appear", count=5, path="/query", after=1, times=1
+    )  # pages 2 and 3 are asked for together, in either order
     answer = find()
     assert answer.requests == 5
     assert len(answer.ids) == len(set(answer.ids)) == 253 + 5
