@@ -275,7 +275,8 @@ def check(schedule, carried):
     if session and not done.test.get("failed"):
         real = carried.sessions[session["id"]]
         assert session["finished"]
-        assert session["result"] == real.result in ("Success", "Warning")
+        assert session["result"] == real.result
+        assert real.result in ("Success", "Warning")
     if session and done.test["session_source"] != "task" and not done.test["already_running"]:
         assert not passes(done.test)
     if done.undo is not None and not done.undo.get("failed"):
