@@ -362,9 +362,8 @@ class PlanAction:
         ids = frozenset(fact["id"] for fact in new)
         if ids != self._unchanged_since[1]:
             self._unchanged_since = (now, ids)
-        named_elsewhere = (
-            self._task is not None and self._task.session_id is not None
-        )  # EM does not show it, maybe not yet
+        # EM does not show the session that it has named, maybe not yet.
+        named_elsewhere = self._task is not None and self._task.session_id is not None
         if named_elsewhere or not ids:
             if now < self._open_since + IDENTIFY_TIMEOUT and not self._links_to_old():
                 return False
@@ -389,12 +388,9 @@ class PlanAction:
     def _name_others(self, new: list[Fact]) -> None:
         others = [fact["id"] for fact in new if self.session is None or fact["id"] != self.session["id"]]
         if others:
-            whose = (
-                "They may be of this undo, or of somebody else."
-                if self.action == "undo"
-                else "It was also started from elsewhere;"
-            )
-            whose += "" if self.action == "undo" else " EM has no lock against that."
+            whose = "It was also started from elsewhere; EM has no lock against that."
+            if self.action == "undo":
+                whose = "They may be of this undo, or of somebody else."
             self.client.warn(
                 f"Plan {self.client.shown(self.plan['name'])} has more new sessions: {', '.join(others)}. {whose}"
             )
