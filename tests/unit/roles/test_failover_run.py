@@ -125,7 +125,7 @@ def test_the_action_is_that_of_the_run_and_not_the_option():
         (seen([{"state": "Failover"}], None), "auto", "the state of their replica points is not known. Refused."),
         (seen([{"state": "Unknown"}]), "auto", "the state of their replica points is not known."),
         (seen([{"state": "Ready"}, {"state": None}]), "auto", "the state of some replica points is not known."),
-        (seen([{"state": "Failover"}], vms_in_failover=["db", "web"]), "auto", "VMs of these names were in failover before the test already: db, web"),
+        (seen([{"state": "Failover"}], vms_in_failover=["db", "web"]), "auto", "in failover before the test already: db, web"),
         (seen([{"state": "Failover"}], vms_in_failover=["db"]), "always", "An undo would concern that failover"),
         (seen([{"state": "Failover"}], vms_in_failover=None), "auto", "not known whether VMs were in failover before the test"),
         (seen([{"state": "Failback"}]), "auto", "states of replica points are Failback, which no test leaves"),
