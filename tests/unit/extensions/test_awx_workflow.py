@@ -846,7 +846,7 @@ def test_a_test_is_not_undone_without_what_the_drill_has_kept(awx, left, lost):
         evidence.write_text(evidence.read_text(encoding="utf-8") + " ", encoding="utf-8")
     dummy, told = undo(awx, left)
     assert (told["passed"], told["undone"], told["needed"]) == (False, False, None)
-    assert "VMs are in failover after the test" in told["message"]
+    assert "In failover after the test: db." in told["message"]
     assert "it is not known whether VMs were in failover before the test already" in told["message"]
     assert actions(awx) == ["test"]
 
