@@ -90,7 +90,7 @@ unit: setup  ## unit tests, with the coverage that the core files must have
 	$(VERSIONS)
 	@mkdir -p build
 	@rm -rf build/fault-matrix
-	$(BIN)/python -m pytest -n 3 --cov --cov-report=term --cov-report=json:build/coverage.json
+	$(BIN)/python -m pytest -n 3 --cov --cov-report=term --cov-report=json:build/coverage.json $(UNIT_ARGS)
 	$(BIN)/python tools/check_coverage.py build/coverage.json
 	$(BIN)/python tools/fault_matrix.py --check
 

@@ -36,6 +36,8 @@ ON_ANSIBLE = " ".join(
     [f"tests/unit/plugins/{name}" for name in ("action", "filter", "inventory", "lookup", "modules", "plugin_utils")]
     + ["tests/unit/extensions"]
 )
+# Whole workflows, node after node, take minutes. They run on the oldest core here, and on all in the matrix.
+NO_WORKFLOWS = "--ignore=tests/unit/extensions/test_awx_workflow.py"
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,9 @@ def on_core(name: str, pythons: tuple[str, ...], requirements: str, tests: str) 
 LEGS = {
     # After what runs alone the longest first, so that none is left over at the end.
     "test": [
-        Leg("unit", ("unit",), alone=True),
+        Leg("unit", ("unit",), variables={"UNIT_ARGS": NO_WORKFLOWS}, alone=True),
         on_core("core-2.16", ("3.10", "3.11", "3.12"), "requirements-floor.txt", ON_ANSIBLE),
-        on_core("core-2.21", ("3.13", "3.12"), "requirements-test.txt", ON_ANSIBLE),
+        on_core("core-2.21", ("3.13", "3.12"), "requirements-test.txt", f"{ON_ANSIBLE} {NO_WORKFLOWS}"),
         Leg("artifact", ("package", "ee", "import-check"), integration=True),
         Leg("checks", ("lint", "docs-lint", "docs", "sanity")),
     ],
