@@ -367,6 +367,19 @@ def test_a_link_to_a_session_that_em_does_not_show_is_no_success(em, plan, admin
             run.identify_session(600, 5, True)
 
 
+@pytest.mark.parametrize("action", ["test", "undo"])
+def test_another_document_in_the_place_of_the_task_is_no_task(em, plan, admin, action):
+    other = '<Tasks xmlns="http://www.veeam.com/ent/v1.0"/>'
+    with admin() as client:
+        carried_out(client, "start")
+        em.faults.add("reply", path="/tasks/", status=200, content_type="application/xml", body=other)
+        if action == "undo":
+            with pytest.raises(_errors.EmInDoubtError, match="whether the undo was done"):
+                carried_out(client, "undo")
+        else:
+            assert carried_out(client).session_source == "inferred"
+
+
 def test_a_link_to_a_session_that_was_there_before_is_no_success(em, plan, admin):
     old = em.world.add_session(name="Acme", result="Success", state="Stopped").id
     body = f"""<Task xmlns="http://www.veeam.com/ent/v1.0" Href="{em.url}/api/tasks/task-1"><Links><Link Rel="Related"
@@ -434,6 +447,15 @@ def test_a_session_without_a_result_yet_is_read_again(em, plan, admin, hours):
         hours.at(7, lambda: em.world.change_session(guid, raw={}))
         run.wait(600, 5)
     assert run.session["result"] == "Success"
+
+
+def test_a_wait_that_ends_with_a_session_without_a_result_is_no_time_out(em, plan, admin):
+    guid = em.world.add_session(name="Acme", state="Stopped", raw={"Result": "None"}).id
+    with admin() as client:
+        run = run_of(client)
+        run.session = _wait.with_kept_tasks(_wait.read(client, guid), None, None)
+        run.wait(4, 5)
+    assert (run.session["finished"], run.session["result"]) == (True, "None")
 
 
 # Two at once
