@@ -9,21 +9,8 @@ from __future__ import annotations
 import json
 import sys
 
-CORE = (
-    "_client.py",
-    "_transport.py",
-    "_xml.py",
-    "_query.py",
-    "_criteria.py",
-    "_failover_session.py",
-    "_failover_plan.py",
-    "_failover_run.py",
-    "_em_task.py",
-    "_replica_points.py",
-    "_wait.py",
-    "_changes.py",
-    "_verdict.py",
-)
+CORE = ("_api/", "_failover/", "_verdict/", "_events/")
+"""Folders of plugins/module_utils whose files all count."""
 NEEDED = 95.0
 
 
@@ -31,11 +18,17 @@ def main(path: str) -> int:
     with open(path, encoding="utf-8") as report:
         files = json.load(report)["files"]
     too_low = 0
-    for name in CORE:
-        summary = next(entry["summary"] for file, entry in files.items() if file.endswith(f"module_utils/{name}"))
-        branches = 100.0 * summary["covered_branches"] / summary["num_branches"]
+    core = {
+        file.partition("module_utils/")[2]: entry["summary"]
+        for file, entry in files.items()
+        if "module_utils/_" in file
+    }
+    for name, summary in sorted(core.items()):
+        if not name.startswith(CORE):
+            continue
+        branches = 100.0 * summary["covered_branches"] / summary["num_branches"] if summary["num_branches"] else 100.0
         lines = 100.0 * summary["covered_lines"] / summary["num_statements"]
-        print(f"{name:22} branches {branches:5.1f} %  lines {lines:5.1f} %")
+        print(f"{name:32} branches {branches:5.1f} %  lines {lines:5.1f} %")
         too_low += min(branches, lines) < NEEDED
     if too_low:
         print(f"{too_low} of the core files have less than {NEEDED} %")

@@ -43,9 +43,9 @@ with atheris.instrument_imports(include=["core", "xmltodict"]):
     package = types.ModuleType("core")
     package.__path__ = [str(REPO / "plugins" / "module_utils")]
     sys.modules["core"] = package
-    _xml = importlib.import_module("core._xml")
-    _failover_session = importlib.import_module("core._failover_session")
-    _failover_plan = importlib.import_module("core._failover_plan")
+    _xml = importlib.import_module("core._api.xml")
+    _failover_session = importlib.import_module("core._failover.sessions")
+    _failover_plan = importlib.import_module("core._failover.plans")
 
 
 def read(data: bytes) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _module, _wait
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_run import run_result
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _module
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import waiter as _wait
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plan_action import run_result
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._progress import Waiting
 
 MODULE = "dr_runbook.veeam_em.failover_plan"

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _wait
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._criteria import time_bound
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import OptionError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import OptionError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import waiter as _wait
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import time_bound
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import utc_now
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._progress import Waiting
 
 MODULE = "dr_runbook.veeam_em.failover_session_wait"
@@ -30,7 +31,7 @@ class ActionModule(ActionBase):
             sliced = min(times.values()) >= 1 and not self._task.async_val
             if options.get("created_after") is not None:
                 # An age counts from the beginning of the wait, so it must not move with each run.
-                options["created_after"] = time_bound("created_after", str(options["created_after"]), _wait.utc_now())
+                options["created_after"] = time_bound("created_after", str(options["created_after"]), utc_now())
         except (TypeError, ValueError, OptionError):
             sliced = False  # the module refuses it, with a sentence
             options = dict(self._task.args)

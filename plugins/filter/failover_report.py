@@ -11,8 +11,8 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import OptionError
-from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _report
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import OptionError
+from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._report import page as _report
 
 OPTIONS = ("verdict", "plan", "manifests", *_report.CONTEXT)
 

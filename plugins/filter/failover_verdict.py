@@ -12,7 +12,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict import VerdictError, judge
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.evaluate import VerdictError, judge
 from jinja2 import Undefined
 
 

@@ -188,17 +188,14 @@ from ansible.inventory.data import InventoryData
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._client import EnterpriseManager
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._criteria import Criteria, Fact
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import (
-    EmPermissionError,
-    OptionError,
-    cut,
-    one_line,
-)
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_plan import find_by_name
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_session import age_key, find
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._roles import VM_RESTORE_OPERATOR
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.client import EnterpriseManager
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import EmPermissionError, OptionError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.redaction import single_line, truncate
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import SessionCriteria
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import Fact, sort_key
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.permissions import VM_RESTORE_OPERATOR
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plans import find_by_name
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import find
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 
 ANSWER_FORMAT = 1
@@ -231,9 +228,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def parse(self, inventory: InventoryData, loader: DataLoader, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
-        with _plugin.failing_clearly(AnsibleParserError):
+        with _plugin.fail_on_error(AnsibleParserError):
             self._read_config_data(path)
-            criteria = Criteria.from_options(self.get_option)
+            criteria = SessionCriteria.from_options(self.get_option)
             answer = self._cached() if cache else None
             if answer is None:
                 answer = self._ask(criteria)
@@ -265,9 +262,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         self.display.vv("Inventory from the cache; Enterprise Manager is not asked.")
         return answer
 
-    def _ask(self, criteria: Criteria) -> dict[str, Any]:
+    def _ask(self, criteria: SessionCriteria) -> dict[str, Any]:
         """The sessions, and the plans where they are needed, as they go into the cache."""
-        with _plugin.logged_on(_plugin.connection(self.get_option)) as client:
+        with _plugin.connect(_plugin.connection(self.get_option)) as client:
             answer = find(client, criteria)
             if answer.missing_ids:
                 raise AnsibleParserError(
@@ -308,7 +305,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if answer["plans"] is None:
             self._say_without_plans(answer["sessions"])
         groups = {*self.inventory.groups, *map(self._sanitize_group_name, self.get_option("groups"))}
-        for session in sorted(answer["sessions"], key=age_key, reverse=True):
+        for session in sorted(answer["sessions"], key=sort_key, reverse=True):
             run = f"{_shown(session['name'])} of {session['creation_time']} ({session['id']})"
             facts = wrap_var({key: value for key, value in session.items() if key != "tasks"})
             for vm in self._vms(session, answer["plans"]):
@@ -357,7 +354,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 host = self._compose(expression, variables)
             except Exception as exc:  # whatever an expression of the user may raise
                 sentence = f"hostname: {expression!r} cannot be evaluated for the VM {_shown(vm_name)} of {run}: {exc}"
-                raise AnsibleParserError(one_line(sentence)) from None
+                raise AnsibleParserError(single_line(sentence)) from None
         name = "" if host is None else "".join(str(host))
         # join() takes the mark off. ansible-inventory prints a marked text as an object, and AWX wants names to be texts.
         return wrap_var(name) if "{" in name else name
@@ -434,7 +431,7 @@ def _same(plan: Fact, session: Fact) -> bool:
 
 def _shown(name: str | None) -> str:
     """A name from EM as it can stand in a sentence on a terminal."""
-    return cut(one_line(str(name)), LONGEST_NAME)
+    return truncate(single_line(str(name)), LONGEST_NAME)
 
 
 def _list(items: Collection[str]) -> str:

@@ -170,23 +170,27 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._client import EnterpriseManager
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._criteria import Criteria, Fact, guid_of_session
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import OptionError
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_session import find
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.client import EnterpriseManager
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import OptionError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import (
+    SessionCriteria,
+    guid_of_session,
+)
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import Fact
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import find
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 
 
 class LookupModule(LookupBase):
     def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
-        with _plugin.failing_clearly(AnsibleLookupError):
+        with _plugin.fail_on_error(AnsibleLookupError):
             kwargs.pop("wantlist", None)  # ansible-core 2.16 gives it where the lookup is a loop (with_...)
             omit = variables.get("omit") if variables else None
             kwargs = {name: value for name, value in kwargs.items() if omit is None or value != omit}
             values = _plugin.connection_variables(variables or {}, self._templar, besides=kwargs)
             definitions = {name: entry for name, entry in self.option_definitions.items() if name != "_terms"}
             self.set_options(var_options=values, direct=_plugin.checked_options(kwargs, values, definitions))
-            criteria = Criteria.from_options(self.get_option)
+            criteria = SessionCriteria.from_options(self.get_option)
             if self.get_option("latest"):
                 criteria = replace(criteria, limit=1, descending=True)
             terms = _flat(terms)
@@ -196,7 +200,7 @@ class LookupModule(LookupBase):
                 raise OptionError(
                     "id" if criteria.ids else "name", self.get_option("id") or self.get_option("name"), accepted
                 )
-            with _plugin.logged_on(_plugin.connection(self.get_option)) as client:
+            with _plugin.connect(_plugin.connection(self.get_option)) as client:
                 found = _by_term(client, criteria, keys) if keys else [find(client, criteria).sessions]
             answer: list[Any] = []
             unknown: list[str] = []
@@ -231,7 +235,7 @@ def _key(term: Any) -> tuple[str, str]:
     return ("id", guid) if guid else ("name", str(term))
 
 
-def _by_term(client: EnterpriseManager, criteria: Criteria, keys: list[tuple[str, str]]) -> list[list[Fact]]:
+def _by_term(client: EnterpriseManager, criteria: SessionCriteria, keys: list[tuple[str, str]]) -> list[list[Fact]]:
     """The sessions for each term, asked for in as few questions as there can be."""
     names = tuple(dict.fromkeys(value for kind, value in keys if kind == "name"))
     ids = tuple(dict.fromkeys(value for kind, value in keys if kind == "id"))

@@ -18,7 +18,12 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _criteria, _errors, _transport, _xml
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client as _client
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import errors as _errors
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import transport as _transport
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import xml as _xml
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import criteria as _criteria
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import RESULTS, STATES
 
 CONNECTION_SPEC: dict[str, Any] = {
     "url": {"type": "str", "required": True, "fallback": (env_fallback, ["VEEAM_EM_URL"])},
@@ -36,8 +41,8 @@ CONNECTION_SPEC: dict[str, Any] = {
 SESSION_CRITERIA_SPEC: dict[str, Any] = {
     "id": {"type": "list", "elements": "str"},
     "name": {"type": "raw"},  # a list would be split at commas, which names may contain
-    "state": {"type": "list", "elements": "str", "choices": list(_criteria.STATES)},
-    "result": {"type": "list", "elements": "str", "choices": list(_criteria.RESULTS)},
+    "state": {"type": "list", "elements": "str", "choices": list(STATES)},
+    "result": {"type": "list", "elements": "str", "choices": list(RESULTS)},
     "backup_server": {"type": "list", "elements": "str"},
     "created_after": {"type": "str"},
     "created_before": {"type": "str"},
@@ -72,7 +77,7 @@ def create_module(argument_spec: dict[str, Any], **options: Any) -> AnsibleModul
     return module
 
 
-def client_from(module: AnsibleModule) -> _client.EnterpriseManager:
+def client_from_module(module: AnsibleModule) -> _client.EnterpriseManager:
     """The client for the module's connection options, not yet logged on.
 
     :raises OptionError: one of them cannot be used.
@@ -99,7 +104,7 @@ def at_least(module: AnsibleModule, least: int, *names: str) -> None:
 
 
 @contextmanager
-def failing_clearly(module: AnsibleModule, known: Callable[[], dict[str, Any]] = dict) -> Iterator[None]:
+def fail_on_error(module: AnsibleModule, known: Callable[[], dict[str, Any]] = dict) -> Iterator[None]:
     """Ends the module with ``fail_json`` on every error that the client and the facts raise; nothing is swallowed.
 
     :arg known: gives what a failure has to tell besides, such as ``changed``.
@@ -115,7 +120,7 @@ def failing_clearly(module: AnsibleModule, known: Callable[[], dict[str, Any]] =
         module.fail_json(msg=str(exc) or "Interrupted.", **known())
 
 
-def exit_with_facts(module: AnsibleModule, name: str, facts: list[_criteria.Fact], **result: Any) -> None:
+def exit_with_facts(module: AnsibleModule, name: str, facts: list[dict[str, Any]], **result: Any) -> None:
     """``exit_json`` with a list of facts as ``name``, for lists of any length.
 
     ansible-core looks for secrets in each value of a result, and encodes each, in Python. For facts that takes longer than

@@ -398,11 +398,12 @@ msg:
 
 from typing import Any
 
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _replica_points, _wait
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._em_task import NO_TASK
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import EmWaitError
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_plan import ACTIONS, find_one
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_run import (
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import EmWaitError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import replica_points as _replica_points
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import waiter as _wait
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.em_task import NO_TASK
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.lock import plan_lock
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plan_action import (
     LOCK_TIME,
     PlanAction,
     UndoOnly,
@@ -410,12 +411,13 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_run 
     start_date,
     undo_condition,
 )
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._lock import only_one
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plans import ACTIONS, find_one
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import utc_now
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
     at_least,
-    client_from,
+    client_from_module,
     create_module,
-    failing_clearly,
+    fail_on_error,
 )
 
 SPEC: dict[str, Any] = {
@@ -469,13 +471,13 @@ def main() -> None:
         return {**known(), "timed_out": isinstance(problem, EmWaitError)}
 
     problem = None
-    with failing_clearly(module, failed):
+    with fail_on_error(module, failed):
         at_least(module, 1, "wait_timeout", "poll_interval")
         before = module.params["restore_point_before"]
         if before is not None:
-            before = start_date(before, module.params["action"], _wait.utc_now())
+            before = start_date(before, module.params["action"], utc_now())
         only = undo_condition(**{name: module.params[name] for name in ("action", "only_if_latest", "known_sessions")})
-        client = client_from(module)
+        client = client_from_module(module)
         result["url"] = client.base_url
         try:
             with client:
@@ -504,7 +506,7 @@ def main() -> None:
 def carry_out(module: Any, run: PlanAction, before: str | None, only: UndoOnly | None) -> None:
     """Check, submit and identify under the lock, and wait where that is wanted."""
     client, params = run.client, module.params
-    with only_one(client.base_url, run.plan["id"], LOCK_TIME, run.operation, module.warn):
+    with plan_lock(client.base_url, run.plan["id"], LOCK_TIME, run.operation, module.warn):
         run.check_running(params["force"], only)
         began = _wait.monotonic()
         if not run.already_running:

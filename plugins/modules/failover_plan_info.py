@@ -231,11 +231,11 @@ msg:
     everything); one account can have several roles.
 """
 
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_plan import PlanCriteria, find
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plans import PlanCriteria, find
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
-    client_from,
+    client_from_module,
     create_module,
-    failing_clearly,
+    fail_on_error,
 )
 
 SPEC = {
@@ -248,9 +248,9 @@ SPEC = {
 
 def main() -> None:
     module = create_module(SPEC, supports_check_mode=True)
-    with failing_clearly(module):
+    with fail_on_error(module):
         criteria = PlanCriteria.from_options(module.params.get)
-        with client_from(module) as client:
+        with client_from_module(module) as client:
             plans, missing_ids = find(client, criteria)
         module.exit_json(changed=False, failover_plans=plans, missing_ids=missing_ids)
 

@@ -457,25 +457,26 @@ msg:
 
 from typing import Any
 
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._criteria import Criteria, timestamp
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_session import find
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import SessionCriteria
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.replica_points import with_points
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import find
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import format_time
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
     SESSION_CRITERIA_SPEC,
-    client_from,
+    client_from_module,
     create_module,
     exit_with_facts,
-    failing_clearly,
+    fail_on_error,
 )
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._replica_points import with_points
 
 SPEC: dict[str, Any] = {**SESSION_CRITERIA_SPEC, "replica_points": {"type": "bool", "default": False}}
 
 
 def main() -> None:
     module = create_module(SPEC, supports_check_mode=True)
-    with failing_clearly(module):
-        criteria = Criteria.from_options(module.params.get)
-        client = client_from(module)
+    with fail_on_error(module):
+        criteria = SessionCriteria.from_options(module.params.get)
+        client = client_from_module(module)
         with client:
             answer = find(client, criteria)
             sessions, points_seen_at = answer.sessions, None
@@ -493,7 +494,7 @@ def main() -> None:
                 "source": "collection" if answer.from_collection else "query",
                 "requests": client.counters.requests,
                 "pages": client.counters.pages,
-                "queried_at": timestamp(criteria.now),
+                "queried_at": format_time(criteria.now),
                 "api_version": client.api_version,
             },
         )

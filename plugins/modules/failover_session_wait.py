@@ -191,21 +191,21 @@ msg:
 
 from typing import Any
 
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _wait
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._criteria import (
-    Criteria,
-    Fact,
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import EmWaitError, OptionError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import waiter as _wait
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import (
+    SessionCriteria,
     guid_of_session,
-    timestamp,
 )
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import EmWaitError, OptionError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import Fact, merge_tasks
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.replica_points import with_points
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import format_time, utc_now
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
     at_least,
-    client_from,
+    client_from_module,
     create_module,
-    failing_clearly,
+    fail_on_error,
 )
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._replica_points import with_points
 
 SPEC: dict[str, Any] = {
     "id": {"type": "str"},
@@ -262,21 +262,21 @@ def main() -> None:
         waited = round(_wait.monotonic() - started, 3)
         return {"url": url, "failover_session": session, "points_seen_at": points_seen_at, "waited": waited}
 
-    with failing_clearly(module, lambda: {**known(), "timed_out": timed_out}):
+    with fail_on_error(module, lambda: {**known(), "timed_out": timed_out}):
         at_least(module, 1, "appear_timeout", "finish_timeout", "poll_interval")
         ids = None if params["id"] is None else [params["id"]]
         wanted = {"id": ids, "name": params["plan"], "created_after": params["created_after"]}
-        criteria = Criteria.from_options(wanted.get)
+        criteria = SessionCriteria.from_options(wanted.get)
         last_seen = _last_seen(params)
-        client = client_from(module)
+        client = client_from_module(module)
         url = client.base_url
         try:
             with client:
-                session = _wait.until_appeared(client, criteria, params["appear_timeout"], params["poll_interval"])
-                session = _wait.with_kept_tasks(session, last_seen, timestamp(_wait.utc_now()))
+                session = _wait.wait_until_appeared(client, criteria, params["appear_timeout"], params["poll_interval"])
+                session = merge_tasks(session, last_seen, format_time(utc_now()))
                 if params["until"] == "finished":
                     times = (params["finish_timeout"], params["poll_interval"])
-                    for fact in _wait.until_finished(client, session["id"], *times, session):
+                    for fact in _wait.wait_until_finished(client, session["id"], *times, session):
                         session = fact
                     (session,), points_seen_at = with_points(client, [session])
         except EmWaitError:

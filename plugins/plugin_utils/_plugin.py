@@ -19,7 +19,9 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.utils.display import Display
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _errors, _module
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _module
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client as _client
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import errors as _errors
 
 CONNECTION_OPTIONS = tuple(_module.CONNECTION_SPEC)
 CRITERIA_OPTIONS = tuple(_module.SESSION_CRITERIA_SPEC)
@@ -31,7 +33,7 @@ _display = Display()
 
 
 @contextmanager
-def failing_clearly(error: type[AnsibleError]) -> Iterator[None]:
+def fail_on_error(error: type[AnsibleError]) -> Iterator[None]:
     """Turns every error that the client and the facts raise into one of Ansible's, with the same sentence."""
     missing = _module.missing_libraries()
     if missing:
@@ -133,7 +135,7 @@ def connection(option: Callable[[str], Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def logged_on(options: Mapping[str, Any]) -> Iterator[_client.EnterpriseManager]:
+def connect(options: Mapping[str, Any]) -> Iterator[_client.EnterpriseManager]:
     """A client that has logged on with these connection options.
 
     In a worker process, which exists for one task, the logon is kept for further calls with the same options, and ended

@@ -13,10 +13,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.utils.display import Display
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _wait
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._criteria import Fact, timestamp
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._errors import EmWaitError, cut, one_line
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover_session import COLLECTION
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import EmWaitError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.redaction import single_line, truncate
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import waiter as _wait
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import Fact, merge_tasks
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import COLLECTION
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import format_time, utc_now
 
 Result = dict[str, Any]
 
@@ -26,7 +28,7 @@ HEARTBEAT = 300.0
 """Seconds after which a line is shown even if nothing has changed."""
 MOST_PARTS = 6
 """So many changes are told in one line; the others are counted."""
-PASSING = frozenset(kind.kind for kind in _wait.PASSING)
+TRANSIENT_ERRORS = frozenset(kind.kind for kind in _wait.TRANSIENT_ERRORS)
 
 _display = Display()
 
@@ -35,7 +37,7 @@ class Waiting:
     """One wait of a task, in many runs of the module failover_session_wait.
 
     An outage or a logon that is refused means for the whole wait what it means for a run of the module alone, see
-    :class:`_wait.Patience`.
+    :class:`_wait.Poller`.
 
     :arg execute: runs the module with these options and returns its result.
     :arg quiet: show nothing (``no_log``).
@@ -56,7 +58,7 @@ class Waiting:
         """One line in the output of the playbook, on stderr, where it cannot spoil what a machine reads."""
         self._shown_at = _wait.monotonic()
         if not self._quiet:
-            _display.display(one_line(f"[{self.subject}] {line}"), stderr=True)
+            _display.display(single_line(f"[{self.subject}] {line}"), stderr=True)
 
     def until(
         self,
@@ -79,7 +81,7 @@ class Waiting:
         """
         began = _wait.monotonic() if began is None else began
         while True:
-            seen_at = timestamp(_wait.utc_now())
+            seen_at = format_time(utc_now())
             waited = _wait.monotonic() - began
             slice_ = min(max(3 * interval, min(waited / 20, LONGEST)), seconds - waited)
             # Both, since a run that waits for the end waits for the session to be readable before.
@@ -89,7 +91,7 @@ class Waiting:
             result = self._execute({**options, **times, **last_seen})
             fact = result.get("failover_session")
             if fact:
-                fact = _wait.with_kept_tasks(fact, session, seen_at)
+                fact = merge_tasks(fact, session, seen_at)
                 self._tell(session, fact, vms)
                 session = fact
             result["failover_session"] = session
@@ -106,7 +108,7 @@ class Waiting:
         kind = (result.get("error") or {}).get("kind")
         answered = not result.get("failed") or bool(result.get("timed_out"))
         away = self.keep_warnings(result)
-        if not answered and kind in PASSING:
+        if not answered and kind in TRANSIENT_ERRORS:
             if not (self._outage or away):
                 self._warn(f"{result['msg']} {_wait.GOES_ON}")
             self._outage = True
@@ -191,7 +193,7 @@ def changes(before: Fact | None, now: Fact, vms: int = 0) -> str | None:
         parts.append(f"{now['state']}, result {now['result']}{seconds}")
     elif state:
         parts.append(now["state"])
-    return ", ".join(cut(one_line(str(part)), 200) for part in [*filter(None, [_done(now, vms)[2:]]), *parts])
+    return ", ".join(truncate(single_line(str(part)), 200) for part in [*filter(None, [_done(now, vms)[2:]]), *parts])
 
 
 def _done(now: Fact, vms: int) -> str:

@@ -78,7 +78,7 @@ def quiet_em(em):
 @pytest.fixture
 def connect(em):
     """Make a client for the emulator; keyword arguments replace options."""
-    from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._client import EnterpriseManager
+    from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.client import EnterpriseManager
 
     def make(**options):
         return EnterpriseManager(
@@ -89,14 +89,14 @@ def connect(em):
 
 
 @pytest.fixture
-def hours(em, monkeypatch):
+def fake_clock(em, monkeypatch):
     """Time that passes only where a wait sleeps: for the code under test and for the emulator alike.
 
-    ``hours.at(seconds, call)`` has something happen at that time; ``hours.now`` is the time; ``hours.slept`` the pauses.
+    ``fake_clock.at(seconds, call)`` has something happen at that time; ``fake_clock.now`` is the time; ``fake_clock.slept`` the pauses.
     """
-    from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _wait
+    from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import waiter as _wait
 
-    class Hours:
+    class FakeClock:
         now = 0.0
 
         def __init__(self):
@@ -121,7 +121,7 @@ def hours(em, monkeypatch):
             self.now += seconds
             em.clock.advance(seconds)
 
-    time = Hours()
+    time = FakeClock()
     em.clock.rate = 0
     monkeypatch.setattr(_wait, "sleep", time.sleep)
     monkeypatch.setattr(_wait, "monotonic", lambda: time.now)
@@ -193,7 +193,7 @@ def lines(monkeypatch):
 
 
 @pytest.fixture
-def act(em, run_module, lines, hours, monkeypatch):
+def act(em, run_module, lines, fake_clock, monkeypatch):
     """Run an action plugin; ``act.runs`` are the modules that it ran, as name and options."""
 
     def call(name, check_mode=False, no_log=False, async_val=0, task_until=(), task_retries=None, **options):
@@ -218,7 +218,7 @@ def act(em, run_module, lines, hours, monkeypatch):
             if call.before:
                 call.before.pop(0)()
             result = run_module(module_name.rpartition(".")[2], check_mode=check_mode, **given)
-            hours.sleep(call.cost)
+            fake_clock.sleep(call.cost)
             return result
 
         monkeypatch.setattr(plugin, "_execute_module", execute)

@@ -22,21 +22,21 @@ from pathlib import Path
 package = types.ModuleType("core")
 package.__path__ = [str(Path(__file__).resolve().parents[2] / "plugins" / "module_utils")]
 sys.modules["core"] = package
-_client = importlib.import_module("core._client")
-_criteria = importlib.import_module("core._criteria")
-_failover_session = importlib.import_module("core._failover_session")
+_client = importlib.import_module("core._api.client")
+_criteria = importlib.import_module("core._failover.criteria")
+_failover_session = importlib.import_module("core._failover.sessions")
 
 
 def main(how: str) -> None:
     began = time.perf_counter()
     if how == "one-page-at-a-time":
-        _client.AHEAD = 0
+        _client.MAX_PREFETCH = 0
     connection = {name: os.environ[f"VEEAM_EM_{name.upper()}"] for name in ("url", "username", "password", "ca_path")}
-    criteria = _criteria.Criteria.from_options({}.get)
+    criteria = _criteria.SessionCriteria.from_options({}.get)
     sessions = vms = 0
     with _client.EnterpriseManager(**connection) as client:
         if how == "each":
-            facts = _failover_session.each_session(client, criteria)
+            facts = _failover_session.iter_sessions(client, criteria)
         else:
             facts = _failover_session.find(client, criteria).sessions
         for fact in facts:

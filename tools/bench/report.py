@@ -245,7 +245,7 @@ def growth(figures: Figures) -> str:
             cells += [f"**{line.slope * 1000:.{digits}f} {unit}**", f"{line.intercept:.2f} {unit}", f"{off:.2f} {unit}"]
         rows.append(cells)
     return table(
-        "What | For each 1,000 sessions more | Beside that | Farthest point | Memory for each 1,000 more | Beside that | Farthest point",
+        "What | For each 1,000 sessions more | Beside that | Farthest point | EventState for each 1,000 more | Beside that | Farthest point",
         rows,
     )
 

@@ -11,7 +11,8 @@ import socket
 from pathlib import Path
 
 import pytest
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _errors
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client as _client
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import errors as _errors
 
 REPO = Path(__file__).resolve().parents[3]
 GUIDE = (REPO / "docs" / "troubleshooting.md").read_text(encoding="utf-8")

@@ -585,7 +585,7 @@ def test_cancelled_while_the_queue_is_full(em, started, tmp_path):
     asyncio.run(steps())
 
 
-# Memory
+# EventState
 
 
 def test_a_restart_tells_what_ended_meanwhile_and_nothing_twice(em, started, tmp_path):
@@ -596,8 +596,8 @@ def test_a_restart_tells_what_ended_meanwhile_and_nothing_twice(em, started, tmp
         ended(em, "Before")
         async with started(**file) as run:
             running(em, "Across")
-            ended(em, "Told", ago=0)
-            assert await run.look() == ["finished Told", "started Across"]
+            ended(em, "SessionState", ago=0)
+            assert await run.look() == ["finished SessionState", "started Across"]
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         em.clock.advance(3 * DAY)
         ended(em, "Meanwhile", ago=2 * DAY)

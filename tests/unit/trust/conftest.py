@@ -22,7 +22,8 @@ from ansible.module_utils import basic
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import inventory_loader, lookup_loader
 from ansible.template import Templar
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _module
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _module
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client as _client
 from ansible_collections.dr_runbook.veeam_em.plugins.modules import failover_session_info
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 

@@ -26,14 +26,13 @@ from ansible.errors import AnsibleParserError
 from ansible.inventory.data import InventoryData
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import inventory_loader
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import (
-    _client,
-    _criteria,
-    _failover_plan,
-    _transport,
-    _xml,
-)
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _failover_session as fs
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client as _client
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import transport as _transport
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import xml as _xml
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import Operation
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import criteria as _criteria
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import plans as _failover_plan
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import sessions as fs
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 
 REPO = Path(__file__).resolve().parents[3]
@@ -46,7 +45,7 @@ MIB = 2**20
 
 
 def find(client, **options):
-    return fs.find(client, _criteria.Criteria.from_options(options.get)).sessions
+    return fs.find(client, _criteria.SessionCriteria.from_options(options.get)).sessions
 
 
 def is_a_sentence(text):
@@ -169,7 +168,7 @@ def test_a_bomb_does_not_go_off(bomb, encoding):
 def test_a_bomb_through_http_is_one_sentence(em, connect, status):
     em.faults.add("reply", status=status, path=SESSIONS, body=bombs(1)["billion laughs"])
     with connect() as client, pytest.raises(_client.EmError) as failure:
-        client.get(SESSIONS, "Read")
+        client.get(SESSIONS, Operation("Read"))
     assert failure.value.kind == ("protocol" if status == 200 else "server")
     assert ("DTD" in str(failure.value)) == (status == 200)
     assert is_a_sentence(str(failure.value))
@@ -198,7 +197,7 @@ def test_depth_is_refused_with_a_sentence(em, connect, body):
     em.faults.add("reply", path=SESSIONS, body=body)
     start = time.monotonic()
     with connect() as client, pytest.raises(_client.EmProtocolError, match="nested more than 100 levels") as failure:
-        client.get(SESSIONS, "Read")
+        client.get(SESSIONS, Operation("Read"))
     assert is_a_sentence(str(failure.value))
     assert time.monotonic() - start < 20
     assert em.counters.live_logons == 0
@@ -224,7 +223,7 @@ def test_the_number_of_attributes_that_is_read():
 def test_depth_in_an_error_reply(em, connect, status, body):
     em.faults.add("reply", status=status, path=SESSIONS, body=body)
     with connect() as client, pytest.raises(_client.EmServerError) as failure:
-        client.get(SESSIONS, "Read")
+        client.get(SESSIONS, Operation("Read"))
     assert is_a_sentence(str(failure.value))
 
 
@@ -246,7 +245,7 @@ def test_a_message_of_megabytes_is_cut(em, connect, status):
     em.faults.add("reply", status=status, path=SESSIONS, body=f"<Error Message='{'no session ' * 1_000_000}'/>")
     start = time.monotonic()
     with connect() as client, pytest.raises(_client.EmError) as failure:
-        client.get(SESSIONS, "Read", about=GUID)
+        client.get(SESSIONS, Operation("Read"), about=GUID)
     assert is_a_sentence(str(failure.value))
     assert time.monotonic() - start < 20
 
@@ -282,7 +281,7 @@ def test_the_largest_page_is_far_below_the_limits(em, connect):
     em.behaviour.indent = True
     with connect() as client:
         size = client.counters.bytes
-        assert len(client.get(f"{SESSIONS}?format=Entity", "Read").items) == 100
+        assert len(client.get(f"{SESSIONS}?format=Entity", Operation("Read")).items) == 100
         size = client.counters.bytes - size
     assert 4 * 10 * size < _transport.MAX_BODY
 
@@ -360,7 +359,7 @@ def test_other_packings_are_refused_unread(encoding):
         client_of(server.url) as client,
         pytest.raises(_client.EmProtocolError, match="which was not asked for") as failure,
     ):
-        client.get(SESSIONS, "Read")
+        client.get(SESSIONS, Operation("Read"))
     assert is_a_sentence(str(failure.value))
     assert client.counters.bytes == 0
     assert server.requests == ["POST", "GET", "DELETE"]
@@ -372,7 +371,7 @@ def test_a_packed_reply_is_read(encoding):
     body = gzip.compress(body) if encoding != "deflate" else zlib.compress(body)
     head = f"200 OK\r\nContent-Encoding: {encoding}\r\nContent-Length: {len(body)}"
     with serving(head, [body]) as server, client_of(server.url) as client:
-        assert client.get(SESSIONS, "Read").items == []
+        assert client.get(SESSIONS, Operation("Read")).items == []
 
 
 @pytest.mark.parametrize(
@@ -406,7 +405,7 @@ def test_numbers_of_thousands_of_digits(header, digits):
         pytest.raises(_client.EmError) as failure,
     ):
         client.retries = int(header == "Retry-After")
-        client.get(SESSIONS, "Read")
+        client.get(SESSIONS, Operation("Read"))
     assert is_a_sentence(str(failure.value))
 
 
@@ -440,7 +439,7 @@ def test_no_text_takes_long_to_read(em, connect, status, body):
     em.faults.add("reply", status=status, path=SESSIONS, body=body)
     start = time.monotonic()
     with connect() as client, pytest.raises(_client.EmError) as failure:
-        client.get(SESSIONS, "Read", about=GUID)
+        client.get(SESSIONS, Operation("Read"), about=GUID)
     assert time.monotonic() - start < 20
     assert is_a_sentence(str(failure.value))
 
@@ -572,7 +571,7 @@ def test_a_redirect_is_named_in_one_sentence(where):
             client_of(server.url) as client,
             pytest.raises(_client.EmProtocolError, match="redirects are not followed") as failure,
         ):
-            client.get(SESSIONS, "Read")
+            client.get(SESSIONS, Operation("Read"))
         assert is_a_sentence(str(failure.value))
         assert "Passw0rd!" not in str(failure.value)
     assert received == []
@@ -699,7 +698,7 @@ def test_words_of_a_server_are_one_line_in_errors(em, connect, name, status):
     )
     for path in (SESSIONS, "/api/other"):
         with connect() as client, pytest.raises(_client.EmError) as failure:
-            client.get(path, "Read")
+            client.get(path, Operation("Read"))
         assert is_a_sentence(str(failure.value))
         assert failure.value.server_message is None or is_a_sentence(failure.value.server_message)
 

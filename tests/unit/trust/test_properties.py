@@ -21,15 +21,19 @@ from urllib.parse import parse_qs, quote, quote_plus, urlsplit
 
 import pytest
 import requests
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import (
-    _client,
-    _criteria,
-    _errors,
-    _query,
-    _transport,
-    _xml,
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client as _client
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import errors as _errors
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import query as _query
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import transport as _transport
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import xml as _xml
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import criteria as _criteria
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import sessions as fs
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import RESULTS, STATES
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import (
+    format_time,
+    parse_and_format_time,
+    parse_time,
 )
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _failover_session as fs
 from emulator import Behaviour, Emulator, render, shapes
 from emulator.clock import Clock
 from emulator.filters import Field, parse_filter
@@ -83,8 +87,8 @@ def written_times(draw):
 
 RUNS = st.fixed_dictionaries(
     {
-        "State": st.one_of(st.none(), st.sampled_from([*_criteria.STATES, "Pausing", ""]), XML_TEXTS),
-        "Result": st.one_of(st.none(), st.sampled_from([*_criteria.RESULTS, "success", ""]), XML_TEXTS),
+        "State": st.one_of(st.none(), st.sampled_from([*STATES, "Pausing", ""]), XML_TEXTS),
+        "Result": st.one_of(st.none(), st.sampled_from([*RESULTS, "success", ""]), XML_TEXTS),
         "Progress": st.one_of(
             st.none(), st.integers(-5, 10**20).map(lambda n: (str(n), n)), st.just(("", None)), st.just(("1.5", None))
         ),
@@ -329,8 +333,8 @@ KNOWN = st.fixed_dictionaries(
         "id": GUIDS,
         "name": st.sampled_from(POOL),
         "server": st.sampled_from(["vbr1", "VBR1", 'vbr "2"', "vbr,3"]),
-        "state": st.sampled_from([*_criteria.STATES, "Stopped", "Stopped"]),
-        "result": st.sampled_from(_criteria.RESULTS),
+        "state": st.sampled_from([*STATES, "Stopped", "Stopped"]),
+        "result": st.sampled_from(RESULTS),
         "created": WHEN,
         "ended": WHEN,
     }
@@ -349,8 +353,8 @@ OPTIONS = st.fixed_dictionaries(
     {
         "name": some([*POOL, "unknown"]),
         "backup_server": some(["vbr1", 'vbr "2"', "vbr,3", "vbr4"]),
-        "state": some(_criteria.STATES),
-        "result": some(_criteria.RESULTS),
+        "state": some(STATES),
+        "result": some(RESULTS),
         "created_after": bounds(),
         "created_before": bounds(),
         "ended_after": bounds(),
@@ -445,7 +449,7 @@ def test_what_is_asked_is_what_is_found(server, sessions, options, behaviour, da
             backup_server=session["server"],
             raw={"Result": session["result"]},
         )
-    criteria = _criteria.Criteria.from_options({**options, "id": ids}.get)
+    criteria = _criteria.SessionCriteria.from_options({**options, "id": ids}.get)
     client = _client.EnterpriseManager(server.url, "reader", "Passw0rd!", retries=0, warn=lambda said: None)
     with client:
         answer = fs.find(client, criteria)
@@ -525,17 +529,17 @@ MOMENTS = st.datetimes(datetime(1971, 1, 1), datetime(9998, 12, 31, 23, 59, 59, 
 
 @given(MOMENTS, MOMENTS)
 def test_timestamps_are_read_back_and_sort_as_text(one, other):
-    assert _criteria.moment(_criteria.timestamp(one)) == one
-    assert (_criteria.timestamp(one) < _criteria.timestamp(other)) == (one < other)
+    assert parse_time(format_time(one)) == one
+    assert (format_time(one) < format_time(other)) == (one < other)
     near = one + timedelta(microseconds=1) if one.year < 9998 else one - timedelta(microseconds=1)
-    assert (_criteria.timestamp(one) < _criteria.timestamp(near)) == (one < near)
+    assert (format_time(one) < format_time(near)) == (one < near)
 
 
 @given(MOMENTS.filter(lambda when: 1971 < when.year < 9998), st.integers(-14 * 60, 14 * 60), st.sampled_from([":", ""]))
 def test_zones(when, minutes, colon):
     local = when + timedelta(minutes=minutes)
     zone = f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}{colon}{abs(minutes) % 60:02}"
-    assert _criteria.moment(local.isoformat(timespec="microseconds") + zone) == when
+    assert parse_time(local.isoformat(timespec="microseconds") + zone) == when
 
 
 TIME_LIKE = st.one_of(
@@ -560,22 +564,22 @@ TIME_LIKE = st.one_of(
 @given(TIME_LIKE)
 @settings(max_examples=5 * settings().max_examples)
 def test_a_time_is_read_or_is_none(text):
-    when = _criteria.moment(text)
-    assert _criteria.moment_and_timestamp(text) == (when, _criteria.timestamp(when))
+    when = parse_time(text)
+    assert parse_and_format_time(text) == (when, format_time(when))
     assert when is None or (when.tzinfo is None and 1969 < when.year <= 9999)
-    assert when is None or _criteria.moment(_criteria.timestamp(when)) in (when, None)
+    assert when is None or parse_time(format_time(when)) in (when, None)
 
 
 @given(TIME_LIKE, st.sampled_from(["created_after", "created_before", "ended_after", "ended_before"]))
 @settings(max_examples=5 * settings().max_examples)
 def test_a_bound_is_taken_or_refused_by_name(text, option):
     try:
-        criteria = _criteria.Criteria.from_options({option: text}.get, now=datetime(2026, 3, 8))
+        criteria = _criteria.SessionCriteria.from_options({option: text}.get, now=datetime(2026, 3, 8))
     except _errors.OptionError as exc:
         assert exc.option == option
     else:
         bound = getattr(criteria, option)
-        assert bound == _criteria.timestamp(datetime.fromisoformat(bound[:-1]))
+        assert bound == format_time(datetime.fromisoformat(bound[:-1]))
         assert fs._expression(SimpleNamespace(base_url="https://em"), criteria)
 
 
@@ -589,8 +593,8 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
     st.datetimes(datetime(2024, 1, 1), datetime(2100, 1, 1)),
 )
 def test_ages(number, unit, space, now):
-    criteria = _criteria.Criteria.from_options({"created_after": f"{number}{space}{unit}"}.get, now=now)
-    assert criteria.created_after == _criteria.timestamp(now - timedelta(seconds=number * UNITS[unit.lower()]))
+    criteria = _criteria.SessionCriteria.from_options({"created_after": f"{number}{space}{unit}"}.get, now=now)
+    assert criteria.created_after == format_time(now - timedelta(seconds=number * UNITS[unit.lower()]))
 
 
 @given(MOMENTS, st.integers(-2, 2), MOMENTS, st.integers(-2, 2))
@@ -602,16 +606,16 @@ def test_after_is_inclusive_and_before_exclusive(after, late, before, early):
         for event in ("created", "ended")
         for side, when in (("after", after), ("before", before))
     }
-    criteria = _criteria.Criteria.from_options(options.get)
+    criteria = _criteria.SessionCriteria.from_options(options.get)
     fact = {"id": "x", "name": "x", "state": "Stopped", "result": "None", "backup_server": None}
     for when in (after + late * near, before + early * near):
         expected = after <= when < before
-        text = _criteria.timestamp(when)
-        inside = _criteria.timestamp(after)
-        assert criteria.hold_for({**fact, "creation_time": text, "end_time": inside}) == expected
-        assert criteria.hold_for({**fact, "creation_time": inside, "end_time": text}) == expected
-        assert not criteria.hold_for({**fact, "creation_time": None, "end_time": inside})
-        assert not criteria.hold_for({**fact, "creation_time": inside, "end_time": None})
+        text = format_time(when)
+        inside = format_time(after)
+        assert criteria.matches({**fact, "creation_time": text, "end_time": inside}) == expected
+        assert criteria.matches({**fact, "creation_time": inside, "end_time": text}) == expected
+        assert not criteria.matches({**fact, "creation_time": None, "end_time": inside})
+        assert not criteria.matches({**fact, "creation_time": inside, "end_time": None})
 
 
 @given(WHEN, WHEN, st.sampled_from([1, 1000, 10**6]))
@@ -619,7 +623,7 @@ def test_what_the_server_is_asked_never_hides_what_is_wanted(created, bound, uni
     """Even if the server keeps only whole seconds or thousandths of one."""
     kept = created.replace(microsecond=created.microsecond // unit * unit)
     for option, holds in (("created_after", created >= bound), ("created_before", created < bound)):
-        criteria = _criteria.Criteria.from_options({option: bound.isoformat()}.get)
+        criteria = _criteria.SessionCriteria.from_options({option: bound.isoformat()}.get)
         expression = fs._expression(SimpleNamespace(base_url="https://em"), criteria)
         field = {"creationtime": Field("CreationTime", "time", lambda item: item)}
         assert parse_filter(expression, field, Behaviour()).matches(kept) or not holds
@@ -756,9 +760,9 @@ ENCODERS = [
 def test_no_secret_is_shown_in_any_spelling_at_any_place(password, encode, before, after, far):
     client = _client.EnterpriseManager("https://em.example.com", "u", password)
     written = encode(password)
-    said = client.shown(before + "\u0436" * (far + 1) + written + "\u0436" + after)
+    said = client.redact(before + "\u0436" * (far + 1) + written + "\u0436" + after)
     assert said.isprintable()
-    assert len(said) <= _transport.LONGEST_MESSAGE
+    assert len(said) <= _transport.MAX_MESSAGE
     assert not rest_of(password, said)
 
 
@@ -766,23 +770,23 @@ def test_no_secret_is_shown_in_any_spelling_at_any_place(password, encode, befor
 @settings(max_examples=2 * settings().max_examples)
 def test_no_secret_is_shown_in_a_spelling_of_a_spelling(password, first, then):
     client = _client.EnterpriseManager("https://em.example.com", "u", password)
-    said = client.shown("\u0436" + then(first(password)) + "\u0436")
+    said = client.redact("\u0436" + then(first(password)) + "\u0436")
     assert not rest_of(password, said)
 
 
 @pytest.mark.parametrize("between", ["\n", "\0", "\x9b \u202e", " "])
 def test_a_secret_that_only_the_line_shows(between):
     client = _client.EnterpriseManager("https://em.example.com", "u", "two words")
-    assert client.shown(f"You sent two{between}words to us") == "You sent ******** to us"
+    assert client.redact(f"You sent two{between}words to us") == "You sent ******** to us"
 
 
 @given(st.text(max_size=400), st.text(min_size=4, max_size=10))
 @settings(max_examples=5 * settings().max_examples)
 def test_what_is_shown_is_one_short_line(text, password):
     client = _client.EnterpriseManager("https://em.example.com", "u", password)
-    said = client.shown(f"{text}{password}{text}")
+    said = client.redact(f"{text}{password}{text}")
     assert said.isprintable()
-    assert len(said) <= _transport.LONGEST_MESSAGE
+    assert len(said) <= _transport.MAX_MESSAGE
     assert said == " ".join(said.split())
     assume("*" not in password and "." not in password)
     assert password not in said
@@ -791,5 +795,5 @@ def test_what_is_shown_is_one_short_line(text, password):
 @given(st.text(max_size=100), st.text(max_size=100))
 def test_every_error_is_one_line(link, said):
     client = _client.EnterpriseManager("https://em.example.com", "u", "Passw0rd!")
-    error = _errors.EmProtocolError("Read", client.on_base_url(link), client.shown(said), "Check.", 200)
+    error = _errors.EmProtocolError("Read", client.on_base_url(link), client.redact(said), "Check.", 200)
     assert str(error).isprintable()

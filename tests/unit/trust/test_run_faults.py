@@ -44,11 +44,11 @@ def fails(kind: str, changed: bool = False) -> str:
 
 @dataclass
 class Stage:
-    """What a fault can act on: the emulator that is asked, another host, and time, see the fixture ``hours``."""
+    """What a fault can act on: the emulator that is asked, another host, and time, see the fixture ``fake_clock``."""
 
     em: Emulator
     elsewhere: Emulator
-    hours: Any
+    fake_clock: Any
     monkeypatch: pytest.MonkeyPatch
 
 
@@ -141,7 +141,7 @@ def hide_task(reads: int) -> Inject:
 
 
 def later(seconds: float, happens: Callable[[Emulator], Any]) -> Inject:
-    return lambda stage: stage.hours.at(seconds, lambda: happens(stage.em))
+    return lambda stage: stage.fake_clock.at(seconds, lambda: happens(stage.em))
 
 
 def away(kind: str) -> Inject:
@@ -353,11 +353,11 @@ def outcome_of(em: Emulator, front_end: str, result: dict[str, Any], acts: int) 
 
 
 @pytest.mark.parametrize(("number", "front_end"), cases())
-def test_fault(em, other_host, run, lines, hours, monkeypatch, settle, secrets, keep_row, number, front_end):
+def test_fault(em, other_host, run, lines, fake_clock, monkeypatch, settle, secrets, keep_row, number, front_end):
     fault = FAULTS[number]
     other_host.reset()
     em.behaviour.undo_of_nothing = "accept"
-    fault.inject(Stage(em, other_host, hours, monkeypatch))
+    fault.inject(Stage(em, other_host, fake_clock, monkeypatch))
     begin = time.monotonic()
     result = run(front_end, **fault.options)
     seconds = time.monotonic() - begin
@@ -378,5 +378,5 @@ def test_fault(em, other_host, run, lines, hours, monkeypatch, settle, secrets, 
     assert [secret for secret in {PASSWORD, *secrets(em)} if secret in text] == []
     assert other_host.counters.requests == 0
     assert seconds < QUICK
-    assert hours.now < TIME_OUT + 60
+    assert fake_clock.now < TIME_OUT + 60
     assert came == fault.expected[front_end], (result.get("msg"), result.get("warnings"))

@@ -148,10 +148,10 @@ SCHEDULES = st.builds(
 # Carrying one out
 
 
-def prepare(schedule, em, hours):
+def prepare(schedule, em, fake_clock):
     em.reset(sessions=0)
     em.clock.rate = 0
-    hours.events.clear()
+    fake_clock.events.clear()
     plan = em.world.add_plan("Acme", [{"name": "db", "duration": 20}, {"name": "web", "duration": 40}], tenant="A")
     behaviour = em.behaviour
     behaviour.points_after_test = schedule.points_after_test
@@ -167,7 +167,7 @@ def prepare(schedule, em, hours):
     for theirs in schedule.others:
         if theirs.when == "before":
             em.run_by_others(plan, theirs.run, 0, theirs.late)
-            hours.sleep(theirs.delay)
+            fake_clock.sleep(theirs.delay)
     for theirs in schedule.others:
         if theirs.when.endswith(("the request", "the undo")):
             query = "action=undo" if theirs.when.endswith("undo") else f"action={schedule.action}"
@@ -192,21 +192,21 @@ def prepare(schedule, em, hours):
         em.faults.add("expire", path="/tasks/", times=1, after=int(schedule.task[-1]))
 
 
-def plan_outage(schedule, em, hours):
+def plan_outage(schedule, em, fake_clock):
     if schedule.outage is None:
         return
     at, length, how = schedule.outage
     if length and how != "restart":
-        hours.at(hours.now + at, lambda: em.outage(3600, how))
-    hours.at(hours.now + at + length, lambda: (em.outage(0), em.restart() if how == "restart" else None))
+        fake_clock.at(fake_clock.now + at, lambda: em.outage(3600, how))
+    fake_clock.at(fake_clock.now + at + length, lambda: (em.outage(0), em.restart() if how == "restart" else None))
 
 
-def happen(schedule, em, hours, when):
+def happen(schedule, em, fake_clock, when):
     """Let others do what they do at this moment, and some time pass."""
     for theirs in schedule.others:
         if theirs.when == when:
             em.run_by_others("Acme", theirs.run, 0, theirs.late)
-            hours.sleep(theirs.delay)
+            fake_clock.sleep(theirs.delay)
 
 
 @dataclass
@@ -220,9 +220,9 @@ class Carried:
     posts: list
 
 
-def carried_out(schedule, em, hours, call, drill, role):
-    prepare(schedule, em, hours)
-    plan_outage(schedule, em, hours)
+def carried_out(schedule, em, fake_clock, call, drill, role):
+    prepare(schedule, em, fake_clock)
+    plan_outage(schedule, em, fake_clock)
     for theirs in schedule.others:
         if theirs.when == "during":
             em.run_by_others("Acme", theirs.run, theirs.delay, theirs.late)
@@ -231,8 +231,8 @@ def carried_out(schedule, em, hours, call, drill, role):
             call,
             schedule.action,
             schedule.undo_test,
-            between=lambda: happen(schedule, em, hours, "between"),
-            before_undo=lambda: happen(schedule, em, hours, "after the look"),
+            between=lambda: happen(schedule, em, fake_clock, "between"),
+            before_undo=lambda: happen(schedule, em, fake_clock, "after the look"),
             wait_timeout=schedule.wait_timeout,
         )
     finally:
@@ -349,13 +349,13 @@ def calls(run_module, act):
     return {"module": run_module, "action plugin": act}
 
 
-def test_nothing_of_others_is_undone_and_no_success_is_assumed(em, hours, calls, drill, role, capsys):
+def test_nothing_of_others_is_undone_and_no_success_is_assumed(em, fake_clock, calls, drill, role, capsys):
     happened = Counter()
 
     @PLAIN
     @given(SCHEDULES)
     def each(schedule):
-        carried = carried_out(schedule, em, hours, calls[schedule.front_end], drill, role)
+        carried = carried_out(schedule, em, fake_clock, calls[schedule.front_end], drill, role)
         try:
             happened.update(["schedules", *check(schedule, carried)])
         except AssertionError as exc:

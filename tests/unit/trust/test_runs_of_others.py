@@ -22,7 +22,7 @@ PLANS = "/cloudFailoverPlans/"
 
 
 @pytest.fixture
-def plan(em, hours):
+def plan(em, fake_clock):
     return em.world.add_plan("Acme", [{"name": "db", "duration": 30}, {"name": "web", "duration": 60}], tenant="A")
 
 
@@ -109,7 +109,7 @@ def test_our_session_that_shows_long_after_theirs_is_found_by_the_link_of_the_ta
     assert any(theirs(em)[0] in said for said in done.test["warnings"])
 
 
-def test_theirs_is_not_taken_while_the_task_of_ours_runs(em, plan, run, hours):
+def test_theirs_is_not_taken_while_the_task_of_ours_runs(em, plan, run, fake_clock):
     """Alone on the list for longer than a candidate needs to be, with EM's task still running when the time is over."""
     em.behaviour.task_seconds = 1000
     em.behaviour.list_delay = 2000
@@ -117,7 +117,7 @@ def test_theirs_is_not_taken_while_the_task_of_ours_runs(em, plan, run, hours):
     result = run("test", wait_timeout=90)
     assert (result["failed"], result["error"]["kind"], result["changed"]) == (True, "wait_timeout", True)
     assert (result["failover_session"], result["session_source"]) == (None, None)
-    assert hours.now >= 90
+    assert fake_clock.now >= 90
 
 
 # What is undone
@@ -127,7 +127,7 @@ def test_theirs_is_not_taken_while_the_task_of_ours_runs(em, plan, run, hours):
 @pytest.mark.parametrize(
     "moment", ["just before ours", "just after ours", "during ours", "before the last look", "after it"]
 )
-def test_a_start_by_others_is_not_undone_with_our_test(em, plan, call, drill, hours, moment, points_after_test):
+def test_a_start_by_others_is_not_undone_with_our_test(em, plan, call, drill, fake_clock, moment, points_after_test):
     em.behaviour.points_after_test = points_after_test
     if moment.startswith("just"):
         at_the_request(em, "test", when=moment.split()[1])
@@ -136,7 +136,7 @@ def test_a_start_by_others_is_not_undone_with_our_test(em, plan, call, drill, ho
 
     def start_it():
         em.run_by_others("Acme")
-        hours.sleep(10)  # until the first VM is in failover
+        fake_clock.sleep(10)  # until the first VM is in failover
 
     later = {"before the last look": {"between": start_it}, "after it": {"before_undo": start_it}}.get(moment, {})
     done = drill(call, **later)
@@ -153,24 +153,24 @@ def test_a_start_by_others_is_not_undone_with_our_test(em, plan, call, drill, ho
     assert [request.query for request in posts(em)] == ["action=test"]
 
 
-def test_a_start_by_others_that_is_over_is_not_undone_either(em, plan, call, drill, hours):
+def test_a_start_by_others_that_is_over_is_not_undone_either(em, plan, call, drill, fake_clock):
     em.behaviour.points_after_test = "failover"
 
     def start_it():
         em.run_by_others("Acme")
-        hours.sleep(1000)
+        fake_clock.sleep(1000)
 
     done = drill(call, before_undo=start_it)
     assert (done.wanted, done.undo["error"]["kind"], ours(em, "undo")) == (True, "superseded", [])
 
 
-def test_theirs_is_not_undone_when_the_clock_of_em_was_set_back_meanwhile(em, plan, call, drill, hours):
+def test_theirs_is_not_undone_when_the_clock_of_em_was_set_back_meanwhile(em, plan, call, drill, fake_clock):
     em.behaviour.points_after_test = "failover"
 
     def set_back_and_start():
         em.clock.advance(-3 * 3600)
         em.run_by_others("Acme")
-        hours.sleep(200)
+        fake_clock.sleep(200)
 
     em.world.add_session(name="Acme", state="Stopped", creation_time="2026-01-01T00:00:00Z")
     done = drill(call, before_undo=set_back_and_start)
@@ -184,12 +184,12 @@ def test_theirs_is_not_undone_when_the_clock_of_em_was_set_back_meanwhile(em, pl
 @pytest.mark.parametrize("points_after_test", ["ready", "failover"])
 @pytest.mark.parametrize("undo_test", ["auto", "always"])
 def test_a_real_failover_that_was_there_before_is_not_undone_with_our_test(
-    em, plan, call, drill, hours, undo_test, points_after_test
+    em, plan, call, drill, fake_clock, undo_test, points_after_test
 ):
     """It is over and up, so nothing of the plan runs, and its session is one of the known ones."""
     em.behaviour.points_after_test = points_after_test
     em.run_by_others("Acme")
-    hours.sleep(1000)
+    fake_clock.sleep(1000)
     done = drill(call, undo_test=undo_test)
     assert done.test["known_sessions"] == theirs(em)
     assert done.test["vms_in_failover"] == ["db", "web"]
@@ -224,7 +224,7 @@ def test_em_refuses_to_undo_nothing_and_the_points_say_that_it_is_right(em, plan
 
 
 @pytest.mark.parametrize("wait", [True, False])
-def test_an_undo_that_em_never_got_is_not_made_of_a_start_by_others(em, plan, run, hours, wait):
+def test_an_undo_that_em_never_got_is_not_made_of_a_start_by_others(em, plan, run, fake_clock, wait):
     run("start")
     at_the_request(em, "undo", delay=2)
     lose_the_request(em, "undo")
@@ -235,34 +235,34 @@ def test_an_undo_that_em_never_got_is_not_made_of_a_start_by_others(em, plan, ru
 
 
 @pytest.mark.parametrize("undo_session", ["none", "unlinked", "linked"])
-def test_an_undo_that_is_done_does_not_wait_for_a_start_by_others(em, plan, run, hours, undo_session):
+def test_an_undo_that_is_done_does_not_wait_for_a_start_by_others(em, plan, run, fake_clock, undo_session):
     run("start")
     em.behaviour.undo_session = undo_session
     em.behaviour.undo_seconds = 20
     em.behaviour.failing_vms = "*"
     at_the_request(em, "undo", delay=20.5)
-    began = hours.now
+    began = fake_clock.now
     result = run("undo")
     assert "failed" not in result
     assert (result["task"]["success"], len(ours(em, "undo"))) == (True, 1)
     linked = ours(em, "undo")[0].session_id if undo_session == "linked" else None
     assert (result["failover_session"] or {}).get("id") == linked
-    assert hours.now - began < 40  # their run takes 66 seconds
+    assert fake_clock.now - began < 40  # their run takes 66 seconds
 
 
 # A session without a result yet
 
 
 @pytest.mark.parametrize("result", ["Success", "Failed"])
-def test_a_session_that_ends_without_a_result_is_read_again(em, plan, run, hours, result):
+def test_a_session_that_ends_without_a_result_is_read_again(em, plan, run, fake_clock, result):
     def end():
         em.world.change_session(ours(em, "test")[0].session_id, state="Stopped", raw={"Result": "None"})
 
     def say():
         em.world.change_session(ours(em, "test")[0].session_id, state="Stopped", result=result, raw={})
 
-    hours.at(7, end)  # before the session is known
-    hours.at(18, say)
+    fake_clock.at(7, end)  # before the session is known
+    fake_clock.at(18, say)
     done = run("test")
     assert done["failover_session"]["result"] == result
     assert (done.get("failed", False), done.get("error", {}).get("kind")) == (
@@ -270,14 +270,14 @@ def test_a_session_that_ends_without_a_result_is_read_again(em, plan, run, hours
     )
 
 
-def test_a_session_that_never_gets_a_result_is_a_failure_in_the_end(em, plan, run, hours):
-    hours.at(
+def test_a_session_that_never_gets_a_result_is_a_failure_in_the_end(em, plan, run, fake_clock):
+    fake_clock.at(
         7, lambda: em.world.change_session(ours(em, "test")[0].session_id, state="Stopped", raw={"Result": "None"})
     )
     done = run("test")
     assert (done["failed"], done["error"]["kind"]) == (True, "run_failed")
     assert "without a result" in done["msg"]
-    assert hours.now < 60
+    assert fake_clock.now < 60
 
 
 # Runs that Ansible would repeat
@@ -300,8 +300,8 @@ def test_a_plan_is_not_run_again_and_again(em, plan, act, keywords, action):
 # EM is away
 
 
-def test_em_that_is_away_when_the_time_is_over(em, plan, run, hours):
-    hours.at(40, lambda: em.outage(3600, "drop"))
+def test_em_that_is_away_when_the_time_is_over(em, plan, run, fake_clock):
+    fake_clock.at(40, lambda: em.outage(3600, "drop"))
     result = run("start", wait_timeout=60)
     em.outage(0)
     assert (result["failed"], result["error"]["kind"], result["timed_out"]) == (True, "wait_timeout", True)
@@ -315,7 +315,7 @@ def test_em_that_is_away_when_the_time_is_over(em, plan, run, hours):
     assert "Traceback" not in str(result)
 
 
-def test_the_headline_says_the_same_as_the_message(em, plan, act, hours):
+def test_the_headline_says_the_same_as_the_message(em, plan, act, fake_clock):
     """From ansible-core 2.19 on the headline is made of ``exception``, where a result has one."""
     result = act("failover_plan", plan="Acme", action="start", wait_timeout=50)
     assert "after 5" in result["msg"]
@@ -388,7 +388,7 @@ def forgetful(request, em):
         server.shutdown()
 
 
-def test_a_connection_that_died_without_a_word_does_not_eat_the_request(em, plan, run, forgetful, hours, pauses):
+def test_a_connection_that_died_without_a_word_does_not_eat_the_request(em, plan, run, forgetful, fake_clock, pauses):
     started = run("start", url=forgetful.url, retries=3)
     assert "failed" not in started
     assert (started["session_source"], started["changed"]) == ("task", True)

@@ -12,7 +12,9 @@ import ssl
 import pytest
 import trustme
 import urllib3
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _errors
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client as _client
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import errors as _errors
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import Operation
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -74,7 +76,7 @@ def connect(monkeypatch):
 
     def call(em, **options):
         with _client.EnterpriseManager(em.url, "reader", "Passw0rd!", retries=0, warn=said.append, **options) as client:
-            return client.get("/api/cloud/failoverSessions", "Read")
+            return client.get("/api/cloud/failoverSessions", Operation("Read"))
 
     said = call.said = []
     return call

@@ -192,9 +192,20 @@ if CORE not in sys.modules:
     _package = types.ModuleType(CORE)
     _package.__path__ = [str(Path(__file__).resolve().parents[4] / "plugins" / "module_utils")]
     sys.modules[CORE] = _package
-_changes, _client, _criteria, _errors, _failover_session, _transport, _wait, _xml = (
+_changes, _client, _criteria, _errors, _facts, _failover_session, _times, _transport, _wait, _xml = (
     importlib.import_module(f"{CORE}.{name}")
-    for name in ("_changes", "_client", "_criteria", "_errors", "_failover_session", "_transport", "_wait", "_xml")
+    for name in (
+        "_events.state",
+        "_api.client",
+        "_failover.criteria",
+        "_api.errors",
+        "_failover.facts",
+        "_failover.sessions",
+        "_failover.times",
+        "_api.transport",
+        "_failover.waiter",
+        "_api.xml",
+    )
 )
 OptionError = _errors.OptionError
 
@@ -274,7 +285,7 @@ class Watch:
         self._interval = self.pause = options["interval"]
         self._look_back = options["look_back"]
         self._announce_ended = options["announce_ended"]
-        self._criteria = _criteria.Criteria.from_options({**options, "sort_order": "ascending"}.get)
+        self._criteria = _criteria.SessionCriteria.from_options({**options, "sort_order": "ascending"}.get)
         self._scope = _scope(self._criteria)
         self._connection = {name: options[name] for name in CONNECTION}
         self._said: set[str] = set()
@@ -289,13 +300,13 @@ class Watch:
         self._late = False
         self._ahead: timedelta | None = None
         self._file = StateFile(options["state_file"], self._em) if options["state_file"] else None
-        self._memory = (self._file and self._file.read()) or _changes.Memory()
+        self._memory = (self._file and self._file.read()) or _changes.EventState()
         if self._memory.started is None:
-            self._memory.started = _criteria.timestamp(_wait.utc_now())
+            self._memory.started = _times.format_time(_times.utc_now())
         else:
             self._late = True
         if self._memory.scope != self._scope:
-            self._memory.keep(self._criteria.hold_for)
+            self._memory.keep(self._criteria.matches)
 
     # One look, in a thread
 
@@ -307,7 +318,7 @@ class Watch:
         with self._one_look:
             try:
                 answer = self._asked()
-            except _wait.PASSING as exc:
+            except _wait.TRANSIENT_ERRORS as exc:
                 if self._first_look and isinstance(exc, _errors.EmProtocolError):
                     raise  # most likely a wrong url
                 self._in_trouble(f"{exc} It is asked again, until it answers.", self._interval * 2**self._trouble)
@@ -340,7 +351,7 @@ class Watch:
             self._client.__enter__()
             self._logged_on = True
             em_now = self._client.logon_time
-            self._ahead = em_now and em_now - _wait.utc_now()
+            self._ahead = em_now and em_now - _times.utc_now()
         try:
             return self._read()
         except _errors.EmPermissionError:  # it may stand for a logon that has ended
@@ -348,23 +359,23 @@ class Watch:
             return self._read()
 
     def _read(self) -> tuple[list[Any], list[str], str, str | None]:
-        now = _wait.utc_now()
+        now = _times.utc_now()
         memory, client = self._memory, self._client
         start = self._first_start(now)
         if memory.newest is None and self._first_look:
             newest = _failover_session.find(client, replace(self._criteria, limit=1, descending=True)).sessions
             created = newest[0]["creation_time"] if newest else None
             # What has begun since the first start must not push out of the window what has ended since then.
-            memory.newest = created and min(created, _criteria.timestamp(start))
+            memory.newest = created and min(created, _times.format_time(start))
         since = memory.active_since(now, self._look_back, None if self._ahead is None else start)
         facts = []
-        for fact in _failover_session.each_session(client, replace(self._criteria, active_since=since)):
+        for fact in _failover_session.iter_sessions(client, replace(self._criteria, active_since=since)):
             if self.leaving.is_set():
                 raise Leaving
             facts.append(fact)
         found, gone = self._by_id(memory.unlisted(facts), now)
         facts += found
-        return facts, gone, _criteria.timestamp(now), since
+        return facts, gone, _times.format_time(now), since
 
     def _by_id(self, missing: tuple[str, ...], now: datetime) -> tuple[list[Any], list[str]]:
         """The runs with these ids, which may be over and older than what is looked for, and the ids that EM does not know.
@@ -379,8 +390,8 @@ class Watch:
             if self.leaving.is_set():
                 raise Leaving
             try:
-                found = _failover_session.find(self._client, _criteria.Criteria(now=now, ids=ids))
-            except (*_wait.PASSING, _errors.EmPermissionError) as exc:
+                found = _failover_session.find(self._client, _criteria.SessionCriteria(now=now, ids=ids))
+            except (*_wait.TRANSIENT_ERRORS, _errors.EmPermissionError) as exc:
                 if exc.status in AWAY:
                     break  # the next look will tell
                 if ids is missing:
@@ -397,7 +408,7 @@ class Watch:
 
         Never one of the future: this machine's clock may have been ahead then, and set right since.
         """
-        return min(_criteria.moment(self._memory.started) or now, now) + (self._ahead or timedelta())
+        return min(_times.parse_time(self._memory.started) or now, now) + (self._ahead or timedelta())
 
     def _new_client(self) -> Any:
         return _client.EnterpriseManager(**self._connection, warn=self._warn, pause=self._wait_for_retry)
@@ -437,16 +448,16 @@ class Watch:
         if scope == self._scope:
             return _never
         if scope is not None:  # other options than before: it was not looked for what only the new ones select
-            before = _criteria.Criteria.from_options({**scope}.get)
-            return lambda fact: not before.hold_for(fact)
+            before = _criteria.SessionCriteria.from_options({**scope}.get)
+            return lambda fact: not before.matches(fact)
         if self._announce_ended:
             return _never
         if not self._late:
             return lambda fact: True
         # EM gave no first look at once, or one that was not told. What has ended since the first start is new, even if the
         # clocks differ a bit.
-        start = _criteria.timestamp(self._first_start(_wait.utc_now()) - LATE)
-        return lambda fact: _criteria.last_time(fact) < start
+        start = _times.format_time(self._first_start(_times.utc_now()) - LATE)
+        return lambda fact: _facts.last_time(fact) < start
 
     # The memory on disk, and the end
 
@@ -521,7 +532,7 @@ class StateFile:
         """
         try:
             text = Path(self.path).read_text(encoding="utf-8", errors="replace")
-            return _changes.Memory.from_text(text, self._em)
+            return _changes.EventState.from_text(text, self._em)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as exc:
@@ -603,7 +614,7 @@ def _options(args: dict[str, Any]) -> dict[str, Any]:
     options = {name: _value(name, args.get(name), default) for name, default in DEFAULTS.items()}
     if not 5 <= options["interval"] <= 86400:
         raise OptionError("interval", options["interval"], "Give a whole number of seconds from 5 to 86400.")
-    look_back = _criteria.age(options["look_back"])
+    look_back = _times.parse_age(options["look_back"])
     if look_back is None or not SHORTEST_LOOK_BACK <= look_back <= timedelta(days=3650):
         raise OptionError("look_back", options["look_back"], "Give an age from 1h to 3650d, such as 24h or 7d.")
     return {**options, "look_back": look_back}

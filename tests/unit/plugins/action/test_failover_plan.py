@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _wait
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import waiter as _wait
 
 
 @pytest.fixture
@@ -74,13 +74,13 @@ def test_a_failed_run_fails_like_the_module_alone(em, plan, act, run, run_module
     assert set(sliced) - {"invocation"} == set(alone) - {"invocation"}
 
 
-def test_a_time_out_carries_the_last_facts(em, plan, act, run, hours):
+def test_a_time_out_carries_the_last_facts(em, plan, act, run, fake_clock):
     result = run(wait_timeout=100)
     assert (result["failed"], result["changed"], result["timed_out"]) == (True, True, True)
     assert result["error"]["kind"] == "wait_timeout"
     assert result["failover_session"]["state"] == "Working"
     assert "3 of 6 VMs done" in result["msg"]
-    assert 100 <= hours.now < 110
+    assert 100 <= fake_clock.now < 110
 
 
 def test_a_second_task_joins_and_posts_nothing(em, plan, act, run, lines):
@@ -93,9 +93,9 @@ def test_a_second_task_joins_and_posts_nothing(em, plan, act, run, lines):
 
 
 @pytest.mark.parametrize("kind", ["503", "drop"])
-def test_an_outage_of_three_minutes_with_a_restart(em, plan, act, run, lines, hours, kind):
-    hours.at(60, lambda: em.restart(3600, kind))
-    hours.at(240, lambda: em.outage(0))
+def test_an_outage_of_three_minutes_with_a_restart(em, plan, act, run, lines, fake_clock, kind):
+    fake_clock.at(60, lambda: em.restart(3600, kind))
+    fake_clock.at(240, lambda: em.outage(0))
     result = run()
     assert "failed" not in result
     assert result["failover_session"]["finished"]
@@ -104,8 +104,8 @@ def test_an_outage_of_three_minutes_with_a_restart(em, plan, act, run, lines, ho
     assert sum(line.endswith(_wait.GOES_ON) for line in lines) == 1
 
 
-def test_an_outage_that_lasts_is_a_time_out(em, plan, act, run, hours):
-    hours.at(60, lambda: em.outage(3600, "503"))
+def test_an_outage_that_lasts_is_a_time_out(em, plan, act, run, fake_clock):
+    fake_clock.at(60, lambda: em.outage(3600, "503"))
     result = run(wait_timeout=300)
     em.outage(0)
     assert (result["timed_out"], result["error"]["kind"]) == (True, "wait_timeout")
@@ -113,16 +113,16 @@ def test_an_outage_that_lasts_is_a_time_out(em, plan, act, run, hours):
     assert result["failover_session"]["state"] == "Working"
 
 
-def test_a_session_that_cannot_be_read_does_not_prolong_the_wait(em, plan, act, run, hours):
+def test_a_session_that_cannot_be_read_does_not_prolong_the_wait(em, plan, act, run, fake_clock):
     em.faults.add("status", status=503, path="/failoverSessions/")
     result = run(wait_timeout=120)
     em.faults.clear()
     assert (result["timed_out"], result["error"]["kind"], result["changed"]) == (True, "wait_timeout", True)
-    assert 120 <= hours.now < 150
+    assert 120 <= fake_clock.now < 150
 
 
-def test_a_logon_is_refused_twice_at_most(em, plan, act, run, hours):
-    hours.at(60, lambda: (em.expire_logons(), em.faults.add("unauthorized", path="/sessionMngr")))
+def test_a_logon_is_refused_twice_at_most(em, plan, act, run, fake_clock):
+    fake_clock.at(60, lambda: (em.expire_logons(), em.faults.add("unauthorized", path="/sessionMngr")))
     result = run()
     em.faults.clear()
     assert result["error"]["kind"] == "auth"
@@ -147,7 +147,7 @@ def test_a_condition_that_is_null_is_none_that_was_left_out(em, plan, act, run, 
     assert condition in result["msg"]
 
 
-def test_a_session_without_a_result_yet_is_waited_for(em, plan, act, run, hours):
+def test_a_session_without_a_result_yet_is_waited_for(em, plan, act, run, fake_clock):
     guid = em.world.add_session(name="Acme", state="Stopped", raw={"Result": "None", "State": "Working"}).id
     act.before = [lambda: None, lambda: em.world.change_session(guid, raw={})]
     result = run(action="start")
@@ -155,7 +155,7 @@ def test_a_session_without_a_result_yet_is_waited_for(em, plan, act, run, hours)
 
 
 @pytest.mark.parametrize("cost", [0, 20])
-def test_vms_that_em_drops_are_kept_from_run_to_run(em, plan, act, run, hours, cost):
+def test_vms_that_em_drops_are_kept_from_run_to_run(em, plan, act, run, fake_clock, cost):
     em.behaviour.finished_tasks = "drop"
     act.cost = cost  # between two runs; the session ends there, or in a run, which has kept the VMs itself then
     session = run()["failover_session"]

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _wait
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import waiter as _wait
 
 GUID = "475420ee-d045-4493-9869-0a970e08f6f9"
 
 
 @pytest.fixture
-def guid(em, hours):
+def guid(em, fake_clock):
     tasks = [{"vm_name": "db", "duration": 60}, {"vm_name": "web", "duration": 300, "result": "Failed"}]
     return em.world.add_session(name="Acme", result="Warning", tasks=tasks).id
 
@@ -21,10 +21,10 @@ def run(act):
     return lambda **options: act("failover_session_wait", username="reader", **options)
 
 
-def test_each_change_is_a_line(em, guid, act, run, lines, hours):
+def test_each_change_is_a_line(em, guid, act, run, lines, fake_clock):
     result = run(id=guid)
     assert (result["failover_session"]["result"], result["changed"]) == ("Warning", False)
-    assert result["waited"] == hours.now > 300
+    assert result["waited"] == fake_clock.now > 300
     assert "1/2 VMs done, db Success 60 s" in " ".join(lines)
     assert "Stopped, result Warning after" in lines[-1]
     assert em.counters.live_logons == 0
@@ -38,45 +38,45 @@ def test_the_result_is_that_of_the_module_alone(em, guid, act, run, run_module):
     assert sliced["failover_session"] == alone["failover_session"]
 
 
-def test_until_appeared(em, act, run, hours):
-    hours.at(100, lambda: em.world.add_session(name="Acme"))
+def test_until_appeared(em, act, run, fake_clock):
+    fake_clock.at(100, lambda: em.world.add_session(name="Acme"))
     result = run(plan="Acme", created_after="1s", until="appeared")
     assert result["failover_session"]["name"] == "Acme"
-    assert 100 <= hours.now < 130
+    assert 100 <= fake_clock.now < 130
 
 
-def test_an_age_counts_from_the_beginning(em, act, run, hours):
+def test_an_age_counts_from_the_beginning(em, act, run, fake_clock):
     result = run(plan="Acme", created_after="1h", appear_timeout=100)
     assert (result["timed_out"], result["failover_session"], result["error"]["kind"]) == (True, None, "wait_timeout")
     assert len({options["created_after"] for dummy, options in act.runs}) == 1
     assert "within 1" in result["msg"]
-    assert 100 <= hours.now < 110
+    assert 100 <= fake_clock.now < 110
 
 
-def test_both_phases(em, act, run, hours):
-    hours.at(50, lambda: em.world.add_session(name="Acme", tasks=[{"vm_name": "db", "duration": 60}]))
+def test_both_phases(em, act, run, fake_clock):
+    fake_clock.at(50, lambda: em.world.add_session(name="Acme", tasks=[{"vm_name": "db", "duration": 60}]))
     result = run(plan="Acme", created_after="1h")
     assert result["failover_session"]["finished"]
 
 
-def test_a_time_out_carries_the_last_facts(em, guid, act, run, hours):
+def test_a_time_out_carries_the_last_facts(em, guid, act, run, fake_clock):
     result = run(id=guid, finish_timeout=100)
     assert (result["failed"], result["timed_out"], result["error"]["kind"]) == (True, True, "wait_timeout")
     assert result["failover_session"]["state"] == "Working"
     assert "1 of 2 VMs done" in result["msg"]
-    assert 100 <= hours.now < 112
+    assert 100 <= fake_clock.now < 112
 
 
 @pytest.mark.parametrize("kind", ["503", "drop"])
-def test_an_outage_of_three_minutes_with_a_restart(em, guid, act, run, lines, hours, kind):
-    hours.at(30, lambda: em.restart(3600, kind))
-    hours.at(210, lambda: em.outage(0))
+def test_an_outage_of_three_minutes_with_a_restart(em, guid, act, run, lines, fake_clock, kind):
+    fake_clock.at(30, lambda: em.restart(3600, kind))
+    fake_clock.at(210, lambda: em.outage(0))
     result = run(id=guid)
     assert result["failover_session"]["finished"]
     assert sum(warning.endswith(_wait.GOES_ON) for warning in result["warnings"]) == 1
 
 
-def test_em_must_answer_at_the_beginning(em, guid, act, run, hours):
+def test_em_must_answer_at_the_beginning(em, guid, act, run, fake_clock):
     em.outage(3600, "503")
     result = run(id=guid)
     em.outage(0)
@@ -84,7 +84,7 @@ def test_em_must_answer_at_the_beginning(em, guid, act, run, hours):
     assert len(act.runs) == 1
 
 
-def test_a_line_now_and_then_shows_that_it_is_alive(em, act, run, lines, hours):
+def test_a_line_now_and_then_shows_that_it_is_alive(em, act, run, lines, fake_clock):
     guid = em.world.add_session(name="Acme", state="Working", tasks=[{"vm_name": "db", "duration": 9999}]).id
     run(id=guid, finish_timeout=1000)
     assert sum("still Working" in line for line in lines) == 3
@@ -113,7 +113,7 @@ def test_what_cannot_be_waited_for_is_one_run_of_the_module(em, act, run, lines,
 
 
 @pytest.fixture
-def used(em, hours):
+def used(em, fake_clock):
     plan = em.world.add_plan("Acme", ["db"])
     point = em.world.points.history(plan, plan.vms[0], em.clock.now())[0]
     tasks = [

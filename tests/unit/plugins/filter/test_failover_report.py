@@ -14,7 +14,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.dr_runbook.veeam_em.plugins.filter import failover_report as plugin
-from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _report
+from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._report import page as _report
 
 try:
     from ansible.template import trust_as_template

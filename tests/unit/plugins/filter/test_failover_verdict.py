@@ -14,7 +14,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.dr_runbook.veeam_em.plugins.filter import failover_verdict as plugin
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _verdict
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict import evaluate as _verdict
 
 try:
     from ansible.template import trust_as_template

@@ -381,7 +381,7 @@ def test_where_no_lower_role_may_query_lists_give_the_same_hosts(em, parse):
     ] == [True, True]
 
 
-# Criteria and ids
+# SessionCriteria and ids
 
 
 def test_criteria(em, parse):

@@ -13,7 +13,8 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _client, _errors
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client as _client
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import errors as _errors
 from emulator import Emulator
 
 FAILED = re.compile(

@@ -15,8 +15,10 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _criteria, _xml
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _failover_session as fs
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import xml as _xml
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import Operation
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import criteria as _criteria
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import sessions as fs
 
 COLLECTION = Path(__file__).resolve().parents[4]
 INSPECT = {
@@ -65,7 +67,7 @@ def test_each_page_is_sent_once_and_gone_through_once(em, connect, passes, page_
     em.reset(sessions=99 if page_size != 50 else 80, tasks=3)
     count = len(em.world.sessions)
     with connect() as client:
-        answer = fs.find(client, _criteria.Criteria.from_options({"page_size": page_size}.get))
+        answer = fs.find(client, _criteria.SessionCriteria.from_options({"page_size": page_size}.get))
     logon = 1  # its reply is read for the link to log off
     assert len(answer.sessions) == count
     assert passes == {
@@ -91,7 +93,7 @@ def test_each_page_is_sent_once_and_gone_through_once(em, connect, passes, page_
 def test_what_em_can_filter_or_cut_is_not_fetched(em, connect, options, requests):
     em.reset(sessions=250, tasks=1)
     with connect() as client:
-        fs.find(client, _criteria.Criteria.from_options(options.get))
+        fs.find(client, _criteria.SessionCriteria.from_options(options.get))
     assert client.counters.requests == requests + 2
 
 
@@ -111,21 +113,24 @@ def test_the_module_takes_along_what_it_needs_and_no_more():
     """Each file goes to the target with every task, and is compiled there."""
     name = "ansible_collections.dr_runbook.veeam_em.plugins"
     loaded = loaded_by(f"import {name}.modules.failover_session_info")
-    assert {module for module in loaded if module.startswith(f"{name}.module_utils.")} == {
+    ours = {module for module in loaded if module.startswith(f"{name}.module_utils.")}
+    assert {module for module in ours if not module.endswith(("_api", "_failover"))} == {
         f"{name}.module_utils.{part}"
         for part in (
-            "_client",
-            "_criteria",
-            "_errors",
-            "_failover_session",
+            "_api.client",
+            "_api.errors",
+            "_api.interrupts",
+            "_api.query",
+            "_api.redaction",
+            "_api.transport",
+            "_api.xml",
+            "_failover.criteria",
+            "_failover.facts",
+            "_failover.permissions",
+            "_failover.replica_points",
+            "_failover.sessions",
+            "_failover.times",
             "_module",
-            "_query",
-            "_replica_points",
-            "_roles",
-            "_signals",
-            "_transport",
-            "_wait",
-            "_xml",
         )
     }
     # Of ansible-core only what each module has anyway, and none of the slow ones of the standard library.
@@ -141,7 +146,7 @@ def test_the_core_loads_two_libraries_and_what_these_load():
     package = (
         "import types, importlib; package = types.ModuleType('core'); "
         f"package.__path__ = [{str(COLLECTION / 'plugins' / 'module_utils')!r}]; sys.modules['core'] = package; "
-        "importlib.import_module('core._failover_session'); importlib.import_module('core._failover_plan')"
+        "importlib.import_module('core._failover.sessions'); importlib.import_module('core._failover.plans')"
     )
     ours = {module for module in loaded_by(package) - theirs if not module.startswith("core")}
     assert {module.partition(".")[0] for module in ours} <= set(sys.stdlib_module_names)
@@ -153,11 +158,11 @@ def test_a_page_that_has_been_read_is_gone_without_the_garbage_collector(em, con
     em.reset(sessions=90, tasks=3)
     with connect() as client:
         path = "/api/query?type=CloudFailoverSession&format=Entities"
-        client.get(path, "Read")
+        client.get(path, Operation("Read"))
         gc.collect()
         gc.disable()
         try:
-            assert len(client.get(path, "Read").items) == 90
+            assert len(client.get(path, Operation("Read")).items) == 90
             left = gc.collect()
         finally:
             gc.enable()
@@ -169,19 +174,19 @@ def test_a_page_that_has_been_read_is_gone_without_the_garbage_collector(em, con
 def test_the_garbage_collector_waits_while_a_list_of_facts_grows(em, connect, monkeypatch, fails, running):
     em.reset(sessions=90, tasks=3)
     seen = []
-    hold_for = _criteria.Criteria.hold_for
+    matches = _criteria.SessionCriteria.matches
 
     def watched(criteria, fact):
         seen.append(gc.isenabled())
-        return 1 // (not fails) and hold_for(criteria, fact)
+        return 1 // (not fails) and matches(criteria, fact)
 
-    monkeypatch.setattr(_criteria.Criteria, "hold_for", watched)
+    monkeypatch.setattr(_criteria.SessionCriteria, "matches", watched)
     try:
         if not running:
             gc.disable()
         expected = pytest.raises(ZeroDivisionError) if fails else nullcontext()
         with expected, connect() as client:
-            fs.find(client, _criteria.Criteria.from_options({}.get))
+            fs.find(client, _criteria.SessionCriteria.from_options({}.get))
         assert gc.isenabled() == running
     finally:
         gc.enable()
@@ -192,5 +197,5 @@ def test_the_garbage_collector_runs_while_facts_are_taken_one_by_one(em, connect
     """Whoever takes them decides what is kept, and how long that takes."""
     em.reset(sessions=5, tasks=1)
     with connect() as client:
-        for dummy in fs.each_session(client, _criteria.Criteria.from_options({}.get)):
+        for dummy in fs.iter_sessions(client, _criteria.SessionCriteria.from_options({}.get)):
             assert gc.isenabled()

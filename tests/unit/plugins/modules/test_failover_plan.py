@@ -17,7 +17,7 @@ def run(run_module):
 
 
 @pytest.fixture
-def plan(em, hours):
+def plan(em, fake_clock):
     return em.world.add_plan(
         "Acme", [{"name": "db", "duration": 30}], tenant="A", pre_command="net use /user:x Secret9"
     )
@@ -75,11 +75,11 @@ def test_a_warning_warns(em, plan, run):
     assert "result Warning" in result["warnings"][0]
 
 
-def test_without_wait(em, plan, run, hours):
+def test_without_wait(em, plan, run, fake_clock):
     result = run(wait=False)
     assert result["changed"] is True
     assert result["failover_session"]["finished"] is False
-    assert hours.now < 30
+    assert fake_clock.now < 30
 
 
 def test_a_second_task_joins(em, plan, run):
@@ -168,11 +168,11 @@ def test_replica_points_are_read_at_the_end(em, plan, run):
     assert run(action="undo")["failover_session"] is None
 
 
-def test_an_undo_of_one_run_only(em, plan, run, hours):
+def test_an_undo_of_one_run_only(em, plan, run, fake_clock):
     first = run(action="start")
     only = {"only_if_latest": first["failover_session"]["id"], "known_sessions": first["known_sessions"]}
     em.run_by_others(plan, "start")
-    hours.sleep(600)
+    fake_clock.sleep(600)
     result = run(action="undo", **only)
     assert (result["failed"], result["changed"], result["error"]["kind"]) == (True, False, "superseded")
     assert result["error"]["status"] is None

@@ -11,7 +11,10 @@ import pytest
 import yaml
 from ansible.module_utils import basic
 from ansible_collections.dr_runbook.veeam_em.plugins.doc_fragments import _connection, _session_criteria
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _module, _signals, _transport, _xml
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _module
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import interrupts as _signals
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import transport as _transport
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import xml as _xml
 from ansible_collections.dr_runbook.veeam_em.plugins.modules import failover_session_info
 
 PASSWORD = "Passw0rd!"

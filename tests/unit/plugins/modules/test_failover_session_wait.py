@@ -13,26 +13,26 @@ SEEN = {"id": GUID, "tasks": [], "task_summary": {}}
 
 
 @pytest.fixture
-def run(run_module, hours):
+def run(run_module, fake_clock):
     return lambda **options: run_module("failover_session_wait", **{"username": "reader", **options})
 
 
 @pytest.fixture
-def guid(em, hours):
+def guid(em, fake_clock):
     return em.world.add_session(name="Acme", result="Failed", tasks=[{"vm_name": "db", "duration": 60}]).id
 
 
-def test_until_finished(em, guid, run, hours):
+def test_until_finished(em, guid, run, fake_clock):
     result = run(id=guid)
     assert (result["changed"], result["failover_session"]["result"]) == (False, "Failed")
     assert "failed" not in result
-    assert result["waited"] == hours.now > 60
+    assert result["waited"] == fake_clock.now > 60
     assert em.counters.live_logons == 0
 
 
-def test_until_appeared(em, guid, run, hours):
+def test_until_appeared(em, guid, run, fake_clock):
     result = run(plan="Acme", created_after="1h", until="appeared")
-    assert (result["failover_session"]["id"], result["waited"], hours.now) == (guid, 0, 0)
+    assert (result["failover_session"]["id"], result["waited"], fake_clock.now) == (guid, 0, 0)
 
 
 def test_everything_documented_is_returned_and_nothing_else(em, guid, run):
@@ -45,7 +45,7 @@ def test_everything_documented_is_returned_and_nothing_else(em, guid, run):
     assert set(failure) - {"invocation", "failed", "exception", "changed"} == set(documented)
 
 
-def test_a_time_out_carries_the_last_facts(em, guid, run, hours):
+def test_a_time_out_carries_the_last_facts(em, guid, run, fake_clock):
     result = run(id=guid, finish_timeout=30)
     assert (result["failed"], result["timed_out"], result["error"]["kind"]) == (True, True, "wait_timeout")
     assert result["failover_session"]["state"] == "Working"
@@ -54,12 +54,12 @@ def test_a_time_out_carries_the_last_facts(em, guid, run, hours):
     assert (result["timed_out"], result["failover_session"], result["waited"]) == (True, None, 20)
 
 
-def test_em_must_answer_at_the_beginning(em, guid, run, hours):
+def test_em_must_answer_at_the_beginning(em, guid, run, fake_clock):
     em.outage(3600, "503")
     result = run(id=guid)
     em.outage(0)
     assert (result["failed"], result["timed_out"], result["error"]["kind"]) == (True, False, "server")
-    assert hours.now == 0
+    assert fake_clock.now == 0
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_bad_option_fails_before_any_request(em, run, options, words):
 
 
 @pytest.fixture
-def used(em, hours):
+def used(em, fake_clock):
     """A session of one VM, and the point that it uses, which is in failover."""
     plan = em.world.add_plan("Acme", ["db"])
     point = em.world.points.history(plan, plan.vms[0], em.clock.now())[0]
@@ -144,11 +144,11 @@ def test_points_that_may_not_be_read_fail_nothing(em, used, run):
     assert "operator needs the role Portal User" in warning
 
 
-def test_vms_that_em_drops_are_known_from_an_earlier_wait(em, used, run, hours):
+def test_vms_that_em_drops_are_known_from_an_earlier_wait(em, used, run, fake_clock):
     em.behaviour.finished_tasks = "drop"
     guid, point = used
     earlier = run(id=guid, until="appeared")["failover_session"]
-    hours.sleep(100)
+    fake_clock.sleep(100)
     alone = run(id=guid)
     assert (alone["failover_session"]["tasks"], alone["points_seen_at"]) == ([], None)
     continued = run(id=guid.upper(), last_seen=earlier)
@@ -159,20 +159,20 @@ def test_vms_that_em_drops_are_known_from_an_earlier_wait(em, used, run, hours):
 
 @pytest.mark.parametrize("user", ["reader", "operator", "both", "restricted"])
 @pytest.mark.parametrize("query", ["as resource", "refused"])
-def test_each_role_waits_or_names_the_role_that_is_missing(em, guid, run, hours, user, query):
+def test_each_role_waits_or_names_the_role_that_is_missing(em, guid, run, fake_clock, user, query):
     em.behaviour.role_query = query
     result = run(username=user, plan="Acme", created_after="1h")
     if user == "restricted":
         assert (result["error"]["kind"], result["error"]["status"]) == ("permission", 403)
         assert "Check that restricted has the role Portal User or VM Restore Operator in" in result["msg"]
-        assert (result["timed_out"], hours.now) == (False, 0)
+        assert (result["timed_out"], fake_clock.now) == (False, 0)
     else:
         assert result["failover_session"]["finished"] is True
         assert len([warning for warning in result.get("warnings", []) if "forbids" in warning]) == (query == "refused")
     assert em.counters.live_logons == 0
 
 
-def test_a_query_that_is_forbidden_is_said_once_in_a_wait(em, run, hours):
+def test_a_query_that_is_forbidden_is_said_once_in_a_wait(em, run, fake_clock):
     em.behaviour.role_query = "refused"
     result = run(plan="Acme", created_after="1h", appear_timeout=100)
     assert (result["error"]["kind"], result["error"]["status"]) == ("wait_timeout", None)

@@ -12,6 +12,7 @@ import signal
 import time
 
 import pytest
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import Operation
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 
 FORK = multiprocessing.get_context("fork")
@@ -32,8 +33,8 @@ def options(em):
 
 
 def read(options):
-    with _plugin.logged_on(options) as client:
-        client.get("/api/cloud/failoverSessions", "Read")
+    with _plugin.connect(options) as client:
+        client.get("/api/cloud/failoverSessions", Operation("Read"))
 
 
 def in_worker(work, *arguments):
@@ -99,7 +100,7 @@ def test_after_errors_with_several_options_the_signals_are_as_before(em, options
         for first, second in ((options, other), (other, options)):
             read(first)
             read(second)
-            with pytest.raises(ZeroDivisionError), _plugin.logged_on(first):
+            with pytest.raises(ZeroDivisionError), _plugin.connect(first):
                 raise ZeroDivisionError
             assert signal.getsignal(signal.SIGTERM) is handler
             read(second)
@@ -133,7 +134,7 @@ def test_the_time_out_of_a_task_does_not_tear_the_log_on(em, options):
 def test_an_error_ends_the_logon_at_once(em, options):
     def work():
         read(options)
-        with pytest.raises(ZeroDivisionError), _plugin.logged_on(options):
+        with pytest.raises(ZeroDivisionError), _plugin.connect(options):
             raise ZeroDivisionError
         assert em_live() == 0
         read(options)

@@ -1,0 +1,178 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: it can change in any release.
+
+"""What can go wrong, as one tree of exceptions. Each text is a whole sentence for the user; none holds a secret."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .redaction import single_line, truncate
+
+MAX_URL = 300
+"""Characters of a URL that are shown in a sentence."""
+
+CHECK_EM = "Check that url is Enterprise Manager itself and that its version is supported (10 to 13)."
+WRONG_SERVICE = (
+    "It seems that another service answers there. Check host and port of url: the REST API of Enterprise Manager is on "
+    "port 9398 unless it was changed; 9443 is its web page, 9419 the API of a backup server, and a proxy may stand between."
+)
+
+
+class OptionError(ValueError):
+    """An option has a value that cannot be used; raised before the first request.
+
+    :ivar option: name of the option.
+    """
+
+    def __init__(self, option: str, value: object, accepted: str) -> None:
+        super().__init__(f"{option}: {value!r} cannot be used. {accepted}")
+        self.option = option
+
+
+PORTAL_ADMINISTRATOR = "Portal Administrator"
+"""The role of EM that may do everything."""
+
+
+class Operation(NamedTuple):
+    """What is being done with EM, for sentences; as text it is its name.
+
+    :ivar name: such as ``Read cloud failover sessions``.
+    :ivar roles: roles of EM each of which is enough for it; none where only the Portal Administrator is.
+    :ivar note: what else to know about these roles.
+    """
+
+    name: str
+    roles: tuple[str, ...] = ()
+    note: str = ""
+
+    def __str__(self) -> str:
+        return self.name
+
+    def missing_role(self, username: str) -> str:
+        """What to check where EM forbids this user the operation: a sentence that names the role."""
+        user = f"Check that {username} has the role"
+        if not self.roles:
+            return f"{user} {PORTAL_ADMINISTRATOR} in Enterprise Manager."
+        enough = " or ".join(self.roles)
+        return f"{user} {enough} in Enterprise Manager ({PORTAL_ADMINISTRATOR} may do everything); {self.note}."
+
+
+class EmError(Exception):
+    """What went wrong with EM: ``str()`` is the sentence for the user.
+
+    :ivar kind: one word for playbooks to branch on: ``auth``, ``permission``, ``not_found``, ``connection``, ``tls``,
+        ``timeout``, ``protocol`` or ``server``.
+    :ivar status: HTTP status of the reply that carried the problem. None where none did: there was no reply, or it is a
+        conclusion from good ones.
+    :ivar server_message: the server's own words, cut to one line, or None.
+    :ivar url: the URL that was asked.
+    :ivar in_doubt: whether an action that was asked for may have been carried out all the same.
+    """
+
+    kind = ""
+    in_doubt = False
+
+    def __init__(
+        self,
+        operation: Operation | str,
+        url: str,
+        problem: str,
+        hint: str,
+        status: int | None = None,
+        server_message: str | None = None,
+    ) -> None:
+        self.status = status
+        self.server_message = server_message
+        self.url = url
+        super().__init__(f"{operation} failed: {truncate(single_line(url), MAX_URL)} {problem}. {hint}")
+
+
+class EmAuthError(EmError):
+    """EM does not accept the user name and password, or dropped the logon again and again (401)."""
+
+    kind = "auth"
+
+
+class EmPermissionError(EmError):
+    """The user's role does not allow it (403)."""
+
+    kind = "permission"
+
+
+class EmNotFoundError(EmError):
+    """EM has no such object (404, or 400 or 500 with a text that says so)."""
+
+    kind = "not_found"
+
+
+class EmConnectionError(EmError):
+    """No connection, or it broke."""
+
+    kind = "connection"
+
+
+class EmTlsError(EmError):
+    """The server's certificate was refused, or TLS could not be agreed."""
+
+    kind = "tls"
+
+
+class EmTimeoutError(EmError):
+    """No complete answer within ``timeout`` seconds."""
+
+    kind = "timeout"
+
+
+class EmProtocolError(EmError):
+    """An answer that EM would not give: another service, a broken document, a redirect, pages that do not end."""
+
+    kind = "protocol"
+
+
+class EmServerError(EmError):
+    """EM answered with an error status that none of the others describe."""
+
+    kind = "server"
+
+
+# What can go wrong with an action or a wait, though EM was understood
+
+
+class EmAmbiguousError(EmError):
+    """Several plans or sessions fit, and nothing tells them apart."""
+
+    kind = "ambiguous"
+
+
+class EmBusyError(EmError):
+    """The plan is at work, so that this action cannot be taken."""
+
+    kind = "busy"
+
+
+class EmSupersededError(EmError):
+    """The plan was run again since the session that is to be undone."""
+
+    kind = "superseded"
+
+
+class EmRefusedError(EmError):
+    """EM took the action as a task, and the task did not succeed."""
+
+    kind = "refused"
+
+
+class EmInDoubtError(EmError):
+    """It is not known whether EM carried an action out."""
+
+    kind = "in_doubt"
+
+
+class EmWaitError(EmError):
+    """The time for waiting is over."""
+
+    kind = "wait_timeout"

@@ -1,0 +1,189 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: it can change in any release.
+
+"""Which sessions are wanted: the options of fragment ``_session_criteria``, checked and ready to compare with facts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from .._api.errors import OptionError
+from .._api.xml import GUID
+from .facts import RESULTS, STATES, Fact, last_time
+from .times import TIME, format_time, parse_age, parse_time, utc_now
+
+SORT_ORDERS = ("descending", "ascending")
+LARGEST_PAGE = 1000
+
+_ID = re.compile(rf"(?:urn:veeam:\w*Session\w*:|\S*/failoverSessions/)?({GUID.pattern})/?(?:\?\S*)?", re.IGNORECASE)
+
+
+# SessionCriteria
+
+
+@dataclass(frozen=True)
+class SessionCriteria:
+    """What to select, checked and ready to use. Make it with :meth:`from_options`.
+
+    Times are texts as in facts (see :func:`timestamp`); "after" is inclusive, "before" exclusive.
+    """
+
+    now: datetime
+    ids: tuple[str, ...] | None = None
+    names: frozenset[str] | None = None
+    states: frozenset[str] | None = None
+    results: frozenset[str] | None = None
+    backup_servers: frozenset[str] | None = None
+    created_after: str | None = None
+    created_before: str | None = None
+    ended_after: str | None = None
+    ended_before: str | None = None
+    latest_per_plan: bool = False
+    descending: bool = True
+    limit: int | None = None
+    page_size: int = 100
+    active_since: str | None = None
+    """Not over, or created or ended at this moment or later. No option; for those who look again and again."""
+
+    @classmethod
+    def from_options(cls, option: Callable[[str], Any], now: datetime | None = None) -> SessionCriteria:
+        """Check the options of the documentation fragment ``_session_criteria`` and make them a :class:`SessionCriteria`.
+
+        :arg option: gives the value of the option with that name, None where it is not set.
+        :arg now: the moment ages count from, naive UTC; read once per run.
+        :raises OptionError: names the option and what would be accepted.
+        """
+        now = now or utc_now()
+        limit = option("limit")
+        if limit is not None and limit < 1:
+            raise OptionError("limit", limit, "Give a whole number, 1 or more, or leave it out for all sessions.")
+        page_size = option("page_size")
+        if page_size is None:
+            page_size = cls.page_size
+        if not 1 <= page_size <= LARGEST_PAGE:
+            raise OptionError("page_size", page_size, f"Give a whole number from 1 to {LARGEST_PAGE}.")
+        order = option("sort_order") or SORT_ORDERS[0]
+        if order not in SORT_ORDERS:
+            raise OptionError("sort_order", order, f"Give one of: {', '.join(SORT_ORDERS)}.")
+        ids = given_values(option, "id")
+        bounds = {
+            name: time_bound(name, option(name), now)
+            for name in ("created_after", "created_before", "ended_after", "ended_before")
+        }
+        for event in ("created", "ended"):
+            after, before = bounds[f"{event}_after"], bounds[f"{event}_before"]
+            if after and before and after >= before:
+                accepted = f"Give a moment before {event}_before, which is {before}; between the two no session can be."
+                raise OptionError(f"{event}_after", option(f"{event}_after"), accepted)
+        return cls(
+            now=now,
+            ids=None if ids is None else tuple(dict.fromkeys(session_id(value) for value in ids)),
+            names=name_set(option, "name"),
+            states=_words(option, "state", STATES),
+            results=_words(option, "result", RESULTS),
+            backup_servers=name_set(option, "backup_server"),
+            latest_per_plan=bool(option("latest_per_plan")),
+            descending=order == "descending",
+            limit=limit,
+            page_size=page_size,
+            **bounds,
+        )
+
+    def matches(self, fact: Fact) -> bool:
+        """Whether all criteria about one session by itself hold for its facts (all but ``latest_per_plan`` and ``limit``)."""
+        server = fact["backup_server"]
+        return (
+            (self.ids is None or fact["id"] in self.ids)
+            and (self.names is None or fact["name"] in self.names)
+            and (self.states is None or fact["state"] in self.states)
+            and (self.results is None or fact["result"] in self.results)
+            and (self.backup_servers is None or (server is not None and server["name"] in self.backup_servers))
+            and _within(fact["creation_time"], self.created_after, self.created_before)
+            and _within(fact["end_time"], self.ended_after, self.ended_before)
+            and (self.active_since is None or not fact["finished"] or last_time(fact) >= self.active_since)
+        )
+
+
+def session_id(value: str) -> str:
+    """The GUID, in lower case, of a session given as GUID, URN or Href.
+
+    :raises OptionError: it is none of these.
+    """
+    guid = guid_of_session(value)
+    if guid is None:
+        accepted = (
+            "Give the id of a session as GUID (475420ee-d045-4493-9869-0a970e08f6f9), as URN (urn:veeam:CloudFailoverSession:<GUID>) "
+            "or as Href (https://em.example.com:9398/api/cloud/failoverSessions/<GUID>)."
+        )
+        raise OptionError("id", value, accepted)
+    return guid
+
+
+def guid_of_session(value: object) -> str | None:
+    """The GUID, in lower case, of a session given as GUID, URN or Href, or None if it is none of these."""
+    match = _ID.fullmatch(value.strip()) if isinstance(value, str) else None
+    return match.group(1).lower() if match else None
+
+
+def given_values(option: Callable[[str], Any], name: str) -> list[str] | None:
+    values: list[str] | None = option(name)
+    if values == []:
+        # Reading it as "all" would answer a runbook that computed no ids with everything there is.
+        accepted = "An empty list selects nothing; leave the option out to select all."
+        raise OptionError(name, values, accepted)
+    return values
+
+
+def name_set(option: Callable[[str], Any], name: str) -> frozenset[str] | None:
+    values: Any = given_values(option, name)
+    if values is None:
+        return None
+    if not isinstance(values, list):
+        values = [values]  # not split at commas, since names may contain them
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
+            accepted = "Give a name or a list of names (in quotes); leave the option out to select all."
+            raise OptionError(name, value, accepted)
+    return frozenset(str(value) for value in values)
+
+
+def _words(option: Callable[[str], Any], name: str, words: tuple[str, ...]) -> frozenset[str] | None:
+    values = given_values(option, name)
+    for value in values or ():
+        if value not in words:
+            raise OptionError(name, value, f"Give one or more of: {', '.join(words)}.")
+    return None if values is None else frozenset(values)
+
+
+def time_bound(name: str, value: str | None, now: datetime) -> str | None:
+    """A time or age given by the user, as text that compares with facts."""
+    if value is None:
+        return None
+    ago = parse_age(value)
+    try:
+        if ago is not None:
+            return format_time(now - ago)
+    except OverflowError:
+        pass
+    match = TIME.fullmatch(value.strip())
+    when = parse_time(value) if match and match["zone"] else None
+    if when is None:
+        accepted = (
+            "Give a time after 1970 in ISO 8601 with zone, in quotes ('2026-03-01T00:00:00Z'), "
+            "or an age in s, m, h, d or w (90m, 24h, 7d)."
+        )
+        raise OptionError(name, value, accepted)
+    return format_time(when)
+
+
+def _within(value: str | None, after: str | None, before: str | None) -> bool:
+    if after is None and before is None:
+        return True
+    return value is not None and (after is None or value >= after) and (before is None or value < before)

@@ -1,0 +1,178 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The facts that this collection is about, as types, and what can be told from facts alone.
+
+All times are texts in UTC with six digits and ``Z``, durations are seconds, and None is "not known". RETURN of
+failover_session_info and failover_plan_info describes each field.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+Fact = Any
+STATES = ("Starting", "Working", "Stopping", "Stopped")
+RESULTS = ("None", "Success", "Warning", "Failed")
+
+
+class Reference(TypedDict):
+    """A backup server or tenant, by what EM's link to it says."""
+
+    id: str | None
+    name: str | None
+
+
+class PointState(TypedDict):
+    """What only EM's replica point says; both None where it was not read, or EM no longer has the point."""
+
+    creation_time: str | None
+    state: str | None
+
+
+class ReplicaPoint(PointState):
+    """The restore point that a VM used."""
+
+    id: str | None
+    name: str | None
+
+
+class Progress(TypedDict):
+    """What a session and the task of one VM have in common."""
+
+    state: str | None
+    result: str
+    progress: int | None
+    failure_message: str | None
+    creation_time: str | None
+    end_time: str | None
+    duration: float | None
+    finished: bool
+    succeeded: bool | None
+
+
+class SessionTask(Progress):
+    """One VM of a session."""
+
+    vm_name: str | None
+    replica_point: ReplicaPoint | None
+
+
+class TaskSummary(TypedDict):
+    """Number of VMs by outcome."""
+
+    total: int
+    success: int
+    warning: int
+    failed: int
+    running: int
+    other: int
+
+
+class _Kept(TypedDict, total=False):
+    tasks_kept_at: str | None
+
+
+class Session(Progress, _Kept):
+    """A cloud failover session. ``tasks_kept_at`` is there after a wait, see :func:`merge_tasks`."""
+
+    id: str
+    uid: str
+    name: str | None
+    job_type: str | None
+    backup_server: Reference | None
+    href: str
+    tasks: list[SessionTask]
+    task_summary: TaskSummary
+
+
+class Command(TypedDict):
+    """A command that EM runs before or after a failover."""
+
+    enabled: bool | None
+    command: str | None
+
+
+class PlanVm(TypedDict):
+    """A VM of a plan, and its place in the order of starts, from 0."""
+
+    id: str | None
+    name: str | None
+    order: int | None
+
+
+class Plan(TypedDict):
+    """A cloud failover plan."""
+
+    id: str
+    uid: str
+    name: str | None
+    description: str | None
+    tenant: Reference | None
+    backup_server: Reference | None
+    pre_command: Command
+    post_command: Command
+    vms: list[PlanVm]
+    actions: list[str]
+
+
+class TaskFacts(TypedDict):
+    """EM's own task for an action, each None where it is not known."""
+
+    state: str | None
+    success: bool | None
+    message: str | None
+
+
+def same_backup_server(one: Any, other: Any) -> bool | None:
+    """Whether two facts (sessions, plans, points) are of the same backup server, or None where EM does not say enough.
+
+    The id decides if both have one, else the name. EM links a session to its plan by nothing but name and server.
+    """
+    first, second = one["backup_server"] or {}, other["backup_server"] or {}
+    for key in ("id", "name"):
+        values = first.get(key), second.get(key)
+        if all(values):
+            return str(values[0]).casefold() == str(values[1]).casefold()
+    return None
+
+
+def last_time(session: Session) -> str:
+    """The last moment at which something is known to have happened to a session: its end or else its creation."""
+    return max(session["creation_time"] or "", session["end_time"] or "")
+
+
+def sort_key(session: Session) -> tuple[str, str]:
+    """What sessions are sorted by: the creation time, and the id where two have the same."""
+    return (session["creation_time"] or "", session["id"])
+
+
+def may_change(session: Session) -> bool:
+    """Whether a session is worth another reading: it runs, or it has ended without a result, which may follow (assumed)."""
+    return not session["finished"] or session["result"] == "None"
+
+
+def merge_tasks(session: Session, before: Session | None, seen_at: str | None) -> Session:
+    """The facts of a session, with the VMs that it had before if EM no longer lists any, as it may at the end of a run.
+
+    ``tasks_kept_at`` says when EM listed such VMs for the last time; it is None where EM lists VMs itself.
+
+    :arg session: from a reading, or from a wait that has kept VMs itself.
+    :arg before: facts of the same session from an earlier reading.
+    :arg seen_at: when that was.
+    """
+    merged = session.copy()
+    if session["tasks"] or before is None or not before["tasks"]:
+        merged["tasks_kept_at"] = session.get("tasks_kept_at")
+    else:
+        merged["tasks"], merged["task_summary"] = before["tasks"], before["task_summary"]
+        merged["tasks_kept_at"] = before.get("tasks_kept_at") or seen_at
+    return merged
+
+
+def vms_done(session: Session) -> str:
+    """How many VMs are done, in words for a sentence; nothing where EM lists none."""
+    summary = session["task_summary"]
+    done = summary["total"] - summary["running"]
+    return f" with {done} of {summary['total']} VMs done" if summary["total"] else ""

@@ -1,0 +1,435 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One request: time and size, TLS, proxies, and texts without secrets. Real HTTP against the emulator."""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from html import escape
+from urllib.parse import quote
+
+import pytest
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client as _client
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import interrupts as _signals
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import transport as _transport
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import Operation
+
+PASSWORD = "Passw0rd!"
+SESSIONS = "/api/cloud/failoverSessions"
+
+
+def read(client):
+    return client.get(f"{SESSIONS}?format=Entity", Operation("Read the sessions"))
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+# Time and size
+
+
+@pytest.mark.parametrize(
+    "fault", [{"action": "slow_headers", "seconds": 5}, {"action": "slow_body", "seconds": 0.4, "chunks": 20}]
+)
+def test_time_out(em, connect, fault):
+    if fault["action"] == "slow_body" and not hasattr(_transport.urllib3.HTTPResponse, "read1"):
+        fault = {**fault, "seconds": 1}  # urllib3 1 gives no part of a chunk, so only each pause is bounded
+    em.reset(sessions=20)
+    em.faults.add(path=SESSIONS, **fault)
+    start = time.monotonic()
+    with pytest.raises(_client.EmTimeoutError, match="within 0.5 seconds") as failure, connect(timeout=0.5) as client:
+        read(client)
+    assert failure.value.kind == "timeout"
+    assert time.monotonic() - start < 4
+    em.faults.clear()
+
+
+def test_headers_that_drip_do_not_outlive_the_time_out(dripping):
+    with dripping(4) as url:
+        start = time.monotonic()
+        with pytest.raises(_client.EmTimeoutError, match="within 0.5 seconds"):
+            _client.EnterpriseManager(url, "u", "p", timeout=0.5).__enter__()
+        assert time.monotonic() - start < 1.5
+
+
+def test_an_interruption_does_not_wait_for_headers_that_drip(monkeypatch, dripping):
+    monkeypatch.setattr(_signals, "GRACE", 0.3)
+    with dripping(4) as url:
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        start = time.monotonic()
+        with pytest.raises(_signals.Interrupted, match="SIGTERM"):
+            _client.EnterpriseManager(url, "u", "p", timeout=30).__enter__()
+        assert time.monotonic() - start < 1.5
+
+
+def test_an_alarm_of_others_is_left_alone(em, connect):
+    def mine(number, frame):
+        """A handler that the embedding program has set."""
+
+    before = signal.signal(signal.SIGALRM, mine)
+    signal.setitimer(signal.ITIMER_REAL, 60)
+    try:
+        with connect(timeout=5) as client:
+            read(client)
+            assert signal.getitimer(signal.ITIMER_REAL)[0] > 50
+            assert signal.getsignal(signal.SIGALRM) is mine
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_body_beyond_the_limit_is_refused(em, connect, monkeypatch):
+    em.reset(sessions=20)
+    monkeypatch.setattr(_transport, "MAX_BODY", 1024)
+    with (
+        pytest.raises(_client.EmProtocolError, match="sent more than.*smaller page_size"),
+        connect(retries=3) as client,
+    ):
+        read(client)
+    assert em.counters.live_logons == 0
+
+
+@pytest.mark.parametrize(("size", "fails"), [(2**20, False), (2**20 + 1, True)])
+def test_the_limit_of_a_body_is_exact(em, connect, monkeypatch, size, fails):
+    monkeypatch.setattr(_transport, "MAX_BODY", 2**20)
+    em.faults.add("reply", path=SESSIONS, body="<EntityReferences/>".ljust(size))
+    with connect() as client:
+        if fails:
+            with pytest.raises(_client.EmProtocolError, match="sent more than 1 MiB in one reply") as failure:
+                read(client)
+            assert failure.value.status == 200
+        else:
+            assert read(client).items == []
+
+
+def test_a_packed_body_is_unpacked(em, connect):
+    class Packed:
+        status_code = 200
+        headers = {"Content-Encoding": "GZip", "Content-Length": "1000"}
+
+        class raw:
+            @staticmethod
+            def read1(size, decode_content):
+                pieces.append((size, decode_content))
+                return b"x" * 60 if len(pieces) == 1 else b""
+
+        @staticmethod
+        def iter_content(size):
+            raise AssertionError("a drip would not be noticed")
+
+    pieces = []
+    client = connect()
+    assert client._transport._read_body(Packed(), time.monotonic() + 5, "Read", em.url) == b"x" * 60
+    assert pieces == [(_transport.CHUNK, True)] * 2
+    assert client.counters.bytes == 60
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip"])
+def test_a_body_packed_in_another_way_is_refused(em, connect, encoding):
+    em.faults.add("headers", headers={"Content-Encoding": encoding}, path=SESSIONS)
+    with pytest.raises(_client.EmProtocolError, match=f"packed as {encoding}, which") as failure, connect() as client:
+        read(client)
+    assert failure.value.status == 200
+    assert em.counters.live_logons == 0
+
+
+@pytest.mark.parametrize("encoding", ["Identity", ""])
+def test_a_body_that_is_said_not_to_be_packed_is_read(em, connect, encoding):
+    em.faults.add("headers", headers={"Content-Encoding": encoding}, path=SESSIONS)
+    with connect() as client:
+        assert read(client).items == []
+
+
+def test_a_logon_whose_reply_is_packed_in_another_way_is_ended(em, connect):
+    em.faults.add("headers", headers={"Content-Encoding": "br"}, path="sessionMngr")
+    with connect():
+        pass
+    assert (em.counters.logons, em.counters.live_logons) == (1, 0)
+
+
+def test_a_body_that_is_shorter_than_announced(em, connect, monkeypatch):
+    """As urllib3 1 lets it pass: the check of our own finds it."""
+
+    class Short:
+        headers = {"Content-Length": "100"}
+        raw = None
+
+        def iter_content(self, size):
+            yield b"x" * 60
+
+    with pytest.raises(_transport.requests.exceptions.ConnectionError, match="60 of 100 bytes"):
+        connect()._transport._read_body(Short(), time.monotonic() + 5, "Read", em.url)
+
+
+# TLS
+
+
+@contextmanager
+def closing(count):
+    """A TCP server that closes so many connections in the TLS handshake; gives its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve():
+            for dummy in range(count):
+                connection, address = listener.accept()
+                connection.recv(10)
+                connection.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_handshake_that_breaks_off_is_a_connection_that_breaks_off():
+    with closing(1) as url, pytest.raises(_client.EmConnectionError, match="broke off"):
+        _client.EnterpriseManager(url, "u", "p", retries=0).__enter__()
+
+
+@pytest.mark.parametrize("said", ["EOF occurred in violation of protocol", "Connection reset by peer"])
+def test_tls_that_breaks_off_in_any_words_is_no_certificate_that_is_not_trusted(connect, said):
+    exc = _transport.requests.exceptions.SSLError(said)
+    error = connect()._transport._transport_error("Read", "https://em.example.com", exc, 1)
+    assert (error.kind, said in str(error)) == ("connection", True)
+
+
+def test_a_bundle_in_the_environment_that_does_not_exist_is_named(monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such.pem")
+    with pytest.raises(_client.EmTlsError, match="/no/such.pem.*REQUESTS_CA_BUNDLE"):
+        _client.EnterpriseManager("https://127.0.0.1:1", "u", PASSWORD).__enter__()
+
+
+def test_tls_with_the_ca(tls_emulator):
+    with _client.EnterpriseManager(tls_emulator.url, "reader", PASSWORD, ca_path=tls_emulator.ca_path) as client:
+        assert len(read(client).items) == 5
+
+
+def test_tls_without_the_ca_is_refused(tls_emulator):
+    with pytest.raises(_client.EmTlsError, match="certificate verify failed.*ca_path") as failure:
+        _client.EnterpriseManager(tls_emulator.url, "reader", PASSWORD, retries=3).__enter__()
+    assert (failure.value.kind, failure.value.status) == ("tls", None)
+
+
+def test_tls_with_another_name_is_refused(tls_emulator, monkeypatch):
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: resolve("127.0.0.1", *rest, **more))
+    url = tls_emulator.url.replace("localhost", "em.example.com")
+    with pytest.raises(_client.EmTlsError, match="em.example.com.*subjectAltName"):
+        _client.EnterpriseManager(url, "reader", PASSWORD, ca_path=tls_emulator.ca_path).__enter__()
+
+
+def test_switching_verification_off_wins_over_the_environment(tls_emulator, monkeypatch, tmp_path, recwarn):
+    bundle = tmp_path / "empty.pem"
+    bundle.write_text("")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    with _client.EnterpriseManager(tls_emulator.url, "reader", PASSWORD, validate_certs=False) as client:
+        assert len(read(client).items) == 5
+    assert "Unverified HTTPS request" not in " ".join(str(warning.message) for warning in recwarn)
+
+
+def test_a_bundle_from_the_environment_is_used(tls_emulator, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", tls_emulator.ca_path)
+    with _client.EnterpriseManager(tls_emulator.url, "reader", PASSWORD) as client:
+        assert len(read(client).items) == 5
+
+
+def test_https_on_a_port_that_speaks_http(em):
+    with pytest.raises(_client.EmTlsError, match="speaks HTTPS"):
+        _client.EnterpriseManager(em.url.replace("http:", "https:"), "reader", PASSWORD).__enter__()
+
+
+# The environment
+
+
+def test_a_proxy_from_the_environment_is_used(em, connect, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", f"http://user:pr0xy-secret@127.0.0.1:{free_port()}")
+    monkeypatch.setenv("http_proxy", f"http://user:pr0xy-secret@127.0.0.1:{free_port()}")
+    with pytest.raises(_client.EmConnectionError) as failure, connect():
+        pass
+    assert "pr0xy-secret" not in str(failure.value)
+    assert "names 127.0.0.1:" in str(failure.value)
+    assert em.counters.requests == 0
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["http://bob:pr0xy-secret", "http://bob:pr0xy-secret@", "http://bob:pr0xy-secret@[x", "bob:pr0xy-secret@:1:2"],
+)
+def test_a_proxy_that_makes_no_sense_is_not_shown(em, connect, monkeypatch, proxy):
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, proxy)
+    with pytest.raises(_client.OptionError, match="^proxy: .*HTTPS_PROXY") as failure:
+        connect()
+    assert "pr0xy" not in str(failure.value)
+
+
+def test_a_proxy_without_a_user_is_named(em, connect, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    with (
+        pytest.raises(_client.EmConnectionError, match="Check host and port.*names 127.0.0.1:[0-9]+ as proxy"),
+        connect(),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("proxy", "name", "secrets"),
+    [
+        ("http://bob:p%40ss@px.example.com:3128", "px.example.com:3128", {"p%40ss", "p@ss"}),
+        ("px.example.com", "px.example.com", set()),
+        ("http://bob@px.example.com", "px.example.com", set()),
+    ],
+)
+def test_the_address_of_a_proxy(monkeypatch, proxy, name, secrets):
+    for variable in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(variable, proxy)
+    assert _transport._proxy("https://em.example.com") == (name, secrets)
+    client = _client.EnterpriseManager("https://em.example.com", "u", "p")
+    assert not any(secret in client.redact(f"You sent {secret}") for secret in secrets)
+
+
+def test_without_a_proxy_plain_http_is_doubted():
+    with pytest.raises(_client.EmConnectionError, match="this machine. Enterprise Manager usually speaks https.$"):
+        _client.EnterpriseManager(f"http://127.0.0.1:{free_port()}", "u", "p", retries=0).__enter__()
+    with pytest.raises(_client.EmConnectionError, match="this machine.$"):
+        _client.EnterpriseManager(f"https://127.0.0.1:{free_port()}", "u", "p", retries=0).__enter__()
+
+
+def test_credentials_in_netrc_are_not_used(em, connect, monkeypatch, tmp_path):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    with connect() as client:
+        read(client)
+    log_on, get, _log_off = em.requests
+    assert base64.b64decode(log_on.headers["authorization"].split()[1]).decode() == f"reader:{PASSWORD}"
+    assert "authorization" not in get.headers
+
+
+# Secrets
+
+
+def test_no_secret_in_any_text_of_an_error(em, connect):
+    """A server or proxy that repeats everything it was sent."""
+    basic = base64.b64encode(f"reader:{PASSWORD}".encode()).decode()
+    em.faults.add("status", status=400, message=f"You sent {PASSWORD} and Basic {basic}", path="sessionMngr", times=1)
+    with pytest.raises(_client.EmError) as failure, connect():
+        pass
+    said = f"{failure.value} {failure.value.server_message} {failure.value.url}"
+    assert PASSWORD not in said
+    assert basic not in said
+    with connect() as client, pytest.raises(_client.EmError) as failure:
+        token = client._token
+        em.faults.add("status", status=400, message=f"Bad token {token}", path=SESSIONS)
+        read(client)
+    assert token not in f"{failure.value} {failure.value.server_message}"
+    em.faults.add("reply", body=f"<Error Message='{PASSWORD}'/>", path="/other")
+    with connect() as client, pytest.raises(_client.EmProtocolError) as failure:
+        client.get("/api/other", Operation("Read"))
+    assert PASSWORD not in str(failure.value)
+
+
+def test_the_value_of_basic_is_not_shown_without_the_word_either(connect):
+    basic = base64.b64encode(f"reader:{PASSWORD}".encode()).decode()
+    assert connect().redact(f"You sent {basic} as Basic {basic}.") == "You sent ******** as ********."
+
+
+def test_of_two_secrets_the_longer_is_taken_out_first(connect):
+    client = connect(password="abc")
+    client._transport.secrets.add("abcdef")
+    assert client.redact("a abcdef b abc") == "a ******** b ********"
+
+
+@pytest.mark.parametrize(
+    "written", [r"p\u00e4\"s\/w\ud83d\ude00\n", r"p\u00E4\"s\/w\uD83D\uDE00\n", r"\u0070ä\"s/w😀\n"]
+)
+def test_a_password_in_json_is_not_shown(connect, written):
+    assert connect(password='pä"s/w😀\n').redact(f'{{"m":"{written}"}}') == '{"m":"********"}'
+
+
+def test_the_id_of_the_logon_is_not_shown(em, connect):
+    """In base64 it is the token."""
+    warnings = []
+    em.faults.add("status", status=500, method="DELETE")
+    with connect(warn=warnings.append) as client:
+        guid = base64.b64decode(client._token).decode()
+        assert guid not in client.redact(f"No logon {guid}")
+    assert guid not in " ".join(warnings)
+
+
+def test_two_secrets_in_two_forms(connect):
+    client = connect(password='p&w"d')
+    client._transport.secrets.add("tok/en==")
+    assert client.redact("a p&amp;w&quot;d b tok%2Fen%3D%3D") == "a ******** b ********"
+
+
+def test_a_long_url_is_cut_in_the_sentence(em, connect):
+    em.faults.add("status", status=400, path="/query")
+    with connect() as client, pytest.raises(_client.EmError) as failure:
+        client.get("/api/query?filter=" + "x" * 5000, Operation("Read"))
+    assert len(str(failure.value)) < 700
+    assert len(failure.value.url) > 5000
+
+
+def test_the_innermost_cause_is_told():
+    inner = OSError(111, "Connection refused")
+    outer = OSError("outer")
+    outer.__context__ = ValueError(inner)
+    assert _transport._reason(outer) == "Connection refused"
+    assert _transport._reason(OSError()) == "OSError"
+    behind = OSError("outer")
+    behind.reason = OSError("inner")
+    assert _transport._reason(behind) == "inner"
+    noisy = OSError("<urllib3.connection.HTTPConnection object at 0x7f0a>: Not today (_ssl.c:997)")
+    assert _transport._reason(noisy) == "Not today"
+    address = _transport.requests.exceptions.InvalidURL("Failed to parse: http://bob:s3cret@")
+    assert _transport._reason(address).startswith("the address of")
+    loop = OSError("a")
+    loop.__cause__ = OSError("b")
+    loop.__cause__.__context__ = loop
+    assert _transport._reason(loop) == "b"
+    # What urllib3 1 has tried before, and an interruption, are no causes.
+    broken = ConnectionResetError(104, "Connection reset by peer")
+    broken.__context__ = TypeError("unexpected keyword argument 'buffering'")
+    broken.__context__.__context__ = KeyboardInterrupt("Interrupted")
+    assert _transport._reason(broken) == "Connection reset by peer"
+
+
+@pytest.mark.parametrize("message", ["a\r\n  b\tc", "a \x1b b \x00 c"])
+def test_what_a_server_says_is_one_line_without_control_characters(connect, message):
+    assert connect().redact(message) == "a b c"
+
+
+def test_what_a_server_says_is_cut(connect):
+    said = connect().redact("x" * 10**6)
+    assert len(said) == _transport.MAX_MESSAGE
+    assert said.endswith("...")
+
+
+@pytest.mark.parametrize("password", ["two  spaces pw", "Passw0rd!", 'qu"ote & <tag>', "50% Ω+x"])
+@pytest.mark.parametrize(
+    "repeat",
+    [
+        lambda password: password,
+        lambda password: "x" * 290 + password,
+        escape,
+        lambda password: "".join(f"&#{ord(char)};" for char in password),
+        lambda password: quote(password, safe=""),
+    ],
+)
+def test_a_password_is_found_in_any_form(connect, password, repeat):
+    said = connect(password=password).redact(f"You sent {repeat(password)} to us")
+    assert "You sent" in said or said.startswith("You sent x")
+    for part in (password, password[:6], repeat(password)[-12:]):
+        assert part not in said

@@ -1,0 +1,75 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import errors as _errors
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import lock as _lock
+
+URL = "https://em.example.com:9398"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(_lock.tempfile, "gettempdir", lambda: str(tmp_path))
+    return tmp_path
+
+
+def held(subject="plan", seconds=0.0, url=URL, warn=pytest.fail):
+    return _lock.plan_lock(url, subject, seconds, "Start of plan Acme", warn)
+
+
+def test_the_second_waits_and_then_fails():
+    with held():
+        with pytest.raises(_errors.EmBusyError, match="another process"), held():
+            pass
+        with held("other plan"), held(url="https://other.example.com"):
+            pass
+    with held():
+        pass
+
+
+def test_it_ends_with_the_process(folder):
+    with held():
+        pass
+    (path,) = folder.iterdir()
+    code = "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], 0), 2); print('held', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(_errors.EmBusyError), held():
+            pass
+        other.kill()
+    with held(seconds=10):
+        pass
+
+
+def test_a_file_of_somebody_else_is_enough(folder):
+    with held():
+        pass
+    (path,) = folder.iterdir()
+    path.chmod(0o444)
+    with held():
+        pass
+
+
+def test_without_a_file_it_goes_on_with_a_warning(folder, monkeypatch):
+    said = []
+    with held():
+        pass
+    (path,) = folder.iterdir()
+    path.unlink()
+    path.symlink_to(folder / "elsewhere")  # as an attacker may have put it there
+    with held(warn=said.append):
+        pass
+    assert not Path(folder, "elsewhere").exists()
+    assert "no lock" in said[0]
+    assert os.fspath(path) in said[0]
