@@ -194,8 +194,8 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.redaction
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import SessionCriteria
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import Fact, sort_key
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.permissions import VM_RESTORE_OPERATOR
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plans import find_by_name
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import find
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plans import PlanReader
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import SessionReader
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 
 ANSWER_FORMAT = 1
@@ -265,7 +265,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def _ask(self, criteria: SessionCriteria) -> dict[str, Any]:
         """The sessions, and the plans where they are needed, as they go into the cache."""
         with _plugin.connect(_plugin.connection(self.get_option)) as client:
-            answer = find(client, criteria)
+            answer = SessionReader(client).list_sessions(criteria)
             if answer.missing_ids:
                 raise AnsibleParserError(
                     f"Read cloud failover sessions failed: {client.base_url} knows none with the id {_list(answer.missing_ids)}. "
@@ -283,7 +283,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         """The plans that the sessions need, or None if the user may not read plans and other sessions list their VMs."""
         names = {session["name"] for session in sessions if session["name"] and self._needs_plan(session)}
         try:
-            return find_by_name(client, names) if names else []
+            return PlanReader(client).plans_named(names) if names else []
         except EmPermissionError as exc:
             if all(self._needs_plan(session) for session in sessions):
                 raise AnsibleParserError(f"{exc} {_WITHOUT_PLANS}") from None

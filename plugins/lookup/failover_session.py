@@ -177,7 +177,7 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.crit
     guid_of_session,
 )
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import Fact
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import find
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import SessionReader
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 
 
@@ -201,7 +201,11 @@ class LookupModule(LookupBase):
                     "id" if criteria.ids else "name", self.get_option("id") or self.get_option("name"), accepted
                 )
             with _plugin.connect(_plugin.connection(self.get_option)) as client:
-                found = _by_term(client, criteria, keys) if keys else [find(client, criteria).sessions]
+                found = (
+                    _by_term(client, criteria, keys)
+                    if keys
+                    else [SessionReader(client).list_sessions(criteria).sessions]
+                )
             answer: list[Any] = []
             unknown: list[str] = []
             for term, sessions in zip(terms or [None], found):
@@ -249,6 +253,6 @@ def _by_term(client: EnterpriseManager, criteria: SessionCriteria, keys: list[tu
         questions += [replace(criteria, names=frozenset([name])) for name in names]
     for question in questions:
         kind = "name" if question.ids is None else "id"
-        for fact in find(client, question).sessions:
+        for fact in SessionReader(client).list_sessions(question).sessions:
             found.setdefault((kind, fact[kind]), []).append(fact)
     return [found.get(key, []) for key in keys]

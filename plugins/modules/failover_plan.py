@@ -399,7 +399,6 @@ msg:
 from typing import Any
 
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import EmWaitError
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import replica_points as _replica_points
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import waiter as _wait
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.em_task import NO_TASK
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.lock import plan_lock
@@ -411,7 +410,8 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plan
     start_date,
     undo_condition,
 )
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plans import ACTIONS, find_one
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plans import ACTIONS, PlanReader
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.replica_points import PointReader
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import utc_now
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
     at_least,
@@ -481,19 +481,19 @@ def main() -> None:
         result["url"] = client.base_url
         try:
             with client:
-                plan, ambiguous_plans = find_one(
-                    client, module.params["plan"], module.params["tenant"], module.params["backup_server"]
+                plan, ambiguous_plans = PlanReader(client).find_plan(
+                    module.params["plan"], module.params["tenant"], module.params["backup_server"]
                 )
                 run = PlanAction(client, plan, ambiguous_plans, module.params["action"])
                 if module.check_mode:
                     run.check_running(module.params["force"], only)
-                    may_read_points = _replica_points.may_read(client)
+                    may_read_points = PointReader(client).may_read()
                     module.exit_json(
                         **{**known(), "changed": not run.already_running, "may_read_points": may_read_points}
                     )
                 carry_out(module, run, before, only)
                 if module.params["wait"] and run.session:
-                    (run.session,), result["points_seen_at"] = _replica_points.with_points(client, [run.session])
+                    (run.session,), result["points_seen_at"] = PointReader(client).fill([run.session])
         except EmWaitError as exc:
             problem = exc
             raise

@@ -231,7 +231,7 @@ msg:
     everything); one account can have several roles.
 """
 
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plans import PlanCriteria, find
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plans import PlanCriteria, PlanReader
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
     client_from_module,
     create_module,
@@ -251,8 +251,8 @@ def main() -> None:
     with fail_on_error(module):
         criteria = PlanCriteria.from_options(module.params.get)
         with client_from_module(module) as client:
-            plans, missing_ids = find(client, criteria)
-        module.exit_json(changed=False, failover_plans=plans, missing_ids=missing_ids)
+            found = PlanReader(client).list_plans(criteria)
+        module.exit_json(changed=False, failover_plans=found.plans, missing_ids=found.missing_ids)
 
 
 if __name__ == "__main__":

@@ -458,8 +458,8 @@ msg:
 from typing import Any
 
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import SessionCriteria
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.replica_points import with_points
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import find
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.replica_points import PointReader
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import SessionReader
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import format_time
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
     SESSION_CRITERIA_SPEC,
@@ -478,10 +478,10 @@ def main() -> None:
         criteria = SessionCriteria.from_options(module.params.get)
         client = client_from_module(module)
         with client:
-            answer = find(client, criteria)
+            answer = SessionReader(client).list_sessions(criteria)
             sessions, points_seen_at = answer.sessions, None
             if module.params["replica_points"]:
-                sessions, points_seen_at = with_points(client, sessions)
+                sessions, points_seen_at = PointReader(client).fill(sessions)
         exit_with_facts(
             module,
             "failover_sessions",

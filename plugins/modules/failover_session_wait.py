@@ -198,7 +198,7 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.crit
     guid_of_session,
 )
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import Fact, merge_tasks
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.replica_points import with_points
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.replica_points import PointReader
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import format_time, utc_now
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
     at_least,
@@ -278,7 +278,7 @@ def main() -> None:
                     times = (params["finish_timeout"], params["poll_interval"])
                     for fact in _wait.wait_until_finished(client, session["id"], *times, session):
                         session = fact
-                    (session,), points_seen_at = with_points(client, [session])
+                    (session,), points_seen_at = PointReader(client).fill([session])
         except EmWaitError:
             timed_out = True
             raise

@@ -18,7 +18,7 @@ from typing import Any
 
 from .._failover.facts import Fact, last_time, merge_tasks
 from .._failover.times import format_time, parse_time
-from .._failover.waiter import MORE_LOOKS
+from .._failover.waiter import MAX_REREADS
 
 Event = dict[str, Any]
 
@@ -149,7 +149,7 @@ class EventState:
             told.failed_vms.append(_vm_key(vm))
         if fact["finished"]:
             told.looks += 1
-            if fact["result"] != "None" or told.looks > MORE_LOOKS:
+            if fact["result"] != "None" or told.looks > MAX_REREADS:
                 yield _event(FINISHED, fact)
                 self._close(fact, seen_at)
 

@@ -32,14 +32,14 @@ from .._api.errors import (
 )
 from .._api.interrupts import Interrupted
 from .._api.redaction import MAX_MESSAGE, single_line, truncate
-from . import replica_points as _replica_points
 from . import waiter as _wait
 from .criteria import SessionCriteria, guid_of_session, time_bound
 from .em_task import NO_TASK, EmTask
 from .facts import Fact, may_change, merge_tasks, same_backup_server
 from .permissions import plan_operation
 from .plans import COLLECTION, listed
-from .sessions import find as find_sessions
+from .replica_points import PointReader
+from .sessions import SessionReader
 from .times import utc_now
 
 IDENTIFY_TIMEOUT = 120.0
@@ -213,7 +213,7 @@ class PlanAction:
 
         A VM of the same name on the same backup server counts too: its point does not say of which plan it is.
         """
-        points = _replica_points.in_failover(self.client)
+        points = PointReader(self.client).in_failover()
         if points is None:
             return None
         here = [point["vm_name"] for point in points if same_backup_server(point, self.plan) is not False]
@@ -249,7 +249,7 @@ class PlanAction:
         criteria = SessionCriteria(now=utc_now(), names=frozenset({self.plan["name"]}), descending=False)
         return [
             fact
-            for fact in find_sessions(self.client, criteria).sessions
+            for fact in SessionReader(self.client).list_sessions(criteria).sessions
             if same_backup_server(fact, self.plan) is not False
         ]
 
@@ -311,11 +311,11 @@ class PlanAction:
         :raises EmInDoubtError: it is not known whether the action was carried out, or which session is its own.
         :raises EmWaitError: the task is not finished in time.
         """
-        patience = _wait.Poller(self.client, seconds, min(interval, IDENTIFY_INTERVAL))
+        poller = _wait.Poller(self.client.warn, min(interval, IDENTIFY_INTERVAL), seconds)
         first_poll: float | None = None
         new: list[Fact] = []
         with self._explaining_interruption():
-            for new in patience.poll(self._poll):
+            for new in poller.poll(self.client, self._poll):
                 now = _wait.monotonic()
                 first_poll = first_poll or now
                 if self._identified(new, now):
@@ -323,7 +323,7 @@ class PlanAction:
                 if self.action == "undo" and not wait and now >= first_poll + UNDO_REFUSAL_TIME:
                     break
             else:
-                raise self._not_in_time(new, seconds, patience.outage)
+                raise self._not_in_time(new, seconds, poller.unavailable)
         self._name_others(new)
 
     def _poll(self) -> list[Fact]:
@@ -333,7 +333,7 @@ class PlanAction:
             self._task.refresh()
             linked = self._task.session_id
             if linked and linked not in self._before and linked not in [fact["id"] for fact in new]:
-                fact = _wait.read(self.client, linked)
+                fact = SessionReader(self.client).read_session(linked)
                 new += [fact] if fact else []
         return new
 
@@ -401,17 +401,17 @@ class PlanAction:
                 f"Plan {self.client.redact(self.plan['name'])} has more new sessions: {', '.join(others)}. {whose}"
             )
 
-    def _not_in_time(self, new: list[Fact], seconds: float, outage: EmError | None) -> EmError:
+    def _not_in_time(self, new: list[Fact], seconds: float, unavailable: str | None) -> EmError:
         task = self._task
-        if task is None or task.lost or task.finished or outage:
-            return self._in_doubt(new, outage)
+        if task is None or task.lost or task.finished or unavailable:
+            return self._in_doubt(new, unavailable)
         check = "It goes on in EM. Wait with failover_session_wait, or look at the plan in the console."
         if self.action == "undo":
             check = "It goes on in EM. Look at the plan in the console, and whether its VMs are still failed over."
         problem = f"accepted the request, and its task is still in state {self.task['state']} after {seconds:g} seconds"
         return EmWaitError(self.operation, self.url, problem, check)
 
-    def _in_doubt(self, new: list[Fact], outage: EmError | None = None) -> EmInDoubtError:
+    def _in_doubt(self, new: list[Fact], unavailable: str | None = None) -> EmInDoubtError:
         ids = ", ".join(fact["id"] for fact in new)
         linked = self._task.session_id if self._task else None
         if self.action == "undo":
@@ -428,8 +428,8 @@ class PlanAction:
             problem = "says that it succeeded, but shows no new session of this plan"
         else:
             problem = "shows no new session of this plan, so it is not known whether it was carried out"
-        if outage:
-            problem = f"cannot be asked, so it is not known whether it was carried out ({str(outage).rstrip('.')})"
+        if unavailable:
+            problem = f"cannot be asked, so it is not known whether it was carried out ({unavailable.rstrip('.')})"
         if self._lost:
             problem += f", after this: {str(self._lost).rstrip('.')}"
         check = "Do not repeat it blindly. Check in the console whether the plan is running, and read its sessions with failover_session_info."

@@ -21,7 +21,7 @@ from .._api import xml as _xml
 from .._api.client import EnterpriseManager
 from .._api.errors import CHECK_EM, EmAmbiguousError, EmNotFoundError, EmProtocolError, OptionError
 from .criteria import given_values, name_set
-from .facts import Fact, same_backup_server
+from .facts import Fact, Plan, same_backup_server
 from .permissions import READ_PLANS
 from .sessions import backup_server
 
@@ -36,6 +36,40 @@ _ID = re.compile(rf"(?:urn:veeam:\w*Plan\w*:|\S*/cloudFailoverPlans/)?({_xml.GUI
 
 
 # Finding
+
+
+@dataclass
+class PlanResult:
+    """What :meth:`PlanReader.list_plans` found.
+
+    :ivar plans: facts, sorted by name.
+    :ivar missing_ids: GUIDs that were asked for and that EM does not know.
+    """
+
+    plans: list[Plan]
+    missing_ids: list[str]
+
+
+class PlanReader:
+    """Reads the cloud failover plans of one EM."""
+
+    def __init__(self, client: EnterpriseManager) -> None:
+        self._client = client
+
+    def list_plans(self, criteria: PlanCriteria) -> PlanResult:
+        """The plans for which all criteria hold.
+
+        :raises EmError: EM could not be read completely; there is no partial answer.
+        """
+        return PlanResult(*find(self._client, criteria))
+
+    def find_plan(self, plan: str, tenant: str | None = None, server: str | None = None) -> tuple[Plan, list[Plan]]:
+        """The one plan with this id or name, and the other plans whose sessions cannot be told from its own."""
+        return find_one(self._client, plan, tenant, server)
+
+    def plans_named(self, names: Collection[str]) -> list[Any]:
+        """All plans with one of these names: ``id``, ``name``, ``tenant``, ``backup_server`` and ``vms``."""
+        return find_by_name(self._client, names)
 
 
 def find_by_name(client: EnterpriseManager, names: Collection[str]) -> list[Fact]:

@@ -13,12 +13,13 @@ docs/evidence.md, "Replica points".
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
 
 from .._api import query as _query
 from .._api import xml as _xml
 from .._api.client import EnterpriseManager
 from .._api.errors import CHECK_EM, EmError, EmNotFoundError, EmPermissionError, EmProtocolError
-from .facts import Fact
+from .facts import Fact, Session
 from .permissions import PORTAL_USER, READ_POINTS, VM_RESTORE_OPERATOR
 from .sessions import backup_server
 from .times import format_time, parse_and_format_time, utc_now
@@ -37,6 +38,25 @@ MAX_PAGES = 20
 
 _SORT = "sortAsc=Name"
 _NO_POINT = "00000000-0000-0000-0000-000000000000"
+
+
+class PointReader:
+    """Reads the replica points of one EM. Nothing here raises EmError: what cannot be read is not known."""
+
+    def __init__(self, client: EnterpriseManager) -> None:
+        self._client = client
+
+    def fill(self, sessions: list[Session]) -> tuple[list[Session], str | None]:
+        """The sessions with what EM says of the replica points of their VMs, and when it was asked."""
+        return with_points(self._client, sessions)
+
+    def in_failover(self) -> list[Any] | None:
+        """``vm_name`` and ``backup_server`` of each point that is in failover now, or None if that is not known."""
+        return in_failover(self._client)
+
+    def may_read(self) -> bool | None:
+        """Whether the user may read replica points, or None if that cannot be found out."""
+        return may_read(self._client)
 
 
 def with_points(client: EnterpriseManager, sessions: list[Fact]) -> tuple[list[Fact], str | None]:
@@ -78,7 +98,8 @@ def _filled_task(task: Fact, known: dict[str, Fact]) -> Fact:
     point = task["replica_point"]
     if point is None:
         return task
-    return {**task, "replica_point": {**point, **known.get(point["id"], NOT_KNOWN)}}
+    filled: Fact = {**point, **known.get(point["id"], NOT_KNOWN)}
+    return {**task, "replica_point": filled}
 
 
 def in_failover(client: EnterpriseManager) -> list[Fact] | None:

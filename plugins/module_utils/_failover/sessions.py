@@ -23,9 +23,9 @@ from .._api import xml as _xml
 from .._api.client import EnterpriseManager
 from .._api.errors import CHECK_EM, EmNotFoundError, EmProtocolError
 from .criteria import SessionCriteria
-from .facts import RESULTS, STATES, Fact, sort_key
+from .facts import RESULTS, STATES, Fact, Session, sort_key
 from .permissions import READ_SESSIONS
-from .times import parse_and_format_time
+from .times import parse_and_format_time, utc_now
 
 COLLECTION = "/api/cloud/failoverSessions"
 ENTITY_TYPE = "CloudFailoverSession"
@@ -148,6 +148,28 @@ class SessionResult:
     missing_ids: list[str] = field(default_factory=list)
     filter: str | None = None
     from_collection: bool = False
+
+
+class SessionReader:
+    """Reads the cloud failover sessions of one EM."""
+
+    def __init__(self, client: EnterpriseManager) -> None:
+        self._client = client
+
+    def list_sessions(self, criteria: SessionCriteria) -> SessionResult:
+        """The sessions for which all criteria hold.
+
+        :raises EmError: EM could not be read completely; there is no partial answer.
+        """
+        return find(self._client, criteria)
+
+    def iter_sessions(self, criteria: SessionCriteria) -> Iterator[Session]:
+        """The same, each as soon as its page is read; see :func:`iter_sessions`."""
+        return iter_sessions(self._client, criteria)
+
+    def read_session(self, guid: str) -> Session | None:
+        """The facts of one session, or None where EM does not know it."""
+        return next(iter(self.list_sessions(SessionCriteria(now=utc_now(), ids=(guid,))).sessions), None)
 
 
 def find(client: EnterpriseManager, criteria: SessionCriteria) -> SessionResult:

@@ -11,6 +11,7 @@ Source of what is assumed about outages and logons: docs/evidence.md, "Waiting".
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -30,76 +31,114 @@ from .._api.errors import (
 )
 from .criteria import SessionCriteria
 from .facts import Fact, may_change, merge_tasks, vms_done
-from .sessions import COLLECTION, find
+from .sessions import COLLECTION, SessionReader
 from .times import format_time, utc_now
 
 T = TypeVar("T")
 
 GOES_ON = "The wait goes on until its time is over."
 TRANSIENT_ERRORS = (EmConnectionError, EmTimeoutError, EmServerError, EmProtocolError, EmNotFoundError)
-"""What an EM answers while it is away or starts again, or what stands before it then. It may pass, so a wait goes on."""
+"""Errors that may be transient: what an unavailable or restarting EM answers, or a proxy in front of it."""
+TRANSIENT_KINDS = frozenset(error.kind for error in TRANSIENT_ERRORS)
 MAX_REFUSED = 2
-"""So many logons of a wait may be refused; more could lock the account."""
+"""Maximum number of refused logons in one wait; more could lock the account."""
 REFUSED_PAUSE = 60.0
-"""Seconds before a logon that was refused is tried again: a directory service may be starting, too."""
-MORE_LOOKS = 2
-"""So often a session that is over without a result is read again, since EM's copy may lag behind (assumed)."""
+"""Seconds before a refused logon is tried again: a directory service may be starting, too."""
+MAX_REREADS = 2
+"""How often a session that has finished without a result is read again, since EM's copy may lag behind (assumed)."""
 
 
 class Poller:
-    """Asks again and again until a time is over, whatever happens to EM meanwhile.
+    """The one policy for a server that does not answer: what may pass, when to ask again, when to give up, what to say.
 
-    An outage is a warning when it begins, not with each attempt. A certificate that is not trusted ends the wait at
-    once, and so does a logon that is refused for the second time. What EM forbids (403) is asked for once more with a
-    new logon, since it may stand for a logon that has ended.
+    An outage is one warning when it begins, not one with each attempt. A logon that is refused for the second time ends
+    it, and so does whatever is not in :data:`TRANSIENT_KINDS`, such as an untrusted certificate.
 
-    :arg seconds: the wait ends with the first attempt after this time; one attempt may take ``timeout`` for each of its
-        requests and their ``retries``.
+    :arg warn: is given sentences for the user.
     :arg interval: seconds between two attempts.
-    :ivar outage: the error of the last attempt, or None if it was answered.
+    :arg seconds: the last attempt is the first one after this time; one attempt may take ``timeout`` for each of its
+        requests and their ``retries``.
+    :arg max_pause: while EM is unavailable, the pause doubles from ``interval`` up to this many seconds.
+    :arg goes_on: what happens next, for the warning.
+    :ivar unavailable: the sentence of the last attempt if EM did not answer it, else None.
     """
 
-    def __init__(self, client: EnterpriseManager, seconds: float, interval: float) -> None:
-        self._client = client
-        self._until = monotonic() + seconds
+    def __init__(
+        self,
+        warn: Callable[[str], None],
+        interval: float,
+        seconds: float = math.inf,
+        max_pause: float = 0.0,
+        goes_on: str = GOES_ON,
+    ) -> None:
+        self._warn = warn
         self._interval = interval
+        self._until = monotonic() + seconds
+        self._max_pause = max_pause
+        self._goes_on = goes_on
         self._refused = 0
-        self.outage: EmError | None = None
+        self._failures = 0
+        self.unavailable: str | None = None
 
-    def poll(self, read: Callable[[], T]) -> Iterator[T]:
-        """What ``read`` returns, again and again; attempts that EM did not answer yield nothing.
+    @property
+    def left(self) -> float:
+        """Seconds until the time is over."""
+        return self._until - monotonic()
+
+    def answered(self) -> None:
+        """EM has answered an attempt."""
+        self.unavailable = None
+        self._failures = 0
+
+    def failed(self, kind: str, sentence: str) -> float | None:
+        """An attempt failed with an error of this kind.
+
+        :returns: seconds to wait before the next attempt, or None if there is to be none.
+        """
+        if kind == EmAuthError.kind:
+            self._refused += 1
+            pause = max(self._interval, REFUSED_PAUSE)
+            if self._refused >= MAX_REFUSED or self.left < pause:
+                return None
+            self._warn(f"{sentence} Trying once more in {pause:g} seconds.")
+        elif kind in TRANSIENT_KINDS:
+            if self.unavailable is None:
+                self._warn(f"{sentence} {self._goes_on}")
+            pause = max(self._interval, min(self._max_pause, self._interval * 2.0 ** min(self._failures, 30)))
+            self._failures += 1
+        else:
+            return None
+        self.unavailable = sentence
+        return pause
+
+    def poll(self, client: EnterpriseManager, read: Callable[[], T]) -> Iterator[T]:
+        """What ``read`` returns, again and again until the time is over; attempts that EM did not answer yield nothing.
 
         :raises EmError: one that does not pass.
         """
         while True:
-            pause = self._interval
+            pause: float | None = self._interval
             try:
-                answer = self._with_right(read)
-            except TRANSIENT_ERRORS as exc:
-                if self.outage is None:
-                    self._client.warn(f"{exc} {GOES_ON}")
-                self.outage = exc
-            except EmAuthError as exc:
-                self._refused += 1
-                pause = max(pause, REFUSED_PAUSE)
-                if self._refused >= MAX_REFUSED or self._until - monotonic() < pause:
+                result = with_fresh_logon(client, read)
+            except EmError as exc:
+                pause = self.failed(exc.kind, str(exc))
+                if pause is None:
                     raise
-                self._client.warn(f"{exc} It is tried once more in {pause:g} seconds.")
-                self.outage = exc
             else:
-                self.outage = None
-                yield answer
-            left = self._until - monotonic()
-            if left <= 0:
+                self.answered()
+                yield result
+            if self.left <= 0:
                 return
-            sleep(min(pause, left))
+            sleep(min(pause or 0.0, self.left))
 
-    def _with_right(self, read: Callable[[], T]) -> T:
-        try:
-            return read()
-        except EmPermissionError:
-            self._client.log_on_again()
-            return read()
+
+def with_fresh_logon(client: EnterpriseManager, read: Callable[[], T]) -> T:
+    """What ``read`` returns. What EM forbids (403) is asked for once more with a new logon: the old one may have ended."""
+    try:
+        return read()
+    except EmPermissionError:
+        client.log_on_again()
+        return read()
 
 
 def monotonic() -> float:
@@ -110,11 +149,6 @@ def sleep(seconds: float) -> None:
     time.sleep(seconds)
 
 
-def read(client: EnterpriseManager, guid: str) -> Fact | None:
-    """The facts of one session, or None where EM does not know it."""
-    return next(iter(find(client, SessionCriteria(now=utc_now(), ids=(guid,))).sessions), None)
-
-
 def wait_until_appeared(client: EnterpriseManager, criteria: SessionCriteria, seconds: float, interval: float) -> Fact:
     """The newest session for which the criteria hold, as soon as there is one.
 
@@ -123,8 +157,8 @@ def wait_until_appeared(client: EnterpriseManager, criteria: SessionCriteria, se
     :raises EmError: one that does not pass.
     """
     tried = "Wait for a failover session"
-    patience = Poller(client, seconds, interval)
-    for found in patience.poll(lambda: find(client, criteria).sessions):
+    poller = Poller(client.warn, interval, seconds)
+    for found in poller.poll(client, lambda: SessionReader(client).list_sessions(criteria).sessions):
         if not found:
             continue
         others = ", ".join(
@@ -137,7 +171,7 @@ def wait_until_appeared(client: EnterpriseManager, criteria: SessionCriteria, se
         if len(found) > 1:
             client.warn(f"EM shows {len(found)} such sessions, of which the newest is taken: {client.redact(others)}.")
         return merge_tasks(found[0], None, None)
-    raise not_there(client.on_base_url(COLLECTION), seconds, patience.outage)
+    raise not_there(client.on_base_url(COLLECTION), seconds, poller.unavailable)
 
 
 def wait_until_finished(
@@ -157,10 +191,10 @@ def wait_until_finished(
     """
     started = monotonic() if since is None else since
     seen_at = format_time(utc_now())
-    patience = Poller(client, seconds, interval)
+    poller = Poller(client.warn, interval, seconds)
     odd = 0
     unknown = False
-    for answer in patience.poll(lambda: read(client, guid)):
+    for answer in poller.poll(client, lambda: SessionReader(client).read_session(guid)):
         if answer is None:
             if not unknown:
                 client.warn(f"EM does not know the session {guid} at present. {GOES_ON}")
@@ -174,12 +208,12 @@ def wait_until_finished(
         last = fact
         if fact["finished"]:
             odd += 1
-            if not may_change(fact) or odd > MORE_LOOKS:
+            if not may_change(fact) or odd > MAX_REREADS:
                 return
     if last and last["finished"]:
         return  # without a result, for which there was no time to wait longer
     where = client.on_base_url(f"{COLLECTION}/{guid}")
-    raise not_over(where, guid, last, monotonic() - started, patience.outage)
+    raise not_over(where, guid, last, monotonic() - started, poller.unavailable)
 
 
 def not_there(where: str, waited: float, outage: object = None) -> EmWaitError:

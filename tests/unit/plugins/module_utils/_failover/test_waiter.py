@@ -159,7 +159,7 @@ def test_an_end_without_a_result_is_read_again(em, client, fake_clock):
     other = em.world.add_session(name="Acme", state="Stopped", raw={"Result": None})
     fake_clock.slept.clear()
     assert [fact["succeeded"] for fact in waited(client, other.id)] == [False]
-    assert len(fake_clock.slept) == _wait.MORE_LOOKS
+    assert len(fake_clock.slept) == _wait.MAX_REREADS
 
 
 @pytest.mark.parametrize("state", ["Stopping", "Pausing", "Idle"])
