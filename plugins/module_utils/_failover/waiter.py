@@ -61,6 +61,7 @@ class Poller:
     :arg max_pause: while EM is unavailable, the pause doubles from ``interval`` up to this many seconds.
     :arg goes_on: what happens next, for the warning.
     :ivar unavailable: the sentence of the last attempt if EM did not answer it, else None.
+    :ivar failures: attempts in a row that EM did not answer.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Poller:
         self._max_pause = max_pause
         self._goes_on = goes_on
         self._refused = 0
-        self._failures = 0
+        self.failures = 0
         self.unavailable: str | None = None
 
     @property
@@ -88,7 +89,7 @@ class Poller:
     def answered(self) -> None:
         """EM has answered an attempt."""
         self.unavailable = None
-        self._failures = 0
+        self.failures = self._refused = 0
 
     def failed(self, kind: str, sentence: str) -> float | None:
         """An attempt failed with an error of this kind.
@@ -104,10 +105,10 @@ class Poller:
         elif kind in TRANSIENT_KINDS:
             if self.unavailable is None:
                 self._warn(f"{sentence} {self._goes_on}")
-            pause = max(self._interval, min(self._max_pause, self._interval * 2.0 ** min(self._failures, 30)))
-            self._failures += 1
+            pause = max(self._interval, min(self._max_pause, self._interval * 2.0 ** min(self.failures, 30)))
         else:
             return None
+        self.failures += 1
         self.unavailable = sentence
         return pause
 

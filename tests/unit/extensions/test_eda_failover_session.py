@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The event source for ansible-rulebook: over real HTTP against the emulator, look by look; only its pauses are not made."""
+"""The event source for ansible-rulebook: over real HTTP against the emulator, poll by poll; only its pauses are not made."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import asyncio
 import importlib.util
 import json
 import logging
+import os
 import re
 import runpy
 import stat
@@ -75,18 +76,18 @@ class Queue(list):
 
 
 class Run:
-    """A source at work. It makes one look when it is started, and another with each :meth:`look`."""
+    """A source at work. It polls once when it is started, and once more with each :meth:`poll`."""
 
     def __init__(self, task, queue, pauses, go, done):
         self.task, self.queue, self.pauses = task, queue, pauses
         self._go, self._done = go, done
 
-    async def look(self):
-        """Let it make another look; returns what came of it."""
+    async def poll(self):
+        """Let it make another poll; returns what came of it."""
         self._go.release()
-        return await self.looked()
+        return await self.polled()
 
-    async def looked(self):
+    async def polled(self):
         waiting = asyncio.create_task(self._done.acquire())
         await asyncio.wait({waiting, self.task}, return_when=asyncio.FIRST_COMPLETED, timeout=20)
         if self.task.done():
@@ -106,11 +107,13 @@ class Run:
 def started(em, source, monkeypatch):
     """Start the source, as a context; it is cancelled in the end, and must have left no logon."""
 
-    monkeypatch.setattr(source._wait, "utc_now", lambda: em.clock.now().replace(tzinfo=None) - timedelta(days=em.ahead))
+    monkeypatch.setattr(
+        source.watcher, "utc_now", lambda: em.clock.now().replace(tzinfo=None) - timedelta(days=em.ahead)
+    )
     em.ahead = 0
 
     @asynccontextmanager
-    async def start(first_look=True, queue=None, **options):
+    async def start(first_poll=True, queue=None, **options):
         go, done = asyncio.Semaphore(0), asyncio.Semaphore(0)
         pauses = []
         queue = Queue() if queue is None else queue
@@ -124,8 +127,8 @@ def started(em, source, monkeypatch):
         args = {"url": em.url, "username": "reader", "password": PASSWORD, "retries": 0, **options}
         run = Run(asyncio.create_task(source.main(queue, args)), queue, pauses, go, done)
         try:
-            if first_look:
-                run.first = await run.looked()
+            if first_poll:
+                run.first = await run.polled()
             yield run
         finally:
             await run.cancel()
@@ -134,7 +137,7 @@ def started(em, source, monkeypatch):
 
 
 @pytest.fixture
-def lines(caplog):
+def logged(caplog):
     """What the log has said since this was asked for the last time, without the first look and the warning of plain HTTP."""
     caplog.set_level(logging.DEBUG)
 
@@ -176,35 +179,35 @@ def running(em, name="Acme", **more):
 # A run
 
 
-def test_the_first_look_is_told_to_who_asks_for_it(em, started, caplog):
+def test_the_first_poll_is_told_to_who_asks_for_it(em, started, caplog):
     caplog.set_level(logging.INFO)
     running(em)
     ended(em)
 
     async def steps():
         async with started() as run:
-            await run.look()
+            await run.poll()
 
     asyncio.run(steps())
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
-    assert told == [f"Watching {em.url}. Sessions that run now: 1."]
+    assert told == [f"Watching {em.url}. Running sessions: 1."]
 
 
-def test_a_run(em, started, lines):
+def test_a_run(em, started, logged):
     async def steps():
         async with started() as run:
             assert run.first == []
             tasks = [{"vm_name": "db", "duration": 20, "result": "Failed"}, {"vm_name": "web", "duration": 60}]
             em.world.add_session(name="Acme", tasks=tasks)
-            assert await run.look() == ["started Acme"]
-            assert await run.look() == []
+            assert await run.poll() == ["started Acme"]
+            assert await run.poll() == []
             em.clock.advance(30)
-            assert await run.look() == ["changed Acme", "vm_failed Acme db"]
+            assert await run.poll() == ["changed Acme", "vm_failed Acme db"]
             em.behaviour.finished_tasks = "drop"
             em.clock.advance(60)
-            assert await run.look() == ["finished Acme"]
+            assert await run.poll() == ["finished Acme"]
             em.clock.advance(60)
-            assert await run.look() == []
+            assert await run.poll() == []
             assert run.pauses == [60] * 6
             await run.cancel()
         # One logon, one small query to find out EM's time, and then one query a look.
@@ -214,7 +217,7 @@ def test_a_run(em, started, lines):
             "DELETE /api/logonSessions/{id}": 1,
         }
         assert em.counters.live_logons == 0
-        assert lines() == []
+        assert logged() == []
 
     asyncio.run(steps())
 
@@ -249,9 +252,9 @@ def test_the_filters_of_the_query(em, started):
         async with started(**options, look_back="7d") as run:
             for name, server in (("Acme", "vbr1"), ("Acme", "vbr2"), ("Other", "vbr1"), ("B, C", "vbr1")):
                 running(em, name, backup_server=server)
-            assert sorted(await run.look()) == ["started Acme", "started B, C"]
+            assert sorted(await run.poll()) == ["started Acme", "started B, C"]
             assert run.pauses == [5, 5]
-            await run.look()
+            await run.poll()
             query = em.requests[-1].query
             for word in ("Name%3D%3D", "BackupServerName%3D%3D%22vbr1%22", "State%21%3DStopped", "pageSize=7"):
                 assert word in query
@@ -269,7 +272,7 @@ def test_what_had_ended_before_the_start_is_not_told(em, started):
         async with started() as run:
             assert run.first == ["started Other"]
             em.clock.advance(100)
-            assert await run.look() == ["finished Other"]
+            assert await run.poll() == ["finished Other"]
 
     asyncio.run(steps())
 
@@ -280,13 +283,13 @@ def test_what_had_ended_before_the_start_is_told_if_asked_for(em, started):
         ended(em, "Acme", ago=60)
         async with started(announce_ended="yes") as run:
             assert run.first == ["finished Acme"]
-            assert await run.look() == []
+            assert await run.poll() == []
 
     asyncio.run(steps())
 
 
 @pytest.mark.parametrize("days", [-400, 0, 400])
-def test_em_is_away_at_the_start(em, started, lines, days):
+def test_em_is_away_at_the_start(em, started, logged, days):
     async def steps():
         em.clock.advance(days * DAY)
         em.ahead = days
@@ -296,54 +299,54 @@ def test_em_is_away_at_the_start(em, started, lines, days):
             assert run.first == []
             ended(em, "Meanwhile", ago=0)
             em.outage(0)
-            assert await run.look() == ["finished Meanwhile"]
+            assert await run.poll() == ["finished Meanwhile"]
 
     asyncio.run(steps())
-    begin, end = lines()
-    assert "HTTP 503" in begin and "It is asked again" in begin
+    begin, end = logged()
+    assert "HTTP 503" in begin and "Trying again" in begin
     assert "answers again" in end
 
 
 # EM's absence
 
 
-def test_an_outage_is_two_lines_and_loses_nothing(em, started, lines):
+def test_an_outage_is_two_lines_and_loses_nothing(em, started, logged):
     async def steps():
         async with started(interval=30) as run:
             running(em)
-            await run.look()
+            await run.poll()
             em.restart(60, "503")
             em.clock.advance(70)
             for dummy in range(5):
-                assert await run.look() == []
+                assert await run.poll() == []
             em.outage(0)
             ended(em, "Meanwhile", ago=10)
-            assert sorted(await run.look()) == ["finished Acme", "finished Meanwhile"]
-            assert await run.look() == []
+            assert sorted(await run.poll()) == ["finished Acme", "finished Meanwhile"]
+            assert await run.poll() == []
             assert run.pauses == [30, 30, 30, 60, 120, 240, 300, 30, 30]
             running(em, "Next")
-            assert await run.look() == ["started Next"]
+            assert await run.poll() == ["started Next"]
 
     asyncio.run(steps())
-    begin, end = lines()
+    begin, end = logged()
     assert "HTTP 503" in begin and PASSWORD not in begin
-    assert end == f"{em.url} answers again, after 5 looks without an answer."
+    assert end == f"{em.url} answers again, after 5 polls without an answer."
     assert em.counters.live_logons == 0
 
 
-def test_nobody_listens_for_a_while(em, started, lines):
+def test_nobody_listens_for_a_while(em, started, logged):
     async def steps():
         async with started() as run:
             running(em)
-            await run.look()
+            await run.poll()
             em.restart(0.4, "refuse")
             em.clock.advance(100)
-            assert await run.look() == []
+            assert await run.poll() == []
             await asyncio.sleep(0.5)
-            assert await run.look() == ["finished Acme"]
+            assert await run.poll() == ["finished Acme"]
 
     asyncio.run(steps())
-    assert len(lines()) == 2
+    assert len(logged()) == 2
     assert em.counters.live_logons == 0
 
 
@@ -364,36 +367,36 @@ def test_nobody_listens_for_a_while(em, started, lines):
     ],
     ids=lambda fault: " ".join(str(value) for value in fault.values()),
 )
-def test_an_answer_that_is_none_loses_nothing(em, started, lines, fault):
+def test_an_answer_that_is_none_loses_nothing(em, started, logged, fault):
     async def steps():
         async with started(timeout=1) as run:
             running(em)
-            await run.look()
+            await run.poll()
             em.clock.advance(100)
             # A connection that is closed without a word is met twice: such a read is sent once more.
             times = 3 if fault.get("status") == 404 else 2 if "drop" in fault["action"] else 1
             em.faults.add(path="/api/query", times=times, **fault)
             if fault.get("status") == 404:  # the query refused, and its collection read instead
                 em.faults.add("status", status=404, path="/cloud/failoverSessions", times=1)
-            assert await run.look() == []
-            assert await run.look() == ["finished Acme"]
-            assert await run.look() == []
+            assert await run.poll() == []
+            assert await run.poll() == ["finished Acme"]
+            assert await run.poll() == []
 
     asyncio.run(steps())
-    said = lines()
-    assert len([line for line in said if "asked again" in line]) == 1
+    said = logged()
+    assert len([line for line in said if "Trying again until" in line]) == 1
     assert len([line for line in said if "answers again" in line]) == 1
     assert em.counters.live_logons == 0
 
 
-def test_a_logon_that_expires_with_each_look(em, started, lines):
+def test_a_logon_that_expires_with_each_look(em, started, logged):
     async def steps():
         async with started() as run:
             running(em)
             em.logons.idle_seconds = 900
             for dummy in range(4):
                 em.clock.advance(1000)
-                await run.look()
+                await run.poll()
             assert em.counters.max_live_logons == 1
             before = em.counters.routes["DELETE /api/logonSessions/{id}"]
             # What had to log on again is not kept, or its log off would have to end all the logons of its life.
@@ -401,41 +404,41 @@ def test_a_logon_that_expires_with_each_look(em, started, lines):
             assert em.counters.routes["DELETE /api/logonSessions/{id}"] - before <= 1
 
     asyncio.run(steps())
-    assert lines() == []
+    assert logged() == []
     assert em.counters.live_logons == 0
 
 
-def test_a_refused_filter_is_said_once(em, started, lines):
+def test_a_refused_filter_is_said_once(em, started, logged):
     async def steps():
         em.faults.add("status", status=400, path="/api/query", query="filter")
         async with started() as run:
             running(em)
-            assert await run.look() == ["started Acme"]
+            assert await run.poll() == ["started Acme"]
             em.clock.advance(30)
             ended(em, "Other", ago=0)
-            await run.look()
-            await run.look()
+            await run.poll()
+            await run.poll()
 
     asyncio.run(steps())
-    assert len([line for line in lines() if "refused the filter" in line]) == 1
+    assert len([line for line in logged() if "refused the filter" in line]) == 1
 
 
 @pytest.mark.parametrize("user", ["reader", "operator", "both"])
-def test_sessions_that_may_be_listed_and_not_queried(em, started, lines, user):
+def test_sessions_that_may_be_listed_and_not_queried(em, started, logged, user):
     async def steps():
         em.behaviour.role_query = "refused"
         ended(em, "Old")
         async with started(username=user) as run:
             assert run.first == []
             running(em)
-            assert await run.look() == ["started Acme"]
+            assert await run.poll() == ["started Acme"]
             em.clock.advance(70)
-            assert await run.look() == ["finished Acme"]
-            assert await run.look() == []
+            assert await run.poll() == ["finished Acme"]
+            assert await run.poll() == []
             assert em.counters.logons == 1
 
     asyncio.run(steps())
-    (line,) = lines()
+    (line,) = logged()
     assert f"EM forbids {user} to query CloudFailoverSession" in line and "30 days" in line
 
 
@@ -448,19 +451,19 @@ def test_a_wrong_password_is_tried_once(source, em):
     assert em.counters.requests == 1
 
 
-def test_a_password_that_is_refused_later_is_tried_twice(em, started, lines):
+def test_a_password_that_is_refused_later_is_tried_twice(em, started, logged):
     async def steps():
         async with started(interval=30) as run:
             em.restart()
             em.faults.add("unauthorized", path="/api/sessionMngr")
-            assert await run.look() == []
+            assert await run.poll() == []
             assert run.pauses[-1] == 60
             with pytest.raises(Exception, match="HTTP 401"):
-                await run.look()
+                await run.poll()
 
     asyncio.run(steps())
     assert em.counters.routes["POST /api/sessionMngr"] == 3
-    assert len(lines()) == 1
+    assert len(logged()) == 1
 
 
 def test_a_logon_that_is_refused_once_does_no_harm(em, started):
@@ -469,9 +472,9 @@ def test_a_logon_that_is_refused_once_does_no_harm(em, started):
             for dummy in range(3):
                 em.restart()
                 em.faults.add("unauthorized", path="/api/sessionMngr", times=1)
-                await run.look()
+                await run.poll()
                 running(em)
-                assert await run.look() == ["started Acme"]
+                assert await run.poll() == ["started Acme"]
 
     asyncio.run(steps())
 
@@ -489,7 +492,7 @@ def test_403_for_a_logon_that_has_ended(em, started):
         async with started() as run:
             running(em)
             em.faults.add("status", status=403, path="/api/(query|cloud)", times=2)
-            assert await run.look() == ["started Acme"]
+            assert await run.poll() == ["started Acme"]
             assert em.counters.logons == 2
 
     asyncio.run(steps())
@@ -516,7 +519,7 @@ def test_the_event_loop_stays_free(em, started):
         async with started() as run:
             em.faults.add("slow_headers", seconds=0.5, path="/api/query", times=1)
             ticks = 0
-            look = asyncio.create_task(run.look())
+            look = asyncio.create_task(run.poll())
             while not look.done():
                 ticks += 1
                 await asyncio.sleep(0.01)
@@ -530,7 +533,7 @@ def test_the_event_loop_stays_free(em, started):
 def test_cancelled_while_a_request_is_under_way(em, started, path, times):
     async def steps():
         em.faults.add("slow_headers", seconds=0.4, path=path)
-        async with started(first_look=False) as run:
+        async with started(first_poll=False) as run:
             while not em.counters.in_flight:
                 await asyncio.sleep(0.01)
             for dummy in range(times):  # the second time, it waits for the log off
@@ -580,12 +583,12 @@ def test_cancelled_while_the_queue_is_full(em, started, tmp_path):
         assert em.counters.live_logons == 0
         async with started(**file) as run:
             assert sorted(first + run.first) == [f"finished Plan {number}" for number in range(4)]
-            assert await run.look() == []
+            assert await run.poll() == []
 
     asyncio.run(steps())
 
 
-# EventState
+# State
 
 
 def test_a_restart_tells_what_ended_meanwhile_and_nothing_twice(em, started, tmp_path):
@@ -596,17 +599,17 @@ def test_a_restart_tells_what_ended_meanwhile_and_nothing_twice(em, started, tmp
         ended(em, "Before")
         async with started(**file) as run:
             running(em, "Across")
-            ended(em, "SessionState", ago=0)
-            assert await run.look() == ["finished SessionState", "started Across"]
+            ended(em, "Told", ago=0)
+            assert await run.poll() == ["finished Told", "started Across"]
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         em.clock.advance(3 * DAY)
         ended(em, "Meanwhile", ago=2 * DAY)
         em.behaviour.finished_tasks = "drop"
         async with started(**file) as run:
             assert run.first == ["finished Across", "finished Meanwhile"]
-            assert await run.look() == []
+            assert await run.poll() == []
             written = path.stat().st_mtime_ns
-            assert await run.look() == []
+            assert await run.poll() == []
             assert path.stat().st_mtime_ns == written
         async with started(**file) as run:
             assert run.first == []
@@ -635,12 +638,12 @@ def test_a_start_that_em_never_answered_is_the_first_start(em, started, tmp_path
         em.outage(0)
         async with started(state_file=str(path)) as run:
             assert run.first == ["finished Meanwhile", "finished Now"]
-            assert await run.look() == []
+            assert await run.poll() == []
 
     asyncio.run(steps())
 
 
-def test_a_first_look_that_was_not_told_to_its_end(em, started, tmp_path):
+def test_a_first_poll_that_was_not_told_to_its_end(em, started, tmp_path):
     async def steps():
         file = {"state_file": str(tmp_path / "state.json")}
         ended(em, "Old")
@@ -648,14 +651,14 @@ def test_a_first_look_that_was_not_told_to_its_end(em, started, tmp_path):
             running(em, f"Plan {number}")
         queue = Queue()
         queue.room = 1
-        async with started(queue=queue, first_look=False, **file):
+        async with started(queue=queue, first_poll=False, **file):
             while not queue:
                 await asyncio.sleep(0.01)
         assert queue.short() == ["started Plan 0"]
         em.clock.advance(200)
         async with started(**file) as run:
             assert sorted(run.first) == [f"finished Plan {number}" for number in range(3)]
-            assert await run.look() == []
+            assert await run.poll() == []
 
     asyncio.run(steps())
 
@@ -677,17 +680,17 @@ def test_other_filters_tell_nothing_old(em, started, tmp_path, announce_ended):
         file = {"state_file": str(tmp_path / "state.json"), "announce_ended": announce_ended}
         async with started(name="Acme", **file) as run:
             running(em, "Acme")
-            assert await run.look() == ["started Acme"]
+            assert await run.poll() == ["started Acme"]
         em.clock.advance(200)
         ended(em, "Other")
         async with started(**file) as run:
             assert run.first == ["finished Acme"]
             ended(em, "Other", ago=0)
             running(em, "Acme")
-            assert await run.look() == ["finished Other", "started Acme"]
+            assert await run.poll() == ["finished Other", "started Acme"]
         async with started(name="Other", **file) as run:
             em.clock.advance(200)
-            assert await run.look() == []
+            assert await run.poll() == []
 
     asyncio.run(steps())
 
@@ -700,28 +703,28 @@ def test_the_file_stays_small(em, started, tmp_path):
             for dummy in range(12):
                 em.clock.advance(1800)
                 ended(em, ago=0)
-                assert await run.look() == ["finished Acme"]
-            known = json.loads(path.read_text(encoding="utf-8"))["memory"]["sessions"]
+                assert await run.poll() == ["finished Acme"]
+            known = json.loads(path.read_text(encoding="utf-8"))["state"]["sessions"]
             assert len(known) <= 4
 
     asyncio.run(steps())
 
 
-def test_a_state_file_that_cannot_be_written_stops_nothing(em, started, lines, tmp_path, source, monkeypatch):
+def test_a_state_file_that_cannot_be_written_stops_nothing(em, started, logged, tmp_path, source, monkeypatch):
     def refuse(*args):
         raise OSError(28, "No space left on device")
 
     async def steps():
         async with started(state_file=str(tmp_path / "state.json")) as run:
-            monkeypatch.setattr(source.os, "replace", refuse)
+            monkeypatch.setattr(os, "replace", refuse)
             running(em)
-            assert await run.look() == ["started Acme"]
+            assert await run.poll() == ["started Acme"]
             em.clock.advance(100)
-            assert await run.look() == ["finished Acme"]
+            assert await run.poll() == ["finished Acme"]
             monkeypatch.undo()
 
     asyncio.run(steps())
-    (line,) = lines()
+    (line,) = logged()
     assert "state.json cannot be written (No space left on device)" in line
 
 
@@ -752,7 +755,7 @@ def test_state_files_that_cannot_be_used(em, started, source, tmp_path):
         (good.replace('"sum"', '"mus"'), "It is damaged"),
         ("\udcff", "It is damaged"),
         (good.replace('"newest": null', '"newest": ""'), "was edited by hand"),
-        (good.replace('"format": 1', '"format": 7'), "another version"),
+        (good.replace('"format": 2', '"format": 1'), "another version"),
     ):
         path.write_text(text, encoding="utf-8", errors="surrogateescape")
         sentence = fails(source, em, **file)
@@ -772,106 +775,106 @@ def test_a_run_of_many_days_is_told_to_its_end(em, started):
     async def steps():
         async with started(look_back="1h") as run:
             em.world.add_session(name="Long", tasks=[{"vm_name": "db", "duration": 9 * DAY}])
-            assert await run.look() == ["started Long"]
+            assert await run.poll() == ["started Long"]
             for dummy in range(8):
                 em.clock.advance(DAY)
                 ended(em, "Other", ago=0)
-                assert "finished Other" in await run.look()
+                assert "finished Other" in await run.poll()
             em.clock.advance(2 * DAY)
-            assert await run.look() == ["finished Long"]
+            assert await run.poll() == ["finished Long"]
 
     asyncio.run(steps())
 
 
-def test_the_end_of_a_long_run_without_a_time(em, started, lines):
+def test_the_end_of_a_long_run_without_a_time(em, started, logged):
     """EM's query does not find it any more. It is asked for by its id, as long as it was running when it was last seen."""
 
     async def steps():
         async with started(look_back="1h") as run:
             long = em.world.add_session(name="Long", state="Working")
-            await run.look()
+            await run.poll()
             em.clock.advance(DAY)
             ended(em, "Other", ago=0)
-            assert await run.look() == ["finished Other"]
+            assert await run.poll() == ["finished Other"]
             em.world.change_session(long, state="Stopped", raw={"EndTimeUTC": "1753-01-01T00:00:00Z"})
             em.faults.add("drop", path="/cloud/failoverSessions", times=2)
-            assert await run.look() == []
-            assert await run.look() == ["finished Long"]
-            assert await run.look() == []
+            assert await run.poll() == []
+            assert await run.poll() == ["finished Long"]
+            assert await run.poll() == []
             em.world.change_session(long, raw={"EndTimeUTC": em.clock.now().isoformat()})
-            assert await run.look() == []
+            assert await run.poll() == []
 
     asyncio.run(steps())
-    assert lines() == []
+    assert logged() == []
 
 
 @pytest.mark.parametrize("status", [403, 500])
-def test_a_run_that_em_does_not_give_by_its_id_hides_no_other(em, started, lines, status):
+def test_a_run_that_em_does_not_give_by_its_id_hides_no_other(em, started, logged, status):
     async def steps():
         async with started(look_back="1h") as run:
             sessions = [em.world.add_session(name=name, state="Working") for name in ("Secret", "Long")]
-            assert await run.look() == ["started Secret", "started Long"]
+            assert await run.poll() == ["started Secret", "started Long"]
             em.clock.advance(DAY)
             ended(em, "Other", ago=0)
-            assert await run.look() == ["finished Other"]
+            assert await run.poll() == ["finished Other"]
             for session in sessions:
                 em.world.change_session(session, state="Stopped", raw={"EndTimeUTC": "1753-01-01T00:00:00Z"})
             em.faults.add("status", status=status, path="/cloud/failoverSessions/")
-            assert await run.look() == []
+            assert await run.poll() == []
             em.faults.clear()
             em.faults.add("status", status=status, path=f"/cloud/failoverSessions/{sessions[0].id}")
-            assert await run.look() == ["finished Long"]
-            assert await run.look() == []
-            assert len(lines()) == 1
+            assert await run.poll() == ["finished Long"]
+            assert await run.poll() == []
+            assert len(logged()) == 1
             em.faults.clear()
-            assert await run.look() == ["finished Secret"]
+            assert await run.poll() == ["finished Secret"]
 
     asyncio.run(steps())
-    assert lines() == []
+    assert logged() == []
 
 
-def test_an_outage_in_the_midst_of_a_look_does_not_hold_it_up(em, started, lines):
+def test_an_outage_in_the_midst_of_a_look_does_not_hold_it_up(em, started, logged):
     """One by one, each run that is asked for by its id would take all retries."""
 
     async def steps():
         async with started(look_back="1h") as run:
             for number in range(5):
                 em.world.add_session(name=f"Long {number}", state="Working")
-            await run.look()
+            await run.poll()
             em.clock.advance(DAY)
             ended(em, "Other", ago=0)
-            assert await run.look() == ["finished Other"]
+            assert await run.poll() == ["finished Other"]
             for session in em.world.sessions[:5]:
                 em.world.change_session(session, state="Stopped", raw={"EndTimeUTC": "1753-01-01T00:00:00Z"})
             em.faults.add("status", status=503, path="/cloud/failoverSessions")
-            assert await run.look() == []
+            assert await run.poll() == []
             assert em.counters.routes["GET /api/cloud/failoverSessions/{id}"] == 1
             em.faults.clear()
-            assert sorted(await run.look()) == [f"finished Long {number}" for number in range(5)]
+            assert sorted(await run.poll()) == [f"finished Long {number}" for number in range(5)]
 
     asyncio.run(steps())
-    assert lines() == []
+    assert logged() == []
 
 
-def test_a_run_that_em_forgets_is_said_once(em, started, lines):
+def test_a_run_that_em_forgets_is_said_once(em, started, logged):
     async def steps():
         async with started(look_back="1h") as run:
             session = running(em)
-            await run.look()
+            await run.poll()
             em.world.remove_session(session)
-            assert await run.look() == []
-            assert lines() == []
+            assert await run.poll() == []
+            assert logged() == []
             em.clock.advance(DAY)
             ended(em, "Other", ago=0)
-            await run.look()
-            await run.look()
+            await run.poll()
+            await run.poll()
             before = em.counters.requests
-            await run.look()
+            await run.poll()
             assert em.counters.requests == before + 1
 
     asyncio.run(steps())
-    (line,) = lines()
-    assert "of plan Acme" in line and "its end is not told" in line
+    (line,) = logged()
+    assert "of plan Acme" in line and "its end is not reported" in line
 
 
 @pytest.mark.parametrize("days", [-400, -3, 3, 400])
@@ -886,7 +889,7 @@ def test_clocks_that_differ_lose_nothing(em, started, days, tmp_path):
             for dummy in range(3):
                 em.clock.advance(1800)
                 ended(em, ago=0)
-                assert await run.look() == ["finished Acme"]
+                assert await run.poll() == ["finished Acme"]
         ended(em, "Meanwhile", ago=0)
         async with started(look_back="1h", **file) as run:
             assert run.first == ["finished Meanwhile"]
@@ -897,15 +900,15 @@ def test_clocks_that_differ_lose_nothing(em, started, days, tmp_path):
 @pytest.mark.parametrize("dated", [True, False])
 def test_an_em_without_sessions_whose_clock_is_behind(em, started, source, monkeypatch, dated):
     if not dated:
-        monkeypatch.setattr(source._client, "_http_date", lambda value: None)
+        monkeypatch.setattr(sys.modules[f"{source.CORE}._api.client"], "_http_date", lambda value: None)
 
     async def steps():
         em.clock.advance(-400 * DAY)
         em.ahead = -400
         async with started(look_back="1h") as run:
-            assert await run.look() == []
+            assert await run.poll() == []
             ended(em, ago=0)
-            assert await run.look() == ["finished Acme"]
+            assert await run.poll() == ["finished Acme"]
 
     asyncio.run(steps())
 
@@ -924,9 +927,9 @@ def test_history_that_em_shows_late_is_not_told(em, started, newest, days):
             for age in (30, 20, 3, 2):
                 ended(em, f"{age} days ago", ago=age * DAY)
             ended(em, "An hour ago", ago=3600)
-            assert await run.look() == ["finished An hour ago"]
+            assert await run.poll() == ["finished An hour ago"]
             ended(em, ago=0)
-            assert await run.look() == ["finished Acme"]
+            assert await run.poll() == ["finished Acme"]
 
     asyncio.run(steps())
 
@@ -936,12 +939,12 @@ def test_sessions_that_em_does_not_list_for_a_while_are_not_told_again(em, start
         async with started() as run:
             running(em, "Other")
             ended(em, ago=0)
-            assert await run.look() == ["finished Acme", "started Other"]
+            assert await run.poll() == ["finished Acme", "started Other"]
             em.faults.add("reply", path="/api/query", body=EMPTY, times=2)
             for dummy in range(3):
-                assert await run.look() == []
+                assert await run.poll() == []
             em.clock.advance(100)
-            assert await run.look() == ["finished Other"]
+            assert await run.poll() == ["finished Other"]
 
     asyncio.run(steps())
 
@@ -1004,7 +1007,7 @@ def test_options_from_the_environment(source, em, started, monkeypatch):
     async def steps():
         async with started(url=None, username=None, password=None, retries=None) as run:
             running(em)
-            assert await run.look() == ["started Acme"]
+            assert await run.poll() == ["started Acme"]
 
     asyncio.run(steps())
     monkeypatch.setenv("VEEAM_EM_TIMEOUT", "soon")
@@ -1012,7 +1015,7 @@ def test_options_from_the_environment(source, em, started, monkeypatch):
 
 
 def test_missing_libraries_are_named(source, em, monkeypatch):
-    monkeypatch.setattr(source._xml, "XMLTODICT_IMPORT_ERROR", ImportError())
+    monkeypatch.setattr(sys.modules[f"{source.CORE}._api.xml"], "XMLTODICT_IMPORT_ERROR", ImportError())
     assert "xmltodict" in fails(source, em)
 
 
@@ -1056,7 +1059,7 @@ def test_no_secret_comes_out(em, started, caplog, tmp_path):
             events.extend(run.queue)
             message = f"{PASSWORD} {token}"
             em.faults.add("status", status=500, path="/api/query", message=message, times=1)
-            await run.look()
+            await run.poll()
             return token
 
     token = asyncio.run(steps())
@@ -1075,11 +1078,11 @@ def test_ansible_rulebook_runs_the_file_more_than_once_and_without_ansible():
         "        assert not name.startswith('ansible'), name\n"
         "sys.meta_path.insert(0, NoAnsible())\n"
         f"first, second = runpy.run_path({str(FILE)!r}), runpy.run_path({str(FILE)!r})\n"
-        "assert first['_client'] is second['_client']\n"
+        "assert first['watcher'] is second['watcher']\n"
         "import inspect; assert inspect.iscoroutinefunction(first['main'])\n"
-        "print([name for name in sys.modules if name.endswith('._client')])\n"
+        "print([name for name in sys.modules if name.endswith('.watcher')])\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd="/")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "['_dr_runbook_veeam_em_core._client']\n"
+    assert done.stdout == "['_dr_runbook_veeam_em_core._events.watcher']\n"
     assert runpy.run_path(str(FILE))["main"]

@@ -149,7 +149,7 @@ def test_each_session_fires_once(tls_em, tmp_path):
         assert output.count(f"VM FAILED: {name}-db of {name}: no memory") == (name != "well")
     assert output.count("SUCCEEDED: ") == 1 and output.count("FAILED: ") == 2 * 5
     assert "VMs that failed: before-db" in output
-    assert output.count("It is asked again") == output.count("answers again") == 1
+    assert output.count("Trying again until it answers") == output.count("answers again") == 1
     assert "Traceback" not in output and PASSWORD not in output
     assert stat.S_IMODE(state.stat().st_mode) == 0o600
     assert PASSWORD not in state.read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Looks at sessions, and the events they give. No I/O, so looks are tables; what may go wrong in between is drawn."""
+"""Polls of sessions, and the events they give. No I/O, so polls are tables; what may go wrong in between is drawn."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def session(state="Working", result="None", *vms, guid="s1", progress=0, created
     }
 
 
-def look(memory, *facts, seen_at="2026-03-02T10:00:00.000000Z", since=SINCE, **more):
-    return list(memory.changes(facts, seen_at, since, "scope", **more))
+def poll(known, *facts, seen_at="2026-03-02T10:00:00.000000Z", since=SINCE, **more):
+    return list(known.changes(facts, seen_at, since, "scope", **more))
 
 
 def short(event):
@@ -93,8 +93,11 @@ TABLE = {
         (session("Working", "None", vm("db", state="Starting"), vm("web", state="Working")), ["changed"]),
     ],
     "VMs of one name whose points have no ids": [
-        (session("Working", "None", vm(result="Failed", replica_point={"name": "a"})), ["started", "vm_failed db"]),
-        (session("Working", "None", vm(result="Failed", replica_point={"name": "b"})), ["vm_failed db"]),
+        (
+            session("Working", "None", vm(result="Failed", replica_point={"id": None, "name": "a"})),
+            ["started", "vm_failed db"],
+        ),
+        (session("Working", "None", vm(result="Failed", replica_point={"id": None, "name": "b"})), ["vm_failed db"]),
     ],
     "VMs vanish while it runs": [(RUNNING, ["started"]), (session("Working"), []), (RUNNING, [])],
     "VMs that failed vanish and come back": [
@@ -146,80 +149,80 @@ TABLE = {
 }
 
 
-@pytest.mark.parametrize("kept", [False, True], ids=["in memory", "kept as text between looks"])
+@pytest.mark.parametrize("kept", [False, True], ids=["in this process", "kept as text between polls"])
 @pytest.mark.parametrize("steps", TABLE.values(), ids=TABLE)
 def test_events(steps, kept):
-    memory = EventState()
-    look(memory)
+    known = EventState()
+    poll(known)
     for number, (fact, expected) in enumerate(steps):
         if kept:
-            memory = EventState.from_text(memory.to_text(EM), EM)
-        assert [short(event) for event in look(memory, fact)] == expected, number
+            known = EventState.from_text(known.to_text(EM), EM)
+        assert [short(event) for event in poll(known, fact)] == expected, number
 
 
 def test_of_vms_of_one_name_the_one_is_told_that_failed_now():
-    memory = EventState()
+    known = EventState()
     first, second = vm(result="Failed"), vm(result="Failed", point="p2")
-    look(memory, session("Working", "None", vm(result="Failed", point=None), vm(point=None)))
-    look(memory, session("Working", "None", first, vm(point="p2")))
-    (dummy, failed) = look(memory, session("Working", "None", second, first))
+    poll(known, session("Working", "None", vm(result="Failed", point=None), vm(point=None)))
+    poll(known, session("Working", "None", first, vm(point="p2")))
+    (dummy, failed) = poll(known, session("Working", "None", second, first))
     assert failed["vm"] == second
 
 
 def test_an_event_holds_the_facts_and_shares_them_with_nobody():
-    memory = EventState()
+    known = EventState()
     fact = session("Working", "None", vm(result="Failed", failure_message="no memory"))
-    started, failed = look(memory, fact)
+    started, failed = poll(known, fact)
     assert set(started) == {"event", "session"}
     assert set(failed) == {"event", "session", "vm"}
     assert failed["session"] == {**fact, "tasks_kept_at": None}
     assert failed["vm"] == fact["tasks"][0]
     started["session"]["tasks"].clear()
     failed["session"]["state"] = failed["vm"]["result"] = "spoilt"
-    assert look(memory, fact) == []
+    assert poll(known, fact) == []
 
 
 def test_vms_that_em_drops_at_the_end_are_kept():
-    memory = EventState()
-    look(memory, session("Working", "None", vm(result="Failed")), seen_at="2026-03-02T08:30:00.000000Z")
-    memory = EventState.from_text(memory.to_text(EM), EM)
-    (finished,) = look(memory, session("Stopped", "Warning"))
+    known = EventState()
+    poll(known, session("Working", "None", vm(result="Failed")), seen_at="2026-03-02T08:30:00.000000Z")
+    known = EventState.from_text(known.to_text(EM), EM)
+    (finished,) = poll(known, session("Stopped", "Warning"))
     assert finished["session"]["tasks"] == [vm(result="Failed")]
     assert finished["session"]["task_summary"] == {"total": 1}
     assert finished["session"]["tasks_kept_at"] == "2026-03-02T08:30:00.000000Z"
 
 
 def test_what_is_past_is_remembered_before_anything_is_told():
-    memory = EventState()
+    known = EventState()
     old = session("Stopped", "Failed", vm(result="Failed"), guid="old")
-    events = memory.changes([session(guid="a"), old], SINCE, SINCE, "scope", lambda fact: fact["id"] == "old")
+    events = known.changes([session(guid="a"), old], SINCE, SINCE, "scope", lambda fact: fact["id"] == "old")
     assert next(events)["session"]["id"] == "a"
     events.close()
-    assert [short(event) for event in look(memory, old, session(guid="a"))] == ["started"]
+    assert [short(event) for event in poll(known, old, session(guid="a"))] == ["started"]
 
 
 def test_a_first_look_is_remembered_before_anything_is_told():
-    """What is past is known from then on, so that nothing else is: also not what ends without a time before it is told."""
-    memory = EventState()
-    memory.started = SINCE
-    events = memory.changes([session(guid="a"), session(guid="b")], SINCE, SINCE, "scope", lambda fact: True)
+    """What is past is known from then on, so that nothing else is: also not what ends without a time before it is reported."""
+    known = EventState()
+    known.started = SINCE
+    events = known.changes([session(guid="a"), session(guid="b")], SINCE, SINCE, "scope", lambda fact: True)
     next(events)
     events.close()
-    memory = EventState.from_text(memory.to_text(EM), EM)
-    assert (memory.scope, memory.started) == ("scope", SINCE)
-    assert [short(event) for event in look(memory, {**STOPPED, "id": "b", "end_time": None})] == ["finished"]
+    known = EventState.from_text(known.to_text(EM), EM)
+    assert (known.scope, known.started) == ("scope", SINCE)
+    assert [short(event) for event in poll(known, {**STOPPED, "id": "b", "end_time": None})] == ["finished"]
 
 
 def test_a_look_that_was_not_told_to_its_end_is_told_again_from_there():
-    memory = EventState()
-    look(memory, session(guid="old", created="2026-03-01T00:00:00.000000Z"))
+    known = EventState()
+    poll(known, session(guid="old", created="2026-03-01T00:00:00.000000Z"))
     facts = [session("Stopped", "Success", guid=guid) for guid in "abc"]
-    events = memory.changes(facts, SINCE, "2026-03-02T00:00:00.000000Z", "other")
+    events = known.changes(facts, SINCE, "2026-03-02T00:00:00.000000Z", "other")
     assert [event["session"]["id"] for event in islice(events, 2)] == ["a", "b"]
     events.close()
     # b was given away, but nobody knows whether it has arrived. The window has not moved, or c could be outside.
-    assert (memory.newest, memory.since) == ("2026-03-01T00:00:00.000000Z", SINCE)
-    assert [event["session"]["id"] for event in look(memory, *facts)] == ["b", "c"]
+    assert (known.newest, known.since) == ("2026-03-01T00:00:00.000000Z", SINCE)
+    assert [event["session"]["id"] for event in poll(known, *facts)] == ["b", "c"]
 
 
 # The window
@@ -254,67 +257,67 @@ NOW = datetime(2026, 3, 10)
     ],
 )
 def test_the_window(newest, since, start, expected):
-    memory = EventState()
-    memory.newest, memory.since = newest, since
-    assert memory.active_since(NOW, timedelta(days=1), start) == expected
+    known = EventState()
+    known.newest, known.since = newest, since
+    assert known.active_since(NOW, timedelta(days=1), start) == expected
 
 
 def test_only_what_is_not_listed_and_too_old_is_forgotten():
-    memory = EventState()
+    known = EventState()
     facts = [STOPPED, session(guid="running")]
-    look(memory, *facts)
-    look(memory, since="2026-03-02T09:00:00.000000Z")  # EM lists nothing, for whatever reason
-    assert set(memory.sessions) == {"s1", "running"}
-    look(memory, STOPPED, since="2026-03-02T09:00:01.000000Z")
-    assert set(memory.sessions) == {"s1", "running"}
-    assert memory.unlisted([STOPPED]) == ("running",)
-    look(memory, since="2026-03-02T09:00:01.000000Z")
-    assert set(memory.sessions) == {"running"}
+    poll(known, *facts)
+    poll(known, since="2026-03-02T09:00:00.000000Z")  # EM lists nothing, for whatever reason
+    assert set(known.sessions) == {"s1", "running"}
+    poll(known, STOPPED, since="2026-03-02T09:00:01.000000Z")
+    assert set(known.sessions) == {"s1", "running"}
+    assert known.unlisted([STOPPED]) == ("running",)
+    poll(known, since="2026-03-02T09:00:01.000000Z")
+    assert set(known.sessions) == {"running"}
 
 
 def test_an_end_without_a_time_is_remembered_in_case_the_time_comes():
-    memory = EventState()
+    known = EventState()
     ended = session("Stopped", "Success", guid="long", created="2026-01-01T00:00:00.000000Z")
-    look(memory, session(guid="long", created=ended["creation_time"]), RUNNING)
-    assert [short(event) for event in look(memory, {**ended, "end_time": None})] == ["finished"]
-    look(memory, since="2026-03-02T07:00:00.000000Z")
-    assert look(memory, ended) == []
+    poll(known, session(guid="long", created=ended["creation_time"]), RUNNING)
+    assert [short(event) for event in poll(known, {**ended, "end_time": None})] == ["finished"]
+    poll(known, since="2026-03-02T07:00:00.000000Z")
+    assert poll(known, ended) == []
     for since in ("2026-03-02T10:00:00.000000Z", "2026-03-02T10:00:01.000000Z"):
-        assert "long" in memory.sessions
-        look(memory, since=since)
-    assert "long" not in memory.sessions
+        assert "long" in known.sessions
+        poll(known, since=since)
+    assert "long" not in known.sessions
 
 
 def test_what_em_does_not_know_any_more_is_forgotten_when_it_is_too_old():
-    memory = EventState()
-    look(memory, RUNNING)
-    assert memory.forget(["s1", "unknown"]) == []
-    look(memory, since="2026-03-02T08:00:01.000000Z")
-    assert memory.forget(["s1"]) == ["s1 of plan Plan of s1"]
-    assert memory.sessions == {}
-    assert memory.forget(["s1"]) == []
+    known = EventState()
+    poll(known, RUNNING)
+    assert known.forget(["s1", "unknown"]) == []
+    poll(known, since="2026-03-02T08:00:01.000000Z")
+    assert known.forget(["s1"]) == ["s1 of plan Plan of s1"]
+    assert known.sessions == {}
+    assert known.forget(["s1"]) == []
 
 
 def test_sessions_that_are_not_wanted_any_more_are_not_asked_for():
-    memory = EventState()
-    look(memory, STOPPED, session(guid="a"), session(guid="b"))
-    memory.keep(lambda fact: fact["id"] == "a")
-    assert set(memory.sessions) == {"s1", "a"}
+    known = EventState()
+    poll(known, STOPPED, session(guid="a"), session(guid="b"))
+    known.keep(lambda fact: fact["id"] == "a")
+    assert set(known.sessions) == {"s1", "a"}
 
 
 # As text
 
 
 def test_the_text_is_small():
-    memory = EventState()
-    look(memory, *(session("Stopped", "Success", *[vm()] * 50, guid=f"{number:036}") for number in range(100)))
-    assert len(memory.to_text(EM)) < 300 * 100
+    known = EventState()
+    poll(known, *(session("Stopped", "Success", *[vm()] * 50, guid=f"{number:036}") for number in range(100)))
+    assert len(known.to_text(EM)) < 300 * 100
 
 
 def spoilt(change):
-    memory = EventState()
-    look(memory, RUNNING)
-    document = json.loads(memory.to_text(EM))
+    known = EventState()
+    poll(known, RUNNING)
+    document = json.loads(known.to_text(EM))
     change(document)
     return json.dumps(document)
 
@@ -327,8 +330,8 @@ def spoilt(change):
         ("{}", "damaged"),
         ("[" * 100000, "damaged"),
         (EventState().to_text(EM)[:-20], "damaged"),
-        (spoilt(lambda document: document.update(format=2)), "another version"),
-        (spoilt(lambda document: document["memory"].update(newest=None)), "edited by hand"),
+        (spoilt(lambda document: document.update(format=1)), "another version"),
+        (spoilt(lambda document: document["state"].update(newest=None)), "edited by hand"),
         (
             EventState().to_text("https://other:9398"),
             "belongs to https://other:9398, not to https://em.example.com:9398",
@@ -345,22 +348,22 @@ def test_a_text_that_cannot_be_used(text, said):
 
 @st.composite
 def histories(draw):
-    """Looks at three sessions that go on in their own time, each with how many events are taken, and what is done then."""
-    looks = []
+    """Polls of three sessions that go on in their own time, each with how many events are taken, and what is done then."""
+    polls = []
     stages = dict.fromkeys("abc", 0)
     for dummy in range(draw(st.integers(1, 12))):
         for guid in stages:
             stages[guid] += draw(st.integers(0, 2))
         shown = draw(st.sets(st.sampled_from("abc")))
         with_vms = draw(st.booleans())
-        looks.append(
+        polls.append(
             (
                 [stage(guid, stages[guid], with_vms) for guid in sorted(shown)],
                 draw(st.one_of(st.none(), st.integers(0, 4))),
                 draw(st.booleans()),
             )
         )
-    return looks, [stage(guid, 99, False) for guid in "abc"]
+    return polls, [stage(guid, 99, False) for guid in "abc"]
 
 
 def stage(guid, number, with_vms):
@@ -372,18 +375,18 @@ def stage(guid, number, with_vms):
 @settings(max_examples=60, deadline=None)
 @given(histories())
 def test_every_end_is_told_once_whatever_happens_in_between(history):
-    looks, end = history
-    memory = EventState()
-    told = []
-    for facts, taken, restarted in [*looks, (end, None, True), (end, None, False)]:
-        events = memory.changes(facts, SINCE, SINCE, "scope")
+    polls, end = history
+    known = EventState()
+    reported = []
+    for facts, taken, restarted in [*polls, (end, None, True), (end, None, False)]:
+        events = known.changes(facts, SINCE, SINCE, "scope")
         # The last event that was taken may not have arrived: the source was cancelled before it knew.
-        told += [(event["session"]["id"], short(event)) for event in islice(events, taken)][: taken and taken - 1]
+        reported += [(event["session"]["id"], short(event)) for event in islice(events, taken)][: taken and taken - 1]
         events.close()
         if restarted:
-            memory = EventState.from_text(memory.to_text(EM), EM)
+            known = EventState.from_text(known.to_text(EM), EM)
     for guid in "abc":
-        of_session = [event for owner, event in told if owner == guid]
+        of_session = [event for owner, event in reported if owner == guid]
         assert of_session.count("finished") == 1
         assert of_session[-1] == "finished"
         assert of_session.count("started") <= 1
@@ -393,10 +396,10 @@ def test_every_end_is_told_once_whatever_happens_in_between(history):
 
 
 def test_only_what_runs_and_is_not_listed_is_asked_for_by_its_id():
-    memory = EventState()
-    look(memory, RUNNING, session("Stopped", "Success", guid="s2"), session(guid="s3"))
-    assert memory.unlisted([RUNNING]) == ("s3",)
-    assert memory.unlisted([]) == ("s1", "s3")
+    known = EventState()
+    poll(known, RUNNING, session("Stopped", "Success", guid="s2"), session(guid="s3"))
+    assert known.unlisted([RUNNING]) == ("s3",)
+    assert known.unlisted([]) == ("s1", "s3")
 
 
 @pytest.mark.parametrize("past", [True, False])
@@ -410,11 +413,11 @@ def test_only_what_runs_and_is_not_listed_is_asked_for_by_its_id():
 )
 def test_a_session_without_an_end_is_remembered_from_the_latest_time_that_is_known(created, seen_at, newest, past):
     """EM may show its end later, and list it again."""
-    memory = EventState()
-    memory.newest = newest
+    known = EventState()
+    known.newest = newest
     over = {**session("Stopped", "Success", created=created), "end_time": None}
-    look(memory, over, seen_at=seen_at, is_past=lambda fact: past)
-    look(memory, since="2026-03-04T00:00:00.000000Z")
-    assert look(memory, over) == []
-    look(memory, since="2026-03-06T00:00:00.000000Z")
-    assert memory.sessions == {}
+    poll(known, over, seen_at=seen_at, is_past=lambda fact: past)
+    poll(known, since="2026-03-04T00:00:00.000000Z")
+    assert poll(known, over) == []
+    poll(known, since="2026-03-06T00:00:00.000000Z")
+    assert known.sessions == {}
