@@ -11,8 +11,8 @@ short_description: Wait until a cloud failover session appears or has finished
 version_added: 1.0.0
 description:
   - Waits until a cloud failover session appears in Veeam Backup Enterprise Manager (EM), or until it has finished, and returns its facts.
-  - It changes nothing, so it can be stopped and started again at any time.
-  - While it waits, each change is shown in the output of the playbook. The wait goes on if EM is unavailable for a while or restarts.
+  - It changes nothing, so you can stop and restart it at any time.
+  - While it waits, the playbook output shows each change. The wait continues if EM restarts or is unavailable for a while.
 extends_documentation_fragment:
   - dr_runbook.veeam_em._attributes
   - dr_runbook.veeam_em._attributes.info_module
@@ -21,36 +21,36 @@ attributes:
   async:
     description: Supports being used with the C(async) keyword.
     support: full
-    details: Changes are not shown then.
+    details: Progress is not shown with C(async).
 options:
   id:
     description:
-      - The session, as GUID, URN or Href.
+      - Id of the session, as GUID, URN or Href.
       - Exactly one of O(id) and O(plan) is required.
     type: str
   plan:
     description:
-      - Name of a plan, exactly as EM shows it. The session is one of this name that was created at O(created_after) or later.
-      - If there are several, the newest is taken, with a warning. If they are on different backup servers, the task fails.
+      - Name of a plan, exactly as EM shows it. The module waits for a session of this name that was created at O(created_after) or later.
+      - If there are several, the newest is used, with a warning. If they are on different backup servers, the task fails.
     type: str
   created_after:
     description:
-      - The session must have been created at this moment or later, by EM's clock. ISO 8601 with zone, or an age such as V(90m), V(24h) or V(7d).
-      - Required with O(plan), since an old session of the plan would be taken for the one that is waited for otherwise.
+      - Ignore sessions that were created before this time, by EM's clock. ISO 8601 with a time zone, or an age such as V(90m), V(24h) or V(7d).
+      - Required with O(plan), since the module would otherwise return an old session of the plan.
     type: str
   until:
-    description: What to wait for, the appearance of the session or its end.
+    description: Whether to wait until the session has appeared or until it has finished.
     type: str
     choices: [appeared, finished]
     default: finished
   appear_timeout:
-    description: Seconds to wait for the session to appear. EM may show a run that was started in the console up to 15 minutes late.
+    description: Maximum number of seconds until the session appears. EM may show a run that was started in the console up to 15 minutes late.
     type: int
     default: 300
   finish_timeout:
     description:
-      - Seconds to wait for its end, counted from its appearance.
-      - Both times can be exceeded by one read with its O(timeout) and O(retries).
+      - Maximum number of seconds until the session finishes, counted from its appearance.
+      - With both limits, the last read can add its O(timeout) and O(retries).
     type: int
     default: 3600
   poll_interval:
@@ -59,17 +59,18 @@ options:
     default: 5
   last_seen:
     description:
-      - Facts of the session that an earlier task of this module has returned as RV(failover_session), if its wait is continued.
-      - EM may drop the list of VMs when a run ends. Then the VMs of these facts are returned, and their restore points are read.
-      - Only with O(id), and the id must be the same.
+      - To continue an earlier wait, the facts that it returned as RV(failover_session).
+      - EM may drop the list of VMs when a run ends. The VMs of these facts are returned then, and their restore points are read.
+      - With O(id) only, and the id must be the same.
     type: dict
 notes:
-  - The task fails if a time is over. It does not fail if the session has failed; C(succeeded) in RV(failover_session) tells that, as an
+  - The task fails if a time limit expires. It does not fail if the session failed; check C(succeeded) in RV(failover_session), as an
     example shows.
-  - When the session has finished, the restore points that its VMs used are read too. That takes one request for up to 100, and the role
-    Portal User or Portal Administrator. If they cannot be read, that is a warning and not an error.
-  - EM must answer when the wait begins. From then on it may be away, or start again, until the time is over. That is a warning when it begins.
-  - A logon that EM refuses during the wait is tried once more a minute later, and then ends the wait, so that no account gets locked.
+  - When the session has finished, the restore points that its VMs used are read, too. That takes one request for up to 100 points, and the
+    role Portal User or Portal Administrator. If they cannot be read, the module warns and does not fail.
+  - EM must answer when the wait starts. After that it may restart or be unavailable until the time limit, with a warning when that starts.
+  - If EM refuses a logon during the wait, the module tries once more a minute later. If that fails, too, the task fails, so that no account
+    gets locked.
 seealso:
   - module: dr_runbook.veeam_em.failover_plan
   - module: dr_runbook.veeam_em.failover_session_info
@@ -86,8 +87,8 @@ EXAMPLES = r"""
 #       username: DR\robot
 #       password: "{{ vault_veeam_em_password }}"
 
-# failover_session_id is the id of a session that an earlier job or task has handed over.
-- name: Wait until a session is over, and fail unless it has succeeded
+# failover_session_id is the id of a session, passed on by an earlier job or task.
+- name: Wait until a session has finished, and fail unless it succeeded
   dr_runbook.veeam_em.failover_session_wait:
     id: "{{ failover_session_id }}"
     finish_timeout: 1800
@@ -107,11 +108,12 @@ EXAMPLES = r"""
 RETURN = r"""
 failover_session:
   description:
-    - Facts of the session, with the structure of an item of
-      RV(dr_runbook.veeam_em.failover_session_info#module:failover_sessions), and one key more, C(tasks_kept_at).
-    - EM may drop the list of VMs when a run ends. The last list seen during the wait is then returned as C(tasks), with its C(task_summary),
-      and C(tasks_kept_at) says when EM gave it; a VM may have gone further since. It is V(null) where EM still gives the list or never did.
-    - On failure, the last facts that were seen. V(null) if the session has not appeared.
+    - Facts of the session, in the structure of an item of
+      RV(dr_runbook.veeam_em.failover_session_info#module:failover_sessions), plus C(tasks_kept_at).
+    - EM may drop the list of VMs when a run ends. C(tasks) and C(task_summary) then hold the last list seen during the wait, and
+      C(tasks_kept_at) is the time of that list; a VM may have progressed since. C(tasks_kept_at) is V(null) if EM still lists the VMs, or
+      never did.
+    - On failure, the last facts seen. V(null) if the session has not appeared.
   returned: always
   type: dict
   sample:
@@ -135,52 +137,52 @@ failover_session:
     tasks_kept_at: null
 points_seen_at:
   description:
-    - When EM was asked for the restore points that the VMs used, in UTC, after the session had finished. C(replica_point) of each VM then
-      has its C(creation_time) and C(state).
-    - V(null) if O(until=appeared), if the wait has failed, or if EM has shown no restore points.
+    - When the restore points that the VMs used were read, in UTC, after the session had finished. This fills C(creation_time) and C(state)
+      of each VM's C(replica_point).
+    - V(null) if O(until=appeared), if the wait failed, or if no restore points could be read.
   returned: always
   type: str
   sample: "2015-12-07T17:39:41.733408Z"
 waited:
-  description: Seconds that the wait took.
+  description: Duration of the wait in seconds.
   returned: always
   type: float
   sample: 80.4
 url:
-  description: Scheme, host and port of the EM that was asked. V(null) if the connection options could not be used.
+  description: Scheme, host and port of EM. V(null) if the connection options are invalid.
   returned: always
   type: str
   sample: https://em.example.com:9398
 timed_out:
-  description: Whether the task failed because O(appear_timeout) or O(finish_timeout) was over.
+  description: Whether the task failed because O(appear_timeout) or O(finish_timeout) expired.
   returned: failure
   type: bool
   sample: true
 error:
-  description: What went wrong, for playbooks to branch on. The sentence for people is in RV(msg).
-  returned: failure, unless an option could not be used or the run was interrupted
+  description: What went wrong, for playbooks to branch on. RV(msg) has the sentence for people.
+  returned: failure, unless an option is invalid or the run was interrupted
   type: dict
   contains:
     kind:
       description:
-        - V(wait_timeout) if a time was over, V(ambiguous) if sessions on several backup servers fit.
+        - V(wait_timeout) if a time limit expired, V(ambiguous) if sessions on several backup servers match.
         - V(auth), V(permission), V(not_found), V(connection), V(tls), V(timeout), V(protocol) and V(server) as in
           M(dr_runbook.veeam_em.failover_session_info).
       returned: always
       type: str
       sample: wait_timeout
     status:
-      description: HTTP status of the answer that carried the problem. V(null) if none did, as with V(wait_timeout) and V(ambiguous).
+      description: HTTP status of the response that caused the failure. V(null) if none did, as with V(wait_timeout) and V(ambiguous).
       returned: always
       type: int
       sample:
     message:
-      description: The server's own words, cut to one line. V(null) if it said nothing.
+      description: The server's message, cut to one line. V(null) if there is none.
       returned: always
       type: str
       sample:
 msg:
-  description: What was tried, at which URL, what the server said, and what to check.
+  description: The failure in a sentence or two, with what to check and the URL.
   returned: failure
   type: str
   sample: >-
