@@ -31,11 +31,11 @@ options: {}
 attributes:
   check_mode:
     support: full
-    details: It reads only, and gives the same answer in check mode.
+    details: Only reads, and returns the same in check mode.
   diff_mode:
     support: N/A
-    details: It changes nothing.
+    details: Changes nothing.
   idempotent:
     support: full
-    details: It changes nothing.
+    details: Changes nothing.
 """

@@ -9,12 +9,11 @@ name: failover_session
 short_description: VMs of cloud failover sessions of Veeam Backup Enterprise Manager as hosts
 version_added: 1.0.0
 description:
-  - Makes each VM of the selected cloud failover sessions a host, with what the session says about it as host variables. So the next job
-    can run exactly on the VMs of the last failover, or only on those that failed.
-  - The name of the inventory file must be V(veeam_em.yml) or end with V(.veeam_em.yml), or the same with V(.yaml).
-  - It changes nothing. It logs on once, reads as few pages as the criteria allow, and logs off whatever happens. With a cache, it
-    asks Enterprise Manager (EM) only when the cache has no answer, or when C(--flush-cache) or C(meta=refresh_inventory) asks for a
-    new one.
+  - Adds each VM of the selected cloud failover sessions as a host, with its facts from the session as host variables. The next job
+    can then run exactly on the VMs of the last failover, or only on those that failed.
+  - The inventory file must be named V(veeam_em.yml), or its name must end with V(.veeam_em.yml). V(.yaml) works, too.
+  - It changes nothing. It logs on once, reads as few pages as the criteria allow, and always logs off. With a cache, it
+    queries Enterprise Manager (EM) only if the cache has no answer, or if C(--flush-cache) or C(meta=refresh_inventory) requests a new one.
 extends_documentation_fragment:
   - dr_runbook.veeam_em._connection
   - dr_runbook.veeam_em._connection.plugin
@@ -23,7 +22,7 @@ extends_documentation_fragment:
   - ansible.builtin.inventory_cache
 options:
   plugin:
-    description: Marks the file as one for this plugin.
+    description: Marks the file as an inventory of this plugin.
     type: str
     required: true
     choices:
@@ -31,30 +30,29 @@ options:
   id:
     description:
       - Sessions with these ids, each as GUID, as URN or as Href. An id that EM does not know is an error here, since a play
-        that finds no hosts would pass for a success.
-      - Set O(latest_per_plan=false) with it, unless you want the sessions only if they are the newest of their plans. A warning tells
-        what is left out.
+        without hosts would look like a success.
+      - Also set O(latest_per_plan=false), unless you want the sessions only if they are the newest of their plans. A warning names the
+        sessions left out.
   latest_per_plan:
     description:
-      - Only sessions that are the newest of their plan (plans are told apart by name and backup server), so that a host shows the newest
-        run of its plan.
-      - As with all criteria, the others must hold too. So with O(result=Failed) it selects the plans whose newest run failed, not the newest
+      - Only the newest session of each plan, so that a host shows the newest run of its plan. A plan is a name on a backup server.
+      - The session must match the other criteria, too. So with O(result=Failed) you get the plans whose newest run failed, not the newest
         failed run of each plan.
     default: true
   sort_order:
-    description: Order of the sessions by creation time, which tells with O(limit) which ones are taken.
+    description: Order of the sessions by creation time. With O(limit), it decides which sessions are used.
   vm_source:
     description:
       - Where the VMs of a session come from.
-      - V(tasks) takes the VMs that the session lists, with the state and the result of each.
-      - V(plan) takes the VMs that the plan of the same name on the same backup server has now. What became of each VM is then not known,
-        so C(state), C(result) and so on of the host are null. Those of the session are in C(session).
-      - V(tasks_or_plan) takes them from the plan where a session lists no VMs. All samples of finished sessions in Veeam's documentation
-        list none, and it is not known whether that is the rule. The plans are read with one query for all.
-      - If there is no plan of that name on that backup server, or more than one, a warning says so and the session gives no hosts.
-      - Plans may be read with the role VM Restore Operator or Portal Administrator in Enterprise Manager. For another user, such as one with
-        Portal User only, V(tasks_or_plan) takes the sessions that list VMs. One warning names the others, which give no hosts. It is an
-        error if O(strict=true) or if no session lists VMs. V(plan) is an error then, and V(tasks) reads no plans.
+      - V(tasks) uses the VMs that the session lists, with the state and the result of each.
+      - V(plan) uses the VMs that the plan of the same name on the same backup server has now. The result of each VM is not known then,
+        so C(state), C(result) and so on of the host are null. C(session) has those of the session.
+      - V(tasks_or_plan) uses the plan if a session lists no VMs. All samples of finished sessions in Veeam's documentation
+        list none, and it is not known whether that is the rule. All plans are read in one query.
+      - If there is no plan of that name on that backup server, or more than one, the session gives no hosts, with a warning.
+      - Reading plans needs the role VM Restore Operator or Portal Administrator in Enterprise Manager. For other users, for example with
+        Portal User only, V(tasks_or_plan) uses the sessions that list VMs. The others give no hosts, and one warning names them. That is
+        an error if O(strict=true) or if no session lists VMs. V(plan) is an error for such users, and V(tasks) reads no plans.
     type: str
     choices:
       - tasks
@@ -63,31 +61,31 @@ options:
     default: tasks_or_plan
   hostname:
     description:
-      - A Jinja expression over the host variables listed in the examples, for the name of the host. If it is not set, it is the name of the VM.
-      - VMs of the same host name are one host. The VM of the newer session wins, with a warning, or with an error if O(strict=true). So
-        where two tenants have VMs of the same name, use an expression that tells them apart.
+      - Jinja expression for the host name, with the host variables listed in the examples. By default, the name of the VM.
+      - VMs with the same host name are one host. The VM of the newer session wins, with a warning, or with an error if O(strict=true).
+        If two tenants have VMs of the same name, use an expression that makes host names unique.
     type: str
   hostvars_prefix:
-    description: What the names of all host variables begin with.
+    description: Prefix of all host variables.
     type: str
     default: veeam_
 notes:
-  - Connection options and criteria can be templates over extra variables (C(ansible-playbook -e), C(ansible-inventory -e)). An undefined
+  - Connection options and criteria can be templates with extra variables (C(ansible-playbook -e), C(ansible-inventory -e)). An undefined
     variable is an error, and so is a criterion that is null.
-  - Where an inventory cannot be read, Ansible warns and goes on with no hosts from it. Set
+  - If an inventory cannot be read, Ansible warns and continues without its hosts. Set
     E(ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED=true), so that a wrong password does not look like a failover without VMs.
-  - The cache holds the answer of EM before groups and variables are made, so that changes to O(groups), O(compose) or O(hostname) apply at once.
-    It is kept for each URL, user and criteria, and holds no password and no token.
+  - The cache stores EM's answer before groups and variables are created, so changes to O(groups), O(compose) or O(hostname) apply at once.
+    There is one cache entry per URL, user and criteria. It contains no password and no token.
   - Without O(groups) and O(keyed_groups) the hosts are in no group.
-  - Sessions of the last 30 days are documented to be listed. See the notes of P(dr_runbook.veeam_em.failover_session_info#module) on
-    what EM's sessions say and what they do not say.
+  - Veeam documents that EM lists the sessions of the last 30 days. The notes of P(dr_runbook.veeam_em.failover_session_info#module) explain
+    what a session shows and what it does not.
 seealso:
   - plugin: dr_runbook.veeam_em.failover_session_info
     plugin_type: module
   - plugin: dr_runbook.veeam_em.failover_session
     plugin_type: lookup
   - name: Guide to the inventory
-    description: Caching, groups for runbooks, and what happens on errors.
+    description: Caching, groups for runbooks, and errors.
     link: https://github.com/dr-runbook/veeam_em/blob/main/docs/inventory.md
   - name: Guide to AWX
     description: The inventory as an inventory source, with a credential type that ships with this collection.
@@ -97,14 +95,14 @@ author:
 """
 
 EXAMPLES = r"""
-# Each document below is a file of its own. In all of them the connection options come from the environment: VEEAM_EM_URL,
-# VEEAM_EM_USERNAME, VEEAM_EM_PASSWORD, and where the certificate needs it VEEAM_EM_CA_PATH.
+# Each document below is a separate file. In all of them the connection options come from the environment: VEEAM_EM_URL,
+# VEEAM_EM_USERNAME, VEEAM_EM_PASSWORD, and VEEAM_EM_CA_PATH if the certificate needs it.
 
 ---
 # veeam_em.yml: the VMs of the newest run of each plan. A host has these variables:
 #
 #   veeam_vm_name: filesrv03
-#   veeam_vm_source: tasks          # or plan: then all up to veeam_replica_point are null
+#   veeam_vm_source: tasks          # or plan: then all variables down to veeam_replica_point are null
 #   veeam_state: Stopped            # of this VM: Starting, Working, Stopping or Stopped
 #   veeam_result: Failed            # of this VM: Success, Warning, Failed, or the text None while it is not finished
 #   veeam_failure_message: No restore point of filesrv03 is available for failover
@@ -132,7 +130,7 @@ EXAMPLES = r"""
 plugin: dr_runbook.veeam_em.failover_session
 
 ---
-# runbook.veeam_em.yml: groups for a runbook, by what became of each VM, by plan and by backup server
+# runbook.veeam_em.yml: groups for a runbook, by the result of each VM, by plan and by backup server
 plugin: dr_runbook.veeam_em.failover_session
 strict: true
 groups:
@@ -140,14 +138,14 @@ groups:
   warned: veeam_result == 'Warning'
   failed: veeam_result == 'Failed'
   still_running: veeam_vm_source == 'tasks' and veeam_state != 'Stopped'
-  # Neither failed nor succeeded as far as EM says; treat it as its own case.
+  # Neither failed nor succeeded, as far as EM says. Handle it as a separate case.
   unknown: veeam_vm_source == 'plan' or (veeam_state == 'Stopped' and veeam_result not in ['Success', 'Warning', 'Failed'])
 keyed_groups:
   - key: veeam_session.name
     prefix: plan
   - key: veeam_session.backup_server.name | default('unknown', true)
     prefix: backup_server
-# VMs of different tenants can have one name, and plans on different backup servers too.
+# VMs of different tenants can share a name, and so can plans on different backup servers.
 hostname: >-
   veeam_vm_name ~ '.' ~ (veeam_session.name ~ '.' ~ veeam_session.backup_server.name | default('unknown', true))
   | lower | regex_replace('[^a-z0-9.]+', '-')
@@ -155,21 +153,21 @@ compose:
   ansible_host: veeam_vm_name ~ '.dr.example.com'
 
 ---
-# session.veeam_em.yml: the VMs of one session, whose id an earlier job has handed over as extra variable:
+# session.veeam_em.yml: the VMs of one session, whose id an earlier job passed on as an extra variable:
 #   ansible-playbook -i session.veeam_em.yml -e failover_session_id=475420ee-d045-4493-9869-0a970e08f6f9 checks.yml
 plugin: dr_runbook.veeam_em.failover_session
 id: "{{ failover_session_id }}"
 latest_per_plan: false
 
 ---
-# newest.veeam_em.yml: the VMs of the newest run of one plan, only if that run began in the last 4 hours
+# newest.veeam_em.yml: the VMs of the newest run of one plan, only if that run started in the last 4 hours
 plugin: dr_runbook.veeam_em.failover_session
 name: ABC Company Failover Plan
 created_after: 4h
 
 ---
-# cached.veeam_em.yml: EM is asked every 10 minutes at most. The cache outlives the run, and holds no password and no token.
-# Keep it where nobody else can write: whoever writes it chooses the hosts.
+# cached.veeam_em.yml: EM is queried at most every 10 minutes. The cache outlives the run, and contains no password and no token.
+# Keep it where nobody else can write, since whoever writes to it chooses the hosts.
 plugin: dr_runbook.veeam_em.failover_session
 cache: true
 cache_plugin: ansible.builtin.jsonfile

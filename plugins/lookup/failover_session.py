@@ -9,10 +9,10 @@ name: failover_session
 short_description: Look up cloud failover sessions of Veeam Backup Enterprise Manager
 version_added: 1.0.0
 description:
-  - Looks up the cloud failover sessions that Veeam Backup Enterprise Manager (EM) has recorded, by plan name, by id, or by other criteria,
+  - Looks up cloud failover sessions in Veeam Backup Enterprise Manager (EM) by plan name, by id or by other criteria,
     and returns the facts of P(dr_runbook.veeam_em.failover_session_info#module).
-  - It changes nothing. It logs on once for all terms, reads as few pages as the criteria allow, and logs off whatever happens.
-  - The answer is complete, as far as EM lists sessions, or the lookup fails. There is no partial answer.
+  - It changes nothing. It logs on once for all terms, reads as few pages as the criteria allow, and always logs off.
+  - You get every matching session that EM lists, or an error, never a partial answer.
 extends_documentation_fragment:
   - dr_runbook.veeam_em._connection
   - dr_runbook.veeam_em._connection.plugin
@@ -21,47 +21,46 @@ options:
   _terms:
     description:
       - What to look up. Each term is the name of a plan, exactly as EM shows it, or the id of a session as GUID, as URN or as Href.
-      - Sessions are returned in the order of the terms, and for each term as O(sort_order) says. A term for which no session meets all criteria
-        is an error, unless there is a O(default).
-      - A term can be a list of terms. An empty list is refused, while no terms at all mean that the criteria alone select. So give a
-        variable with names as one term, C(plans), rather than C(*plans), which is no term if the list is empty.
+      - Sessions are returned in the order of the terms, and within a term in O(sort_order). A term without a matching session
+        is an error, unless you set O(default).
+      - A term can be a list of terms. An empty list is refused, whereas without any terms the criteria alone select. So pass a
+        variable with names as one term, C(plans), not as C(*plans), which is no term at all if the list is empty.
     type: list
     elements: str
   id:
-    description: Ids of sessions, which can stand here instead of in the terms, but not in both.
+    description: Ids of sessions, as an alternative to terms. Do not give both.
   name:
-    description: Names of plans, which can stand here instead of in the terms, but not in both.
+    description: Names of plans, as an alternative to terms. Do not give both.
   limit:
-    description: With terms, it counts for each term.
+    description: With terms, it applies to each term.
   latest:
     description:
-      - Only the newest session for each term, of those that meet the other criteria. Without terms, only the newest of all.
-      - So with O(latest=true) and O(result=Failed) you get the newest run of a plan that failed. Use O(latest_per_plan) to look at the newest
-        run only, whatever became of it.
+      - Only the newest session for each term that matches the other criteria. Without terms, only the newest of all.
+      - So with O(latest=true) and O(result=Failed) you get a plan's newest failed run. To check only its newest run, whatever its result,
+        use O(latest_per_plan).
     type: bool
     default: false
   default:
     description:
-      - The value that stands in the place of a term that matches nothing, or of an empty answer if there are no terms.
-      - V(none) is a value too. Errors of EM, such as a wrong password, stay errors.
+      - The value to return for a term that matches nothing, or instead of an empty answer if there are no terms.
+      - V(none) is a value, too. Errors of EM, such as a wrong password, remain errors.
     type: raw
 notes:
-  - R(lookup,query) unwraps a list of one session; use C(query) where you want a list in any case.
-  - A variable that holds a lookup runs it each time the variable is used, and each time is a log on. Where you need the answer
-    twice, keep it with M(ansible.builtin.set_fact), or use M(dr_runbook.veeam_em.failover_session_info).
-  - In a task, the logon is kept until the task is over, so that loops and templates of that task share it. Each fork has its own.
-  - It runs on the controller, so the Python libraries must be there, and the log on comes from there.
-  - A criterion that is null is refused, so that a value which a runbook has not found does not select everything. With O(result), write
+  - R(lookup,query) unwraps a list of one session. Use C(query) if you always want a list.
+  - A variable that contains a lookup runs it each time the variable is used, with a logon each time. If you need the answer
+    twice, store it with M(ansible.builtin.set_fact), or use M(dr_runbook.veeam_em.failover_session_info).
+  - It runs on the controller, so install the Python libraries there. The logon comes from there, too.
+  - A criterion that is null is refused, so that a value that a runbook did not find does not select everything. With O(result), write
     C('None') in quotes for sessions without a result. C(omit) leaves an option out.
-  - Sessions of the last 30 days are documented to be listed. See the notes of P(dr_runbook.veeam_em.failover_session_info#module) on
-    what EM's sessions say and what they do not say.
+  - Veeam documents that EM lists the sessions of the last 30 days. The notes of P(dr_runbook.veeam_em.failover_session_info#module) explain
+    what a session shows and what it does not.
 seealso:
   - plugin: dr_runbook.veeam_em.failover_session_info
     plugin_type: module
   - plugin: dr_runbook.veeam_em.failover_session
     plugin_type: inventory
   - name: Guide to the lookup
-    description: When a lookup runs, what it costs, and how to keep its answer.
+    description: When a lookup runs, what it costs, and how to store its answer.
     link: https://github.com/dr-runbook/veeam_em/blob/main/docs/lookup.md
 author:
   - dr_runbook contributors (@dr-runbook)
@@ -75,7 +74,7 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ lookup('dr_runbook.veeam_em.failover_session', 'ABC Company Failover Plan', latest=true).result }}"
 
-- name: Keep the newest runs of two plans, so that EM is asked once and not at each use
+- name: Store the newest runs of two plans, so that EM is queried only once
   ansible.builtin.set_fact:
     newest_runs: "{{ query('dr_runbook.veeam_em.failover_session', plans, latest=true) }}"
   vars:
@@ -83,18 +82,18 @@ EXAMPLES = r"""
       - ABC Company Failover Plan
       - UCM Company Full SIte Failover
 
-- name: Stop the runbook unless both have succeeded
+- name: Stop the runbook unless both succeeded
   ansible.builtin.assert:
     that: newest_runs | map(attribute='succeeded') | list == [true, true]
     fail_msg: "{{ newest_runs | rejectattr('succeeded', 'eq', true) | map(attribute='name') | join(', ') }} did not succeed"
   ignore_errors: true
 
-# failover_session_id is the id of a session that an earlier job or task has handed over.
-- name: Look one session up by its id
+# failover_session_id is the id of a session, passed on by an earlier job or task.
+- name: Look up one session by its id
   ansible.builtin.debug:
     msg: "{{ lookup('dr_runbook.veeam_em.failover_session', failover_session_id).creation_time }}"
 
-- name: Go through the failed VMs of the last week
+- name: Show the failed VMs of the last week
   ansible.builtin.debug:
     msg: "{{ item.1.vm_name }}: {{ item.1.failure_message }}"
   loop: "{{ query('dr_runbook.veeam_em.failover_session', result=['Warning', 'Failed'], created_after='7d')
@@ -102,13 +101,13 @@ EXAMPLES = r"""
   loop_control:
     label: "{{ item.0.name }}"
 
-- name: Tell a plan that has never run from one that has, without an error
+- name: Handle a plan that has never run, without an error
   ansible.builtin.debug:
     msg: "{{ run.creation_time | default('never run') }}"
   vars:
     run: "{{ lookup('dr_runbook.veeam_em.failover_session', 'A plan without runs', latest=true, default={}) }}"
 
-- name: Show what runs at this moment
+- name: Show the running plans
   ansible.builtin.debug:
     msg: "{{ query('dr_runbook.veeam_em.failover_session', state=['Starting', 'Working', 'Stopping']) | map(attribute='name') | list }}"
 """
@@ -116,9 +115,9 @@ EXAMPLES = r"""
 RETURN = r"""
 _raw:
   description:
-    - The sessions found, in the order of the terms. The facts of each are those that
-      RV(dr_runbook.veeam_em.failover_session_info#module:failover_sessions) of the module describes.
-    - The value of O(default) stands in the place of a term that matches nothing.
+    - The sessions found, in the order of the terms, with the facts described in
+      RV(dr_runbook.veeam_em.failover_session_info#module:failover_sessions).
+    - For a term that matches nothing, the value of O(default).
   type: list
   elements: dict
   sample:
