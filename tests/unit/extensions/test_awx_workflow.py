@@ -657,7 +657,7 @@ def test_a_real_failover_needs_the_name_of_the_plan_twice(awx, workflow_for_real
     awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}])
     assert not real.run(failover_run_plan=PLAN, failover_run_confirm=confirm)
     assert (
-        f"failover_run_confirm is {confirm}, and not the name of the plan. Nothing was started."
+        f"failover_run_confirm is {confirm}, which is not the name of the plan. Nothing was started."
         in real.jobs["drill"].output
     )
     assert actions(awx) == []
@@ -847,7 +847,7 @@ def test_a_test_is_not_undone_without_what_the_drill_has_kept(awx, left, lost):
     dummy, told = undo(awx, left)
     assert (told["passed"], told["undone"], told["needed"]) == (False, False, None)
     assert "In failover after the test: db." in told["message"]
-    assert "it is not known whether VMs were in failover before the test already" in told["message"]
+    assert "it is not known whether VMs were already in failover before the test" in told["message"]
     assert actions(awx) == ["test"]
 
 
@@ -864,7 +864,7 @@ def test_a_session_that_is_only_inferred_is_not_undone_and_has_not_passed(awx, l
 def test_a_test_that_left_vms_in_failover_stays_if_nobody_wants_it_undone(awx, left):
     dummy, told = undo(awx, left, failover_run_undo_test="never")
     assert (told["passed"], told["undone"], told["needed"]) == (True, False, True)
-    assert told["message"] == "No undo was requested, as failover_run_undo_test is never."
+    assert told["message"] == "No undo was requested, since failover_run_undo_test is never."
     assert actions(awx) == ["test"]
 
 
