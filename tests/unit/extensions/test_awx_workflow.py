@@ -904,7 +904,7 @@ def test_a_real_failover_is_not_undone_without_a_person(awx, tmp_path, more):
     handed_over = drill(awx, tmp_path, "start")
     done, told = undo(awx, handed_over, failover_run_undo_test="always", **more)
     assert (told["passed"], told["undone"]) == (True, False)
-    assert "it is undone only if a person approves it" in done.output
+    assert "It is undone only if a person approves" in done.output
     assert actions(awx) == ["start"]
 
 
