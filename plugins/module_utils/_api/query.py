@@ -13,7 +13,7 @@ are sent as documented, every criterion is checked again by the caller, and a re
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from urllib.parse import quote
 
 from . import xml as _xml
@@ -147,10 +147,7 @@ class Reading:
         self.from_collection = False
 
     def __iter__(self) -> Iterator[list[_xml.Entity]]:
-        try:
-            yield from self._passes()
-        finally:
-            self._client.forget_ahead()
+        yield from self._passes()
 
     def _passes(self) -> Iterator[list[_xml.Entity]]:
         first = self._first_page()
@@ -227,8 +224,6 @@ class Reading:
             # Nothing says how many pages there are, and this one is empty or the same again.
             if not (news or pages or has_next):
                 return number > 1, moved
-            if self._ahead:
-                self._client.read_ahead(self._paths(number + 1, pages), self._operation)
             moved = moved or not met.isdisjoint(items)
             fresh = [item for key, item in items.items() if key not in self._seen]
             met.update(items)
@@ -250,7 +245,7 @@ class Reading:
                 )
                 raise self._error(number, happened, _NOT_WHOLE)
             number += 1
-            document = self._page(number, self._paths(number + 1, pages) if self._ahead else ())
+            document = self._page(number)
 
     def _page_beyond(self, number: int) -> _xml.Document | None:
         """The page after the last one: where that is full, only this shows that EM's count of pages is not too low."""
@@ -261,8 +256,8 @@ class Reading:
                 return None
             raise
 
-    def _page(self, number: int, ahead: Iterable[str] = ()) -> _xml.Document:
-        document = self._client.get(self._path(number), self._operation, ahead=ahead)
+    def _page(self, number: int) -> _xml.Document:
+        document = self._client.get(self._path(number), self._operation)
         self._client.counters.pages += 1
         shapes = COLLECTION_SHAPES if self.from_collection else (_xml.QUERY,)
         expect_list(self._client, document, shapes, self._operation, self._path(number), self._type)
@@ -270,9 +265,6 @@ class Reading:
             # Collections are not documented as paged: without a word on paging, this is all.
             return document._replace(paging=_xml.Paging(1, False))
         return document
-
-    def _paths(self, first: int, last: int) -> Iterator[str]:
-        return map(self._path, range(first, last + 1))
 
     def _path(self, number: int) -> str:
         if self.from_collection:

@@ -118,6 +118,7 @@ def test_the_module_takes_along_what_it_needs_and_no_more():
         f"{name}.module_utils.{part}"
         for part in (
             "_api.client",
+            "_api.options",
             "_api.errors",
             "_api.interrupts",
             "_api.query",

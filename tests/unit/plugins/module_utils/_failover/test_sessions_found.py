@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client as _client
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import query as _query
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import EmPermissionError
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import criteria as _criteria
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import sessions as fs
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import RESULTS, STATES
@@ -1180,9 +1181,7 @@ def test_only_a_list_that_is_forbidden_too_is_a_role_that_is_missing(em, connect
     em.behaviour.role_query = query
     warnings = []
     with (
-        pytest.raises(
-            _client.EmPermissionError, match="Check that restricted has the role Portal User or VM"
-        ) as failure,
+        pytest.raises(EmPermissionError, match="Check that restricted has the role Portal User or VM") as failure,
         connect(username="restricted", warn=warnings.append) as client,
     ):
         fs.find(client, _criteria.SessionCriteria.from_options({"result": ["Failed"]}.get))
@@ -1196,7 +1195,7 @@ def test_only_a_list_that_is_forbidden_too_is_a_role_that_is_missing(em, connect
 def test_a_later_page_that_is_forbidden_is_no_reason_to_try_the_collection(em, find):
     em.reset(sessions=250, tasks=0)
     em.faults.add("status", status=403, path="/query", query="page=2")
-    with pytest.raises(_client.EmPermissionError, match="answered with HTTP 403.*page=2"):
+    with pytest.raises(EmPermissionError, match="answered with HTTP 403.*page=2"):
         find()
     assert em.counters.routes.get("GET /api/cloud/failoverSessions", 0) == 0
 
