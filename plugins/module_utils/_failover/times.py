@@ -17,16 +17,14 @@ UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 """Seconds of each unit that users may give."""
 
 TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:\d\d)?(?:[.,](\d+))? ?(?P<zone>[Zz]|[+-]\d\d(?::?\d\d)?)?")
-# As EM commonly writes it. Newer versions of Python take hour 24 for 0 of the next day.
-_PLAIN_TIME = re.compile(r"(\d{4}-\d\d-\d\dT(?!24)\d\d:\d\d:\d\d)(?:\.(\d+))?Z", re.ASCII)
-_AGE = re.compile(r"(\d{1,6})\s*([smhdw])", re.IGNORECASE | re.ASCII)
+AGE = re.compile(r"(\d{1,6})\s*([smhdw])", re.IGNORECASE | re.ASCII)
 _NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)"
 _SECONDS = re.compile(rf"\s*{_NUMBER}\s*", re.ASCII)
 _DURATION = re.compile("".join(rf"(?:\s*{_NUMBER}\s*{unit})?" for unit in UNITS) + r"\s*", re.IGNORECASE | re.ASCII)
 
 
 def utc_now() -> datetime:
-    """The moment on this machine, naive UTC as all times here."""
+    """The time on this machine, naive UTC as all times here."""
     return datetime.now(timezone.utc).replace(tzinfo=None)
 
 
@@ -57,24 +55,9 @@ def format_time(when: datetime | None) -> str | None:
     return None if when is None else when.isoformat(timespec="microseconds") + "Z"
 
 
-def parse_and_format_time(value: str | None) -> tuple[datetime | None, str | None]:
-    """:func:`parse_time` of a text and the :func:`format_time` of that, in one step for the common form: there are many."""
-    match = _PLAIN_TIME.fullmatch(value) if value else None
-    if match is None:
-        when = parse_time(value)
-        return when, format_time(when)
-    seconds, fraction = match.groups()
-    text = f"{seconds}.{((fraction or '') + '000000')[:6]}"
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        return None, None
-    return (when, f"{text}Z") if 1970 < when.year < 9999 else (None, None)
-
-
 def parse_age(value: str) -> timedelta | None:
     """An age such as ``90m`` or ``7d``, or None if it is none."""
-    match = _AGE.fullmatch(value.strip())
+    match = AGE.fullmatch(value.strip())
     return timedelta(seconds=int(match.group(1)) * UNITS[match.group(2).lower()]) if match else None
 
 
@@ -109,10 +92,9 @@ def format_duration(seconds: float | None, digits: int | None = None) -> str:
     rest = round(abs(seconds), digits)
     sign = "-" if seconds < 0 and rest else ""
     parts = []
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        count = int(rest // size)
-        rest -= count * size
-        parts += [f"{count} {unit}"] if count else []
+    for unit in ("d", "h", "min"):
+        count, rest = divmod(rest, UNITS[unit[0]])
+        parts += [f"{count:.0f} {unit}"] if count else []
     last = f"{rest:.{digits}f}"
     last = last.rstrip("0").rstrip(".") if "." in last else last
     parts += [f"{last} s"] if last != "0" or not parts else []
