@@ -22,7 +22,7 @@ from .._api.resource import ResourceType, expect_list, is_reference, read_resour
 from .facts import PointState, Reference, Session, SessionTask
 from .permissions import PORTAL_USER, READ_POINTS, VM_RESTORE_OPERATOR
 from .session_facts import backup_server
-from .times import format_time, parse_time, utc_now
+from .times import format_time, parse_and_format_time, utc_now
 
 ENTITY_TYPE = "CloudVmReplicaPoint"
 POINTS = ResourceType(ENTITY_TYPE, "replica point", "/api/cloud/vmReplicaPoints", READ_POINTS)
@@ -177,8 +177,10 @@ def _filled(task: SessionTask, known: Mapping[str, PointState]) -> SessionTask:
 
 def _point_state(item: xml.Entity) -> PointState:
     """What EM says of a point; both None where EM no longer has it."""
-    creation_time = format_time(parse_time(xml.text(item, "CreationTimeUTC")))
-    return {"creation_time": creation_time, "state": xml.text(item, "State")}
+    return {
+        "creation_time": parse_and_format_time(xml.text(item, "CreationTimeUTC"))[1],
+        "state": xml.text(item, "State"),
+    }
 
 
 def _vm_name(item: xml.Entity) -> str | None:

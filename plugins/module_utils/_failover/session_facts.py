@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from .._api import xml
 from .facts import Progress, Reference, ReplicaPoint, Session, SessionTask, TaskSummary
-from .times import format_time, parse_time
+from .times import parse_and_format_time
 
 COLLECTION = "/api/cloud/failoverSessions"
 ENTITY_TYPE = "CloudFailoverSession"
@@ -91,15 +91,15 @@ def _progress_facts(entity: xml.Entity) -> Progress:
     # "None" is EM's word while running. It also stands in for a missing result, which tells as little.
     result = xml.text(entity, "Result") or "None"
     finished = state == "Stopped"  # the only word that ends a run; Progress and Result do not (docs/evidence.md)
-    start = parse_time(xml.text(entity, "CreationTimeUTC"))
-    end = parse_time(xml.text(entity, "EndTimeUTC")) if finished else None
+    start, creation_time = parse_and_format_time(xml.text(entity, "CreationTimeUTC"))
+    end, end_time = parse_and_format_time(xml.text(entity, "EndTimeUTC")) if finished else (None, None)
     return {
         "state": state,
         "result": result,
         "progress": xml.whole_number(xml.text(entity, "Progress")),
         "failure_message": xml.text(entity, "FailureMessage"),
-        "creation_time": format_time(start),
-        "end_time": format_time(end),
+        "creation_time": creation_time,
+        "end_time": end_time,
         "duration": (end - start).total_seconds() if start and end and end >= start else None,
         "finished": finished,
         "succeeded": result == "Success" if finished else None,

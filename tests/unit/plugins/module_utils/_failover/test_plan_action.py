@@ -45,7 +45,7 @@ def plan(em, fake_clock):
 
 
 def run_of(client, action="test", plan="Acme", **more):
-    return _failover_run.PlanAction(client, *_failover_plan.PlanReader(client).find_plan(plan, **more), action)
+    return _failover_run.PlanAction(client, *_failover_plan.find_one(client, plan, **more), action)
 
 
 def carried_out(client, action="test", before=None, seconds=600, wait=True, force=False):
@@ -522,7 +522,7 @@ def test_plans_of_one_name_must_be_told_apart(em, fake_clock, admin):
     third = em.world.add_plan("Acme", ["db"], tenant="C", backup_server="vbr9")
     with admin() as client:
         with pytest.raises(_errors.EmAmbiguousError) as caught:
-            _failover_plan.PlanReader(client).find_plan("Acme")
+            _failover_plan.find_one(client, "Acme")
         assert [plan.id for plan in (first, second, third) if plan.id not in str(caught.value)] == []
         for options, found in [
             ({"tenant": "B"}, second),
@@ -530,15 +530,15 @@ def test_plans_of_one_name_must_be_told_apart(em, fake_clock, admin):
             ({"plan": third.id}, third),
             ({"plan": f"urn:veeam:FailoverPlan:{third.id.upper()}"}, third),
         ]:
-            plan, twins = _failover_plan.PlanReader(client).find_plan(**{"plan": "Acme", **options})
+            plan, twins = _failover_plan.find_one(client, **{"plan": "Acme", **options})
             assert plan["id"] == found.id
             assert [twin["id"] for twin in twins] == ([first.id] if found is second else [])
         with pytest.raises(_errors.EmNotFoundError, match="of tenant D, but .*tenant A"):
-            _failover_plan.PlanReader(client).find_plan("Acme", "D")
-        with pytest.raises(_errors.EmNotFoundError, match="has no failover plan named .Acne"):
-            _failover_plan.PlanReader(client).find_plan("Acne")
+            _failover_plan.find_one(client, "Acme", "D")
+        with pytest.raises(_errors.EmNotFoundError, match="lists no plan Acne"):
+            _failover_plan.find_one(client, "Acne")
         with pytest.raises(_errors.EmNotFoundError, match="of tenant A"):
-            _failover_plan.PlanReader(client).find_plan(third.id, "A")
+            _failover_plan.find_one(client, third.id, "A")
 
 
 def test_sessions_of_twins_are_not_guessed(em, fake_clock, admin):
