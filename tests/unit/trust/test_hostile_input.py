@@ -45,7 +45,7 @@ MIB = 2**20
 
 
 def find(client, **options):
-    return fs.find(client, _criteria.SessionCriteria.from_options(options.get)).sessions
+    return fs.SessionReader(client).list_sessions(_criteria.SessionCriteria.from_options(options.get)).sessions
 
 
 def is_a_sentence(text):
@@ -224,7 +224,7 @@ def test_megabytes_of_text_are_kept_in_facts_and_cut_in_sentences(em, connect):
     em.world.remove_session(session)
     em.faults.add("reply", path=SESSIONS, body=f'<{"x" * MIB} Type="CloudFailoverSession"/>')
     with connect() as client, pytest.raises(_client.EmProtocolError) as failure:
-        fs._entity(client, GUID)
+        fs.SessionReader(client).read_session(GUID)
     assert is_a_sentence(str(failure.value))
 
 
@@ -522,7 +522,7 @@ def test_links_of_plans_are_not_followed(em, connect, link, key):
     em.world.change_plan(plan, raw={"UID": None, key: link(path)})
     with connect() as client:
         try:
-            (found,) = _failover_plan.find_by_name(client, {"Acme"})
+            (found,) = _failover_plan.PlanReader(client).plans_named({"Acme"})
             assert [vm["name"] for vm in found["vms"]] == ["vm"]
         except _client.EmError as exc:
             assert is_a_sentence(str(exc))
@@ -678,7 +678,7 @@ def test_an_id_in_the_url_of_an_error_is_one_line(em, connect):
     plan = em.world.add_plan("Acme", vms=["vm"])
     em.world.change_plan(plan, raw={"UID": "a\x9b2J\u202e\x85" + "x" * 1000})
     with connect() as client, pytest.raises(_client.EmError) as failure:
-        _failover_plan.find_by_name(client, {"Acme"})
+        _failover_plan.PlanReader(client).plans_named({"Acme"})
     assert is_a_sentence(str(failure.value))
 
 
