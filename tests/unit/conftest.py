@@ -58,7 +58,7 @@ def em(plain_emulator):
     for (
         thread
     ) in threading.enumerate():  # requests that an abandoned reading had sent ahead must not count in the next test
-        if thread.name == "veeam_em read ahead":
+        if thread.name.startswith("veeam_em prefetch"):
             thread.join(5)
 
 
@@ -67,7 +67,9 @@ def quiet_em(em):
     """The emulator when it has answered what earlier tests did not wait for, so that counters tell of one test only."""
     until = time.monotonic() + 10
     for thread in threading.enumerate():
-        if thread.name == "veeam_em read ahead":  # of a client that is gone: its request may not have arrived yet
+        if thread.name.startswith(
+            "veeam_em prefetch"
+        ):  # of a client that is gone: its request may not have arrived yet
             thread.join(10)
     while em.counters.in_flight and time.monotonic() < until:
         time.sleep(0.02)

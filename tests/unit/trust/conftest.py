@@ -44,11 +44,11 @@ KINDS = {
     "auth": r"HTTP 401\b",
     "permission": r"HTTP 403\b",
     "not_found": r"HTTP 404\b",
-    "connection": r"could not be reached or broke off",
+    "connection": r"cannot be reached|broke off the connection",
     "timeout": r"did not answer completely within \d+ seconds",
     "protocol": (
-        r"HTTP 2\d\d but|redirects are not followed|which is no list of|without anything new|"
-        r"whose items moved from page to page|without a single item"
+        r"HTTP 2\d\d but|redirects are not followed|which is not a list of|without anything new|"
+        r"keep moving from page to page|all of them are empty"
     ),
     "server": r"HTTP (?:400|5\d\d)\b",
 }
