@@ -369,8 +369,7 @@ failover_sessions:
 missing_ids:
   description:
     - GUIDs given in O(id) that EM does not know. That is no error.
-    - Before it is said, EM must have answered with a list of sessions that does not hold these. Of more than five ids that a query has
-      not found, the first five are asked for directly. If EM knows none of them, the query is believed for the others.
+    - Each was requested by itself, and EM has answered with a list of sessions that does not hold it.
   returned: success
   type: list
   elements: str

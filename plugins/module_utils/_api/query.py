@@ -26,7 +26,7 @@ from .transport import Response
 DEFAULT_PAGE_SIZE = 100
 """EM's own page size, so one that EM surely accepts (docs/evidence.md, "Query service")."""
 MAX_PREFETCH = 3
-"""Maximum number of prefetched pages. With a request of the caller in between, four are in flight."""
+"""Maximum number of prefetched pages. With the one that is waited for, or another request meanwhile, four are in flight."""
 MAX_STALE_PAGES = 2
 """Maximum number of pages in a row without anything new (objects that shift by a page); then the paging is endless."""
 
@@ -242,7 +242,7 @@ class _Prefetch:
             if self._executor is None:
                 from concurrent.futures import ThreadPoolExecutor  # takes 15 ms, which one page does not need
 
-                self._executor = ThreadPoolExecutor(MAX_PREFETCH, "veeam_em prefetch")
+                self._executor = ThreadPoolExecutor(MAX_PREFETCH + 1, "veeam_em prefetch")
             try:
                 self._requests[path] = self._executor.submit(self._client.fetch, path, self._operation)
             except RuntimeError:  # no more threads can be started
