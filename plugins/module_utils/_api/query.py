@@ -20,7 +20,7 @@ from . import xml
 from .client import EnterpriseManager
 from .errors import EmError, EmPermissionError, EmProtocolError, Operation
 from .redaction import truncate
-from .resource import LISTS, ResourceType, expect_list
+from .resource import LISTS, ResourceType, read_list
 from .transport import Response
 
 DEFAULT_PAGE_SIZE = 100
@@ -199,10 +199,11 @@ class QueryPager:
 
     def _page(self, number: int, prefetched: Response | None = None) -> xml.Document:
         path = self._path(number)
-        document = self._client.get(path, self._resource.operation, prefetched=prefetched)
-        self._client.counters.pages += 1
         shapes = LISTS if self.from_collection else (xml.QUERY,)
-        expect_list(self._client, document, shapes, self._resource.operation, path, f"{self._resource.noun}s")
+        document = read_list(
+            self._client, path, self._resource.operation, shapes, f"{self._resource.noun}s", prefetched
+        )
+        self._client.counters.pages += 1
         if self.from_collection and document.paging is None:
             # Collections are not documented as paged: without a word on paging, this is all.
             return document._replace(paging=xml.Paging(1, False))
