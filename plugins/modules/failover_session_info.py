@@ -369,8 +369,7 @@ failover_sessions:
 missing_ids:
   description:
     - GUIDs in O(id) that EM does not know. That is not an error.
-    - A GUID is reported only after EM returned a list of sessions without it. If a query does not find more than five ids, the first five are
-      read directly. If EM knows none of them, the query is trusted for the others.
+    - A GUID is reported only after it was read directly, and EM returned a list of sessions without it.
   returned: success
   type: list
   elements: str
