@@ -22,8 +22,8 @@ from ansible.module_utils import basic
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import inventory_loader, lookup_loader
 from ansible.template import Templar
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _module
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client as _client
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._argspec import CONNECTION_SPEC
 from ansible_collections.dr_runbook.veeam_em.plugins.modules import failover_session_info
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 
@@ -112,7 +112,7 @@ def _vms_of(sessions):
 @pytest.fixture
 def run(monkeypatch, capsys, tmp_path, module_arguments):
     """Run a front end in this process, as Ansible does. An error that a user should not see comes through as it is."""
-    for name in _module.CONNECTION_SPEC:
+    for name in CONNECTION_SPEC:
         monkeypatch.delenv(f"VEEAM_EM_{name.upper()}", raising=False)
     warnings: list[str] = []
     monkeypatch.setattr(_plugin._display, "warning", warnings.append)

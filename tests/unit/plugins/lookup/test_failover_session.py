@@ -12,8 +12,8 @@ from ansible.plugins.loader import lookup_loader
 from ansible.template import Templar
 from ansible.utils.unsafe_proxy import AnsibleUnsafeText
 from ansible_collections.dr_runbook.veeam_em.plugins.lookup import failover_session
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _module
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import transport as _transport
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._argspec import CONNECTION_SPEC
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 from emulator import Emulator, User
 
@@ -31,7 +31,7 @@ except ImportError:  # ansible-core 2.18 and older trust all texts
 @pytest.fixture
 def look_up(em, monkeypatch):
     """Call the lookup as Jinja does; keyword arguments are its options, ``variables`` those of the play."""
-    for name in _module.CONNECTION_SPEC:
+    for name in CONNECTION_SPEC:
         monkeypatch.delenv(f"VEEAM_EM_{name.upper()}", raising=False)
     warnings = []
     monkeypatch.setattr(_plugin._display, "warning", warnings.append)
