@@ -44,9 +44,7 @@ def plan_lock(url: str, subject: str, seconds: float, tried: str, warn: Callable
         until = _wait.monotonic() + seconds
         while not _taken(file):
             if _wait.monotonic() >= until:
-                happened = (
-                    f"was not asked, since another process on this machine works on this plan for {seconds:g} seconds"
-                )
+                happened = f"was not contacted, since another process on this machine works on this plan for {seconds:g} seconds"
                 raise EmBusyError(tried, url, happened, "Try again when it is over.", None)
             _wait.sleep(INTERVAL)
         yield

@@ -281,7 +281,7 @@ class PlanAction:
             if task.known:
                 self._task = task
             else:
-                problem = f"was answered with a document {self.client.redact(document.root)} that is no task"
+                problem = f"answered with a document {self.client.redact(document.root)} that is no task"
                 self._lost = EmProtocolError(self.operation, self.url, problem, CHECK_EM, 200)
         if self._lost:
             found_out = "" if self.action == "undo" else " Looking for a session that the request may have created."
@@ -431,7 +431,7 @@ class PlanAction:
         if unavailable:
             problem = f"cannot be asked, so it is not known whether it was carried out ({unavailable.rstrip('.')})"
         if self._lost:
-            problem += f", after this: {str(self._lost).rstrip('.')}"
+            problem += f", after this: {self._lost.problem}"
         check = "Do not repeat it blindly. Check in the console whether the plan is running, and read its sessions with failover_session_info."
         if self.action == "undo":
             check = "Do not repeat it blindly. Check in the console whether the VMs of the plan are still failed over."
