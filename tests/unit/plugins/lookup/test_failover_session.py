@@ -12,7 +12,7 @@ from ansible.plugins.loader import lookup_loader
 from ansible.template import Templar
 from ansible.utils.unsafe_proxy import AnsibleUnsafeText
 from ansible_collections.dr_runbook.veeam_em.plugins.lookup import failover_session
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import transport as _transport
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import transport
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._argspec import CONNECTION_SPEC
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 from emulator import Emulator, User
@@ -324,6 +324,6 @@ def test_warnings_are_ansibles(em, look_up):
 
 
 def test_a_missing_library_is_a_sentence(look_up, monkeypatch):
-    monkeypatch.setattr(_transport, "REQUESTS_IMPORT_ERROR", ImportError("No module named 'requests'"))
+    monkeypatch.setattr(transport, "REQUESTS_IMPORT_ERROR", ImportError("No module named 'requests'"))
     with pytest.raises(AnsibleLookupError, match="requests.*pip install requests"):
         look_up("A")
