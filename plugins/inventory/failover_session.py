@@ -228,9 +228,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     NAME = "dr_runbook.veeam_em.failover_session"
 
     def verify_file(self, path: str) -> bool:
-        if not super().verify_file(path):
-            return False
-        return path.endswith(("/veeam_em.yml", "/veeam_em.yaml", ".veeam_em.yml", ".veeam_em.yaml"))
+        endings = ("/veeam_em.yml", "/veeam_em.yaml", ".veeam_em.yml", ".veeam_em.yaml")
+        return bool(super().verify_file(path)) and path.endswith(endings)
 
     def set_options(self, task_keys: Any = None, var_options: Any = None, direct: Any = None) -> None:
         """Called while the file is read: templates in it are resolved before the types of its options are checked."""

@@ -195,9 +195,8 @@ class LookupModule(LookupBase):
             keys = [_key(term) for term in terms]
             if keys and (criteria.ids or criteria.names):
                 name = "id" if criteria.ids else "name"
-                raise OptionError(
-                    name, self.get_option(name), "Give plan names and ids as terms or as options, not both."
-                )
+                accepted = "Give plan names and ids as terms or as options, not both."
+                raise OptionError(name, self.get_option(name), accepted)
             with connect(self.get_option) as client:
                 reader = SessionReader(client)
                 found = _by_key(reader, criteria, keys) if keys else [reader.list_sessions(criteria).sessions]
@@ -239,15 +238,13 @@ def _key(term: Any) -> tuple[str, str]:
 
 def _by_key(reader: SessionReader, criteria: SessionCriteria, keys: list[tuple[str, str]]) -> list[list[Session]]:
     """The sessions for each key, read with as few queries as possible."""
-    names = tuple(dict.fromkeys(value for kind, value in keys if kind == "name"))
+    names = list(dict.fromkeys(value for kind, value in keys if kind == "name"))
     ids = tuple(dict.fromkeys(value for kind, value in keys if kind == "id"))
-    queries = []
+    # A limit counts for each name, and spares EM the rest.
+    batches = [[name] for name in names] if criteria.limit else [names] if names else []
+    queries = [replace(criteria, names=frozenset(batch)) for batch in batches]
     if ids:
         queries.append(replace(criteria, ids=ids, limit=None))
-    if names and criteria.limit is None:
-        queries.append(replace(criteria, names=frozenset(names)))
-    elif names:  # the limit counts for each name, and spares EM the rest
-        queries += [replace(criteria, names=frozenset([name])) for name in names]
     found: dict[tuple[str, str | None], list[Session]] = {}
     for query in queries:
         for session in reader.list_sessions(query).sessions:

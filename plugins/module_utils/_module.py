@@ -7,9 +7,9 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -21,14 +21,14 @@ from ._argspec import CONNECTION_SPEC
 
 
 def missing_libraries() -> tuple[str, str] | None:
-    """The sentence and the traceback for Python libraries that cannot be imported; None if all can."""
+    """The sentence about Python libraries that cannot be imported, and why the first one cannot; None if all can."""
     problems = {"requests": transport.REQUESTS_IMPORT_ERROR, "xmltodict": xml.XMLTODICT_IMPORT_ERROR}
-    missing = {library: problem for library, problem in problems.items() if problem}
+    missing = {library: str(problem) for library, problem in problems.items() if problem}
     if not missing:
         return None
-    sentence = f"{missing_required_lib(' and '.join(missing))} ({sys.executable} -m pip install {' '.join(missing)})"
-    return sentence, "".join(
-        line for problem in missing.values() for line in traceback.format_exception(None, problem, None)
+    names = " and ".join(missing)
+    return f"{missing_required_lib(names)} ({sys.executable} -m pip install {' '.join(missing)})", next(
+        iter(missing.values())
     )
 
 
@@ -55,15 +55,8 @@ def client_from_module(module: AnsibleModule) -> EnterpriseManager:
 
     :raises OptionError: one of them cannot be used.
     """
-    warned: set[str] = set()
-
-    def warn(sentence: str) -> None:
-        """A wait polls, and may meet the same problem each time."""
-        if sentence not in warned:
-            warned.add(sentence)
-            module.warn(sentence)
-
-    return client_from_options(module.params.get, warn)
+    # Each sentence once: a wait polls, and may meet the same problem each time.
+    return client_from_options(module.params.get, cache(module.warn))
 
 
 def at_least(module: AnsibleModule, minimum: int, *names: str) -> None:

@@ -500,23 +500,15 @@ SPEC: dict[str, Any] = {
 }
 
 
-def check_fields(fields: list[str] | None, replica_points: bool) -> None:
-    """Refuse fields that would make an answer without facts, or without the restore points that were asked for.
-
-    :raises OptionError: names the option.
-    """
-    if fields == []:
-        raise OptionError("fields", fields, "An empty list returns no facts; leave the option out to return all.")
-    if replica_points and fields and "tasks" not in fields:
-        accepted = "Restore points are returned in tasks: add tasks to fields, or leave replica_points out."
-        raise OptionError("replica_points", replica_points, accepted)
-
-
 def main() -> None:
     module = create_module(SPEC, supports_check_mode=True)
     with fail_on_error(module):
         fields, replica_points = module.params["fields"], module.params["replica_points"]
-        check_fields(fields, replica_points)
+        if fields == []:
+            raise OptionError("fields", fields, "An empty list returns no facts; leave the option out to return all.")
+        if fields and replica_points and "tasks" not in fields:
+            accepted = "Restore points are returned in tasks: add tasks to fields, or leave replica_points out."
+            raise OptionError("replica_points", replica_points, accepted)
         criteria = SessionCriteria.from_options(module.params.get)
         client = client_from_module(module)
         with client:
