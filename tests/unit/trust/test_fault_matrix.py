@@ -356,9 +356,7 @@ FAULTS = [
         for user in ("operator", "both")
     ),
     Fault(
-        "role that may list and not query",
-        lambda stage: setattr(stage.em.behaviour, "role_query", "refused"),
-        COMPLETE,
+        "role that may list and not query", lambda stage: setattr(stage.em.behaviour, "role_query", "refused"), COMPLETE
     ),
     Fault("HTTP 403 on page 2", rule("status", PAGE_2, status=403), fails("permission")),
     Fault("HTTP 403 on log off", rule("status", LOG_OFF, status=403), COMPLETE + MAY_BE_OPEN),
@@ -376,9 +374,7 @@ FAULTS = [
         fails("protocol"),
     ),
     Fault(
-        "page 1 in the place of each page, and no PagingInfo",
-        both(rule("repeat_page", PAGES), no_paging_info),
-        PART,
+        "page 1 in the place of each page, and no PagingInfo", both(rule("repeat_page", PAGES), no_paging_info), PART
     ),
     Fault("no PagingInfo", no_paging_info, COMPLETE),
     Fault("PagesCount too high by 1", rule("pages_count", PAGES, count=4), COMPLETE),
