@@ -51,18 +51,17 @@ Seconds are rounded up: {cores} cores, Python {python}. `make fault-matrix` make
 RUNS_HEAD = """
 ## Runs of plans
 
-{faults} faults on the steps of a run. "-" means that the fault was not tested there.
+{faults} faults on the steps of a run. "-" means that the fault was not tried there.
 
 - `Start` is a task `failover_plan` with its live progress, as in a playbook; `Test` and `Undo` are the module alone, as under `async`.
   `Wait` is `failover_session_wait` with its progress, `Plans` is `failover_plan_info`. `retries` is 1, waits may take 150 seconds.
-- The steps: log on; read the plan (`plans`); check for running sessions (`look`); request the action (`request`); read EM's
-  task (`task`) and the sessions of the plan (`new sessions`) until the session of the action is known; read that (`session`) until
-  its end; log off.
+- The steps: log on; read the plan (`plans`); look for sessions that are running (`look`); ask for the action (`request`); read EM's
+  task (`task`) and the sessions of the plan (`new sessions`) until the own one is known; read that (`session`) until its end; log off.
 - `complete`: the run was found and followed to its end, its facts are those of the emulator. An undo is complete when EM's task is.
-- `fails`: the kind of the error; `changed` means that the result says that EM may have carried out the action. Without it, EM did
-  nothing.
+- `fails`: the kind of the error; `changed` means that the result says that EM may have carried the action out. Where it is not there,
+  EM did nothing.
 - No task ever made EM start, test or undo a plan twice. What is said above of logons, secrets and other hosts holds here too.
-- An undo has no session that could be found again, so if its task is lost with the logon, it is in doubt.
+- An undo has no session that could be found again, so a task that is lost with its logon leaves it in doubt.
 
 """
 
