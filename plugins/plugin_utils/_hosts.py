@@ -74,7 +74,7 @@ def session_vms(
 ) -> list[dict[str, Any]]:
     """The host variables of each VM of a session, without prefix; none, with a warning, if its VMs are not known.
 
-    :arg plans: the plans of the sessions that need one, or None if they may not be read, which is said once for all.
+    :arg plans: the plans of the sessions that need one, or None if they may not be read, about which one warning says enough.
     """
     if not needs_plan(session, vm_source):
         if not session["tasks"]:

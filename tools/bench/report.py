@@ -176,8 +176,8 @@ def table(head: str, rows: list[list[str]]) -> str:
 
 
 def spread(values: list[float]) -> str:
-    shown = f"{median(values):.2f}"
-    return shown if len(values) == 1 else f"{shown} ({min(values):.2f} - {max(values):.2f})"
+    middle = f"{median(values):.2f}"
+    return middle if len(values) == 1 else f"{middle} ({min(values):.2f} - {max(values):.2f})"
 
 
 def compared(figures: Figures, peers: tuple[str, ...], base: str, kind: str) -> Iterator[tuple[Row, str]]:

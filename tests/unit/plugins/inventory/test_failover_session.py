@@ -317,8 +317,8 @@ KNOWN = ["vm0", "vm1", "vm3", "vm4"]
 def test_each_role_gives_hosts_or_names_the_role_that_is_missing(em, parse, user, expected):
     without = sessions_with_and_without_vms(em)
     if expected is None:
-        said = "HTTP 403 .* Check that restricted has the role Portal User or VM Restore Operator"
-        with pytest.raises(AnsibleParserError, match=said):
+        message = "HTTP 403 .* Check that restricted has the role Portal User or VM Restore Operator"
+        with pytest.raises(AnsibleParserError, match=message):
             parse(username=user)
     else:
         assert hosts(parse(username=user)) == expected
@@ -344,9 +344,9 @@ def test_strict_makes_sessions_whose_plans_may_not_be_read_an_error(em, parse):
 @pytest.mark.parametrize("strict", [False, True])
 def test_where_nothing_can_be_known_without_plans_it_is_an_error(em, parse, cached, options, strict):
     sessions_with_and_without_vms(em)
-    said = "Read cloud failover plans failed.*HTTP 403.*reader has the role VM Restore Operator.*vm_source: tasks"
+    message = "Read cloud failover plans failed.*HTTP 403.*reader has the role VM Restore Operator.*vm_source: tasks"
     for dummy in range(2):  # it is not kept in the cache
-        with pytest.raises(AnsibleParserError, match=said):
+        with pytest.raises(AnsibleParserError, match=message):
             parse(username="reader", strict=strict, **options, **cached[0])
     assert not any("plan" in warning for warning in parse.warnings)
     assert hosts(parse(username="operator", strict=strict, **options))
@@ -362,12 +362,12 @@ def test_from_the_cache_sessions_whose_plans_may_not_be_read_are_named_again(em,
     sessions_with_and_without_vms(em)
     options = {"username": "reader", **cached[0]}
     assert hosts(parse(**options)) == KNOWN
-    first, asked = list(parse.warnings), em.counters.requests
+    first, requests = list(parse.warnings), em.counters.requests
     assert hosts(parse(**options)) == KNOWN
     assert parse.warnings == first and len(first) == 1
     with pytest.raises(AnsibleParserError, match="may not read their plans"):
         parse(strict=True, **options)
-    assert em.counters.requests == asked
+    assert em.counters.requests == requests
 
 
 def test_where_no_lower_role_may_query_lists_give_the_same_hosts(em, parse):
@@ -428,7 +428,7 @@ def test_files_that_are_not(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"password": "wr0ng"}, "as both failed: 127.0.0.1:.* HTTP 401 .*Check username"),
         ({"username": "restricted"}, "HTTP 403.*Check that restricted has the role Portal User or VM Restore Operator"),
@@ -451,8 +451,8 @@ def test_files_that_are_not(tmp_path, name):
         ({"name": []}, "name: .* An empty list selects nothing"),
     ],
 )
-def test_failures(em, parse, options, said):
-    with pytest.raises(AnsibleParserError, match=said) as caught:
+def test_failures(em, parse, options, message):
+    with pytest.raises(AnsibleParserError, match=message) as caught:
         parse(**options)
     assert PASSWORD not in str(caught.value)
     assert "wr0ng" not in str(caught.value)
@@ -490,16 +490,16 @@ def test_a_second_run_asks_nothing_and_gives_the_same(em, parse, cached):
     run(em, "Plan", vms=[])
     em.world.add_plan("Plan", ["from plan"])
     first = parse(**options)
-    asked = em.counters.requests
+    requests = em.counters.requests
     second = parse(**options)
-    assert em.counters.requests == asked > 0
+    assert em.counters.requests == requests > 0
     assert {host.name: host.vars for host in second.hosts.values()} == {
         host.name: host.vars for host in first.hosts.values()
     }
     assert hosts(second) == sorted([TEMPLATE, "from plan", "web"])
     grouped = parse(**options, groups={"failed": "veeam_result == 'Failed'"}, hostname="'x-' ~ veeam_vm_name")
     assert members(grouped, "failed") == [f"x-{TEMPLATE}"]
-    assert em.counters.requests == asked
+    assert em.counters.requests == requests
     text = "".join(path.read_text() for path in folder.iterdir())
     assert "web" in text
     for secret in (
@@ -538,6 +538,15 @@ def test_asked_not_to_use_the_cache_it_is_renewed(em, parse, cached):
     assert hosts(parse(**cached[0], cache_allowed=False)) == ["a", "b"]
     assert hosts(parse(**cached[0])) == ["a", "b"]
     assert em.counters.logons == 2
+
+
+def test_an_answer_in_another_format_is_not_read(em, parse, cached, monkeypatch):
+    run(em)
+    parse(**cached[0])
+    monkeypatch.setattr(failover_session, "ANSWER_FORMAT", failover_session.ANSWER_FORMAT + 1)
+    assert hosts(parse(**cached[0])) == ["vm"]
+    assert em.counters.logons == 2
+    assert parse.warnings == []
 
 
 def test_an_empty_answer_is_kept_too(em, parse, cached):

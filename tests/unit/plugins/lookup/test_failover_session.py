@@ -85,8 +85,8 @@ def test_each_role_gives_sessions_or_names_the_role_that_is_missing(em, look_up,
     em.behaviour.role_query = query
     em.behaviour.collection_days = None
     if user == "restricted":
-        said = "HTTP 403.*Check that restricted has the role Portal User or VM Restore Operator in Enterprise Manager"
-        with pytest.raises(AnsibleLookupError, match=said):
+        message = "HTTP 403.*Check that restricted has the role Portal User or VM Restore Operator in Enterprise Manager"
+        with pytest.raises(AnsibleLookupError, match=message):
             look_up("A", username=user)
     else:
         assert ids(look_up("A", runs[1].id, username=user, latest=True)) == [runs[4].id, runs[1].id]
@@ -256,12 +256,12 @@ def test_validate_certs_from_the_environment(look_up, monkeypatch, value, valida
         if validates is False:
             assert len(look_up(variables=variables)) == 1
         else:
-            said = (
+            message = (
                 "certificate verify failed"
                 if validates
                 else "validate_certs: 'ture' cannot be used. Give true or false"
             )
-            with pytest.raises(AnsibleLookupError, match=said):
+            with pytest.raises(AnsibleLookupError, match=message):
                 look_up(variables=variables)
 
 
@@ -275,7 +275,7 @@ def test_a_connection_option_that_is_missing(em, look_up, missing):
 
 
 @pytest.mark.parametrize(
-    ("terms", "options", "said"),
+    ("terms", "options", "message"),
     [
         (["A"], {"lates": True}, "lates: '...' cannot be used. There is no such option"),
         (["A"], {"_terms": ["B"]}, "There is no such option"),
@@ -299,8 +299,8 @@ def test_a_connection_option_that_is_missing(em, look_up, missing):
         ([], {"url": "ftp://em"}, "url: 'ftp://em' cannot be used"),
     ],
 )
-def test_options_that_cannot_be_used(em, look_up, terms, options, said):
-    with pytest.raises(AnsibleLookupError, match=said) as caught:
+def test_options_that_cannot_be_used(em, look_up, terms, options, message):
+    with pytest.raises(AnsibleLookupError, match=message) as caught:
         look_up(*terms, **options)
     assert PASSWORD not in str(caught.value)
     assert em.counters.requests == 0

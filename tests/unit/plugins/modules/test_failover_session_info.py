@@ -277,18 +277,18 @@ def test_a_missing_library_is_named(em, run, monkeypatch, library, file):
 
 
 @pytest.mark.parametrize(
-    ("signal", "said"),
+    ("signal", "message"),
     [
         (Interrupted("Interrupted by SIGTERM; ended."), "Interrupted by SIGTERM; ended."),
         (KeyboardInterrupt(), "Interrupted."),
     ],
 )
-def test_an_interruption_ends_with_a_sentence(em, run, monkeypatch, signal, said):
+def test_an_interruption_ends_with_a_sentence(em, run, monkeypatch, signal, message):
     def interrupted(reader, criteria):
         raise signal
 
     monkeypatch.setattr(SessionReader, "list_sessions", interrupted)
-    assert run()["msg"] == said
+    assert run()["msg"] == message
     assert em.counters.live_logons == 0
 
 
