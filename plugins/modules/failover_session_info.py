@@ -527,7 +527,7 @@ def main() -> None:
                 "requests": client.counters.requests,
                 "pages": client.counters.pages,
                 "queried_at": format_time(criteria.now),
-                "api_version": client.api_version,
+                "api_version": module.params["api_version"],
             },
         )
 
