@@ -169,60 +169,58 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.client import EnterpriseManager
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import OptionError
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import (
     SessionCriteria,
     guid_of_session,
 )
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import Fact
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import Session
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import SessionReader
-from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
+from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._plugin import (
+    check_options,
+    connect,
+    connection_variables,
+    fail_on_error,
+)
 
 
 class LookupModule(LookupBase):
     def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
-        with _plugin.fail_on_error(AnsibleLookupError):
-            kwargs.pop("wantlist", None)  # ansible-core 2.16 gives it where the lookup is a loop (with_...)
-            omit = variables.get("omit") if variables else None
-            kwargs = {name: value for name, value in kwargs.items() if omit is None or value != omit}
-            values = _plugin.connection_variables(variables or {}, self._templar, besides=kwargs)
-            definitions = {name: entry for name, entry in self.option_definitions.items() if name != "_terms"}
-            self.set_options(var_options=values, direct=_plugin.checked_options(kwargs, values, definitions))
+        with fail_on_error(AnsibleLookupError):
+            self._set_options(variables or {}, kwargs)
             criteria = SessionCriteria.from_options(self.get_option)
             if self.get_option("latest"):
                 criteria = replace(criteria, limit=1, descending=True)
             terms = _flat(terms)
             keys = [_key(term) for term in terms]
             if keys and (criteria.ids or criteria.names):
+                name = "id" if criteria.ids else "name"
                 accepted = "Give plan names and ids as terms or as options, not both."
-                raise OptionError(
-                    "id" if criteria.ids else "name", self.get_option("id") or self.get_option("name"), accepted
-                )
-            with _plugin.connect(_plugin.connection(self.get_option)) as client:
-                found = (
-                    _by_term(client, criteria, keys)
-                    if keys
-                    else [SessionReader(client).list_sessions(criteria).sessions]
-                )
-            answer: list[Any] = []
-            unknown: list[str] = []
-            for term, sessions in zip(terms or [None], found):
-                if not sessions and "default" in kwargs:
-                    answer.append(kwargs["default"])
-                elif not sessions and keys:
-                    unknown.append(repr(str(term)))
-                answer += wrap_var(sessions)
-            if unknown:
+                raise OptionError(name, self.get_option(name), accepted)
+            with connect(self.get_option) as client:
+                reader = SessionReader(client)
+                found = _by_key(reader, criteria, keys) if keys else [reader.list_sessions(criteria).sessions]
+            missing = [repr(str(term)) for term, sessions in zip(terms, found) if not sessions]
+            if missing and "default" not in kwargs:
                 raise AnsibleLookupError(
-                    f"No cloud failover session found for {', '.join(unknown)} on {client.base_url}. A plan name must be written "
+                    f"No cloud failover session found for {', '.join(missing)} on {client.base_url}. A plan name must be written "
                     "as EM shows it, with its case and spaces, and all other criteria must hold too. Give default to go on without a session."
                 )
-            return answer
+            default = [kwargs["default"]] if "default" in kwargs else []
+            return [item for sessions in found for item in (wrap_var(sessions) if sessions else default)]
+
+    def _set_options(self, variables: dict[str, Any], kwargs: dict[str, Any]) -> None:
+        kwargs.pop("wantlist", None)  # ansible-core 2.16 gives it where the lookup is a loop (with_...)
+        omit = variables.get("omit")
+        for name in [name for name, value in kwargs.items() if omit is not None and value == omit]:
+            del kwargs[name]
+        values = connection_variables(variables, self._templar, besides=kwargs)
+        definitions = {name: entry for name, entry in self.option_definitions.items() if name != "_terms"}
+        self.set_options(var_options=values, direct=check_options(kwargs, values, definitions))
 
 
 def _flat(terms: list[Any]) -> list[Any]:
-    """The terms, with those of a term that is a list in its place."""
+    """The terms, with each list among them replaced by its items."""
     for term in terms:
         if term == []:
             # Without terms the criteria alone select, so a runbook that computed no names would get sessions of others.
@@ -231,27 +229,25 @@ def _flat(terms: list[Any]) -> list[Any]:
 
 
 def _key(term: Any) -> tuple[str, str]:
-    """What a term asks for: the criterion, ``id`` or ``name``, and its value."""
+    """The criterion that a term stands for, ``id`` or ``name``, and its value."""
     if term is None or isinstance(term, (bool, float, list, dict)) or not str(term).strip():
         raise OptionError("term", term, "Give the name of a plan, or the id of a session as GUID, URN or Href.")
     guid = guid_of_session(str(term))
     return ("id", guid) if guid else ("name", str(term))
 
 
-def _by_term(client: EnterpriseManager, criteria: SessionCriteria, keys: list[tuple[str, str]]) -> list[list[Fact]]:
-    """The sessions for each term, asked for in as few questions as there can be."""
-    names = tuple(dict.fromkeys(value for kind, value in keys if kind == "name"))
+def _by_key(reader: SessionReader, criteria: SessionCriteria, keys: list[tuple[str, str]]) -> list[list[Session]]:
+    """The sessions for each key, read with as few queries as possible."""
+    names = list(dict.fromkeys(value for kind, value in keys if kind == "name"))
     ids = tuple(dict.fromkeys(value for kind, value in keys if kind == "id"))
-    found: dict[tuple[str, str], list[Fact]] = {}
-    questions = []
+    # A limit counts for each name, and spares EM the rest.
+    batches = [[name] for name in names] if criteria.limit else [names] if names else []
+    queries = [replace(criteria, names=frozenset(batch)) for batch in batches]
     if ids:
-        questions.append(replace(criteria, ids=ids, limit=None))
-    if criteria.limit is None:
-        questions += [replace(criteria, names=frozenset(names))] if names else []
-    else:  # the limit counts for each term, and spares EM the rest
-        questions += [replace(criteria, names=frozenset([name])) for name in names]
-    for question in questions:
-        kind = "name" if question.ids is None else "id"
-        for fact in SessionReader(client).list_sessions(question).sessions:
-            found.setdefault((kind, fact[kind]), []).append(fact)
+        queries.append(replace(criteria, ids=ids, limit=None))
+    found: dict[tuple[str, str | None], list[Session]] = {}
+    for query in queries:
+        for session in reader.list_sessions(query).sessions:
+            key = ("name", session["name"]) if query.ids is None else ("id", session["id"])
+            found.setdefault(key, []).append(session)
     return [found.get(key, []) for key in keys]

@@ -231,6 +231,8 @@ msg:
     (https://em.example.com:9398/api/cloud/cloudFailoverPlans?format=Entity)
 """
 
+from typing import Any
+
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plans import PlanCriteria, PlanReader
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
     client_from_module,
@@ -238,7 +240,7 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import
     fail_on_error,
 )
 
-SPEC = {
+SPEC: dict[str, Any] = {
     "id": {"type": "list", "elements": "str"},
     "name": {"type": "raw"},  # a list would be split at commas, which names may contain
     "tenant": {"type": "list", "elements": "str"},
@@ -251,8 +253,8 @@ def main() -> None:
     with fail_on_error(module):
         criteria = PlanCriteria.from_options(module.params.get)
         with client_from_module(module) as client:
-            found = PlanReader(client).list_plans(criteria)
-        module.exit_json(changed=False, failover_plans=found.plans, missing_ids=found.missing_ids)
+            result = PlanReader(client).list_plans(criteria)
+        module.exit_json(changed=False, failover_plans=result.plans, missing_ids=result.missing_ids)
 
 
 if __name__ == "__main__":

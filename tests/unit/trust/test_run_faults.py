@@ -299,7 +299,7 @@ FAULTS = [
 
 
 @pytest.fixture
-def run(em, act, run_module, lines, pauses):
+def run(em, act, run_module, lines, recorded_sleeps):
     """Run a front end as a playbook does (start, wait), or its module alone as under async (test, undo, plans)."""
     plan = em.world.add_plan(
         "Acme", [{"name": "db", "duration": 20}, {"name": "web", "duration": 40}], tenant="A", backup_server="vbr1"
