@@ -387,13 +387,13 @@ error:
       type: str
       sample: Failover of 1 of 8 VMs failed
 msg:
-  description: What was tried, at which URL, what the server said, and what to check.
+  description: What was tried, what the server said, what to check, and the URL.
   returned: failure
   type: str
   sample: >-
-    Start of plan ABC Company Failover Plan failed: https://em.example.com:9398/api/cloud/cloudFailoverPlans/3d1a5c94-6f0e-4ac5-9f3e-6bb0c1d6c7b2?action=start
-    accepted the request, but the task failed: 'No restore points'. Nothing is repeated. Look at the plan in the console, at
-    its replicas and their restore points.
+    Start of plan ABC Company Failover Plan failed: em.example.com:9398 accepted the request, but the task failed: 'No restore points'. Nothing
+    is repeated. Look at the plan in the console, at its replicas and their restore points.
+    (https://em.example.com:9398/api/cloud/cloudFailoverPlans/3d1a5c94-6f0e-4ac5-9f3e-6bb0c1d6c7b2?action=start)
 """
 
 from typing import Any

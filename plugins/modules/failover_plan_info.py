@@ -222,13 +222,13 @@ error:
       type: str
       sample: Access is denied
 msg:
-  description: What was tried, at which URL, what the server said, and what to check.
+  description: What was tried, what the server said, what to check, and the URL.
   returned: failure
   type: str
   sample: >-
-    Read cloud failover plans failed: https://em.example.com:9398/api/cloud/cloudFailoverPlans?format=Entity was answered with HTTP 403 and
-    the message 'Access is denied'. Check that DR\robot has the role VM Restore Operator in Enterprise Manager (Portal Administrator may do
-    everything); one account can have several roles.
+    Read cloud failover plans failed: em.example.com:9398 answered with HTTP 403 and the message 'Access is denied'. Check that DR\robot has the
+    role VM Restore Operator in Enterprise Manager (Portal Administrator may do everything); one account can have several roles.
+    (https://em.example.com:9398/api/cloud/cloudFailoverPlans?format=Entity)
 """
 
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plans import PlanCriteria, PlanReader

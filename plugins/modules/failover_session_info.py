@@ -446,13 +446,13 @@ error:
       type: str
       sample: The user name or password is incorrect
 msg:
-  description: What was tried, at which URL, what the server said, and what to check.
+  description: What was tried, what the server said, what to check, and the URL.
   returned: failure
   type: str
   sample: >-
-    Log on to Veeam Backup Enterprise Manager as DR\robot failed: https://em.example.com:9398/api/sessionMngr/?v=latest was answered with
-    HTTP 401 and the message 'The user name or password is incorrect'. Check username (DOMAIN\user, user@domain or a local user of the EM
-    server) and password.
+    Log on to Veeam Backup Enterprise Manager as DR\robot failed: em.example.com:9398 answered with HTTP 401 and the message 'The user name or
+    password is incorrect'. Check username (DOMAIN\user, user@domain or a local user of the EM server) and password.
+    (https://em.example.com:9398/api/sessionMngr/?v=latest)
 """
 
 from typing import Any

@@ -180,13 +180,13 @@ error:
       type: str
       sample:
 msg:
-  description: What was tried, at which URL, what the server said, and what to check.
+  description: What was tried, what the server said, what to check, and the URL.
   returned: failure
   type: str
   sample: >-
-    Wait for the end of session 475420ee-d045-4493-9869-0a970e08f6f9 of plan ABC Company Failover Plan failed:
-    https://em.example.com:9398/api/cloud/failoverSessions/475420ee-d045-4493-9869-0a970e08f6f9 had it in state Working with 3 of 8 VMs done
-    after 3600 seconds. The run goes on in EM: wait on with failover_session_wait and this id, or look at it in the console.
+    Wait for the end of session 475420ee-d045-4493-9869-0a970e08f6f9 of plan ABC Company Failover Plan failed: em.example.com:9398 had it in
+    state Working with 3 of 8 VMs done after 3600 seconds. The run goes on in EM: wait on with failover_session_wait and this id, or look at it
+    in the console. (https://em.example.com:9398/api/cloud/failoverSessions/475420ee-d045-4493-9869-0a970e08f6f9)
 """
 
 from typing import Any

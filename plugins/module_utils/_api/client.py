@@ -348,7 +348,12 @@ class EnterpriseManager:
     # Reading
 
     def get(
-        self, path: str, operation: Operation, about: str | None = None, ahead: Iterable[str] = ()
+        self,
+        path: str,
+        operation: Operation,
+        about: str | None = None,
+        ahead: Iterable[str] = (),
+        prefetched: Response | None = None,
     ) -> _xml.Document:
         """Read one resource.
 
@@ -359,9 +364,14 @@ class EnterpriseManager:
         :arg operation: what is being done, for the error's sentence ("Read cloud failover sessions").
         :arg about: the id that is asked for, so that a text that says it is not known can be told from other errors.
         :arg ahead: what will be asked for next. If this resource was read ahead itself, these are, before it is waited for.
+        :arg prefetched: what :meth:`fetch` got for this path. If it is a failure, the resource is requested again.
         :raises EmError: the one that fits.
         """
         url = self.on_base_url(path)
+        if prefetched and 200 <= prefetched.status < 300:
+            return self._parsed(prefetched)
+        if prefetched and prefetched.status in RETRY_STATUSES:
+            self._wait(0, prefetched)
         early = self._early_reply(url, ahead, operation)
         if early:
             return self._parsed(early)
@@ -388,6 +398,13 @@ class EnterpriseManager:
                 raise error
             self._wait(attempt, reply)
             attempt += 1
+
+    def fetch(self, path: str, operation: Operation) -> Response:
+        """Request one resource once, without retry or new logon, for :meth:`get` to use later. Any thread may call it.
+
+        :raises EmError: there was no complete response.
+        """
+        return self._read(self.on_base_url(path), operation)
 
     def read_ahead(self, paths: Iterable[str], operation: Operation) -> None:
         """Begin to read resources that :meth:`get` will be asked for next, in this order, :data:`MAX_PREFETCH` at most.

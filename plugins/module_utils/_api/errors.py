@@ -62,8 +62,11 @@ class Operation(NamedTuple):
 
 
 class EmError(Exception):
-    """What went wrong with EM: ``str()`` is the sentence for the user.
+    """What went wrong with EM. ``str()`` is the sentence for the user: "Log on failed: em:9398 PROBLEM. HINT (URL)".
 
+    :arg problem: a phrase whose subject is the server, such as "answered with HTTP 403".
+    :arg hint: sentences that say what to check or to do.
+    :ivar problem: the phrase with its subject.
     :ivar kind: one word for playbooks to branch on: ``auth``, ``permission``, ``not_found``, ``connection``, ``tls``,
         ``timeout``, ``protocol`` or ``server``.
     :ivar status: HTTP status of the reply that carried the problem. None where none did: there was no reply, or it is a
@@ -88,7 +91,8 @@ class EmError(Exception):
         self.status = status
         self.server_message = server_message
         self.url = url
-        super().__init__(f"{operation} failed: {truncate(single_line(url), MAX_URL)} {problem}. {hint}")
+        self.problem = f"{url.partition('://')[2].partition('/')[0] or 'Enterprise Manager'} {problem}"
+        super().__init__(f"{operation} failed: {self.problem}. {hint} ({truncate(single_line(url), MAX_URL)})")
 
 
 class EmAuthError(EmError):

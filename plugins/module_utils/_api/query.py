@@ -293,7 +293,7 @@ def expect_list(
     :raises EmProtocolError: it is something else.
     """
     if document.shape not in shapes:
-        happened = f"was answered with a document {client.redact(document.root)}, which is no list of {of}"
+        happened = f"answered with a document {client.redact(document.root)}, which is no list of {of}"
         raise EmProtocolError(operation, client.on_base_url(path), happened, CHECK_EM, 200)
 
 

@@ -220,9 +220,10 @@ class Transport:
         reason = self.redact(cause)
         if "TLS CA certificate bundle" in cause:
             check = "Check ca_path, and the variables REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE of this machine."
-            return EmTlsError(operation, url, f"was not asked ({reason})", check)
+            return EmTlsError(operation, url, f"was not contacted ({reason})", check)
         tls = isinstance(exc, (requests.exceptions.SSLError, urllib3.exceptions.SSLError))
         if tls and not re.search(r"\bEOF\b|reset", cause):  # these say that the connection broke off, as any can
+            problem = "has an untrusted TLS certificate"
             if re.search("[Hh]ostname mismatch|IP address mismatch|doesn't match", cause):
                 check = (
                     "Check that url names the host as its certificate does; only the names under subjectAltName count, "
@@ -234,22 +235,24 @@ class Transport:
                     "ca_path, or check its dates if it has expired."
                 )
             else:
+                problem = "failed the TLS handshake"
                 check = "Check that this port speaks HTTPS."
-            return EmTlsError(operation, url, f"has no trusted TLS connection ({reason})", check)
+            return EmTlsError(operation, url, f"{problem} ({reason})", check)
         if isinstance(exc, (requests.exceptions.Timeout, TimeoutError)) or "timed out" in cause:
             check = "Check that the server is up and not overloaded; give more time with timeout."
             return EmTimeoutError(operation, url, f"did not answer completely within {timeout:g} seconds", check)
+        problem = "cannot be reached" if is_connect_error(exc) else "broke off the connection"
         check = "Check host and port of url, the server's services, firewalls and the proxy settings of this machine."
         if self._proxy:
             check += f" The environment names {self._proxy} as proxy."
         elif url.startswith("http:"):
             check += " Enterprise Manager usually speaks https."
-        return EmConnectionError(operation, url, f"could not be reached or broke off ({reason})", check)
+        return EmConnectionError(operation, url, f"{problem} ({reason})", check)
 
     def error(self, kind: type[EmError], reply: Response, check: str, happened: str = "", said: bool = True) -> EmError:
         """The error for a reply: its status, the server's words (unless ``said`` is false), what happened, what to check."""
         message = self.redact(reply.said) if reply.status >= 300 else ""
-        words = [f"was answered with HTTP {reply.status}"]
+        words = [f"answered with HTTP {reply.status}"]
         if said and message:
             words.append(f"and the message '{message}'")
         if happened:

@@ -112,7 +112,7 @@ class ActionErrors:
         else:
             problem = self._session_in_doubt(known, new)
         if known.reply_error:
-            problem += f", after this: {str(known.reply_error).rstrip('.')}"
+            problem += f", after this: {known.reply_error.problem}"
         hint = "Do not repeat it blindly. Check in the console whether the plan is running, and read its sessions with failover_session_info."
         if self.action == "undo":
             hint = "Do not repeat it blindly. Check in the console whether the VMs of the plan are still failed over."

@@ -43,7 +43,7 @@ def plan_lock(
         until = clock.monotonic() + seconds
         while not _take(file):
             if clock.monotonic() >= until:
-                problem = f"got no request: another process on this machine has been running this plan for {seconds:g} seconds"
+                problem = f"was not contacted: another process on this machine has been running this plan for {seconds:g} seconds"
                 raise EmBusyError(operation, base_url, problem, "Try again when it has finished.")
             clock.sleep(INTERVAL)
         yield

@@ -200,7 +200,7 @@ def _entity(client: EnterpriseManager, guid: str) -> _xml.Entity | None:
         item = document.items[0]
         if guid in (_xml.guid(_xml.text(item, "UID")), _xml.guid(_xml.text(item, "Href"))):
             return item
-    happened = f"was answered with a document {client.redact(document.root)} that is not the entity of this plan"
+    happened = f"answered with a document {client.redact(document.root)} that is not the entity of this plan"
     raise EmProtocolError(READ_PLANS, client.on_base_url(path), happened, CHECK_EM, 200)
 
 

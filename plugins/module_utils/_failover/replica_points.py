@@ -246,7 +246,7 @@ class _Reader:
         item = document.items[0] if document.shape == _xml.ENTITY else {}
         if _xml.identity(item) != guid:
             root = self._client.redact(document.root)
-            happened = f"was answered with a document {root} that is not the entity of this replica point"
+            happened = f"answered with a document {root} that is not the entity of this replica point"
             raise EmProtocolError(READ_POINTS, self._client.on_base_url(_path(guid)), happened, CHECK_EM, 200)
         return _point_facts(item)
 

@@ -371,7 +371,7 @@ def _entity(client: EnterpriseManager, guid: str) -> _xml.Entity | None:
             return entity
     except ValueError:
         pass
-    happened = f"was answered with a document {client.redact(document.root)} that is not the entity of this session"
+    happened = f"answered with a document {client.redact(document.root)} that is not the entity of this session"
     raise EmProtocolError(READ_SESSIONS, client.on_base_url(path), happened, CHECK_EM, 200)
 
 

@@ -39,7 +39,7 @@ TRANSIENT_ERRORS = (EmConnectionError, EmTimeoutError, EmServerError, EmProtocol
 """Errors that may be transient: what an unavailable or restarting EM answers, or a proxy in front of it."""
 TRANSIENT_KINDS = frozenset(error.kind for error in TRANSIENT_ERRORS)
 MAX_REFUSED = 2
-"""Maximum number of refused logons in one wait; more could lock the account."""
+"""Maximum number of refused logons in a row; more could lock the account."""
 REFUSED_PAUSE = 60.0
 """Seconds before a refused logon is tried again: a directory service may be starting, too."""
 MAX_REREADS = 2
@@ -59,6 +59,7 @@ class Poller:
     :arg max_pause: while EM is unavailable, the pause doubles from ``interval`` up to this many seconds.
     :arg goes_on: what happens next, for the warning.
     :ivar unavailable: the sentence of the last attempt if EM did not answer it, else None.
+    :ivar failures: attempts in a row that EM did not answer.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Poller:
         self._max_pause = max_pause
         self._goes_on = goes_on
         self._refused = 0
-        self._failures = 0
+        self.failures = 0
         self.unavailable: str | None = None
 
     @property
@@ -86,7 +87,7 @@ class Poller:
     def answered(self) -> None:
         """EM has answered an attempt."""
         self.unavailable = None
-        self._failures = 0
+        self.failures = self._refused = 0
 
     def failed(self, kind: str, sentence: str) -> float | None:
         """An attempt failed with an error of this kind.
@@ -102,6 +103,7 @@ class Poller:
         if self._refused >= MAX_REFUSED or self.left < pause:
             return None
         self._warn(f"{sentence} Trying once more in {pause:g} seconds.")
+        self.failures += 1
         self.unavailable = sentence
         return pause
 
@@ -113,8 +115,8 @@ class Poller:
         if self.unavailable is None and not warned:
             self._warn(f"{sentence} {self._goes_on}")
         self.unavailable = sentence
-        pause = max(self._interval, min(self._max_pause, self._interval * 2.0 ** min(self._failures, 30)))
-        self._failures += 1
+        pause = max(self._interval, min(self._max_pause, self._interval * 2.0 ** min(self.failures, 30)))
+        self.failures += 1
         return pause
 
     def poll(self, client: EnterpriseManager, read: Callable[[], T]) -> Iterator[T]:

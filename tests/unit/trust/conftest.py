@@ -44,7 +44,7 @@ KINDS = {
     "auth": r"HTTP 401\b",
     "permission": r"HTTP 403\b",
     "not_found": r"HTTP 404\b",
-    "connection": r"could not be reached or broke off",
+    "connection": r"cannot be reached|broke off the connection",
     "timeout": r"did not answer completely within \d+ seconds",
     "protocol": (
         r"HTTP 2\d\d but|redirects are not followed|which is no list of|without anything new|"

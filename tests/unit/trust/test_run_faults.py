@@ -30,7 +30,9 @@ BASIC = base64.b64encode(f"admin:{PASSWORD}".encode()).decode()
 TIME_OUT = 150  # seconds that a run may wait; of the clock that tests hold
 QUICK = 15.0  # real seconds, for a run in which nothing is slow; there is much room for a busy machine
 SLOW = 1.3  # real seconds that a slow answer takes; the time-out is one second then
-SENTENCE = re.compile(r"[A-Z][^\n]* failed: (?:https?:/)?/\S+ [a-z][^\n]*\. [A-Z][^\n]*\.|The run of plan [^\n]*\.")
+SENTENCE = re.compile(
+    r"[A-Z][^\n]* failed: (?:\S+:\d+|Enterprise Manager) [a-z][^\n]*\. [A-Z][^\n]*\. \(\S+\)|The run of plan [^\n]*\."
+)
 
 # The outcomes, as they stand on the page.
 COMPLETE = "complete"

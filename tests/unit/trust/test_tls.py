@@ -95,7 +95,7 @@ def test_a_self_signed_certificate_is_refused_and_trusted_as_ca_path(connect, tm
     context, path = self_signed(tmp_path)
     with Served(context) as em:
         said = refused(connect, em)
-        assert "has no trusted TLS connection" in said
+        assert "has an untrusted TLS certificate" in said
         assert "certificate verify failed: self" in said
         assert "for a self-signed one, the certificate itself) as ca_path" in said
         assert len(connect(em, ca_path=path).items) == 2

@@ -18,7 +18,7 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import er
 from emulator import Emulator
 
 FAILED = re.compile(
-    r"(?P<tried>[A-Z]\w+.*?) failed: (?P<url>https?://\S+) (?P<happened>[a-z].*)\. (?P<check>[A-Z].*\.)"
+    r"(?P<operation>[A-Z]\w+.*?) failed: (?P<problem>\S+ [a-z].*)\. (?P<check>[A-Z].*\.) \((?P<url>https?://\S+)\)"
 )
 REFUSED = re.compile(r"(?P<option>[a-z_]+): .* cannot be used\. (?P<check>[A-Z].*\.)", re.DOTALL)
 SHOUTED = re.compile(r"(?:\b[A-Z]{2,}\b[ ,]+){4}")
@@ -30,7 +30,7 @@ CONCLUDED = ("in_doubt", "not_found", "refused")
 
 @pytest.fixture(autouse=True)
 def whole_sentences(monkeypatch):
-    """An error says what was tried, on which URL, what happened and what to check; a refused option, what to give."""
+    """An error says what was tried, what happened, what to check and on which URL; a refused option, what to give."""
     made = []
 
     def watch(kind):
@@ -73,7 +73,7 @@ def whole_warnings(monkeypatch):
     monkeypatch.setattr(_client.EnterpriseManager, "__init__", init)
     yield
     for sentence in said:
-        assert re.fullmatch(r"([A-Z]|https?://).*[a-z0-9)]\.", sentence), sentence
+        assert re.fullmatch(r"([A-Z]|https?://).*([a-z0-9)]\.|\(https?://\S+\))", sentence), sentence
         assert not SHOUTED.search(sentence), sentence
 
 

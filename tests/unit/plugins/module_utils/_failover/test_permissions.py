@@ -51,7 +51,7 @@ def test_what_is_read(em, connect, operation, path, role, hint):
     with pytest.raises(_errors.EmPermissionError) as failure, connect() as client:
         client.get(path, operation)
     assert f" Check that reader {role}" in str(failure.value)
-    assert str(failure.value).endswith(hint)
+    assert f"{hint} (http" in str(failure.value)
     assert ("Portal Administrator may do everything" in str(failure.value)) == (role is not OTHER)
 
 

@@ -1196,7 +1196,7 @@ def test_only_a_list_that_is_forbidden_too_is_a_role_that_is_missing(em, connect
 def test_a_later_page_that_is_forbidden_is_no_reason_to_try_the_collection(em, find):
     em.reset(sessions=250, tasks=0)
     em.faults.add("status", status=403, path="/query", query="page=2")
-    with pytest.raises(_client.EmPermissionError, match="page=2 was answered with HTTP 403"):
+    with pytest.raises(_client.EmPermissionError, match="answered with HTTP 403.*page=2"):
         find()
     assert em.counters.routes.get("GET /api/cloud/failoverSessions", 0) == 0
 
