@@ -53,9 +53,10 @@ RUNS_HEAD = """
 
 {faults} faults on the steps of a run. "-" means that the fault was not tried there.
 
-- `Start` is a task `failover_plan` with its live progress, as in a playbook; `Test` and `Undo` are the module alone, as under `async`.
-  `Wait` is `failover_session_wait` with its progress, `Plans` is `failover_plan_info`. `retries` is 1, waits may take 150 seconds.
-- The steps: log on; read the plan (`plans`); look for sessions that are running (`look`); ask for the action (`request`); read EM's
+- `Test` is the module `failover_plan` alone and meets all faults; the others meet a few of each kind. `Undo` is the same module. `Start` is a
+  task with its live progress, as in a playbook, and so is `Wait` (`failover_session_wait`). `Plans` is `failover_plan_info`. `retries` is 1,
+  waits may take 150 seconds.
+- The steps: log on; read the plan (`plans`); check for running sessions (`check`); send the action (`request`); read EM's
   task (`task`) and the sessions of the plan (`new sessions`) until the own one is known; read that (`session`) until its end; log off.
 - `complete`: the run was found and followed to its end, its facts are those of the emulator. An undo is complete when EM's task is.
 - `fails`: the kind of the error; `changed` means that the result says that EM may have carried the action out. Where it is not there,

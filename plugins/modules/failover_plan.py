@@ -392,27 +392,26 @@ msg:
   type: str
   sample: >-
     Start of plan ABC Company Failover Plan failed: em.example.com:9398 accepted the request, but the task failed: 'No restore points'. Nothing
-    is repeated. Look at the plan in the console, at its replicas and their restore points.
+    is repeated. Check the plan in the console, its replicas and their
+    restore points.
     (https://em.example.com:9398/api/cloud/cloudFailoverPlans/3d1a5c94-6f0e-4ac5-9f3e-6bb0c1d6c7b2?action=start)
 """
 
 from typing import Any
 
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import EmWaitError
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import waiter as _wait
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import clock
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.em_task import NO_TASK
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.lock import plan_lock
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plan_action import (
-    LOCK_TIME,
-    PlanAction,
-    UndoOnly,
-    run_result,
-    start_date,
-    undo_condition,
-)
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plan_action import PlanAction, start_date
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plans import ACTIONS, PlanReader
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.replica_points import PointReader
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.run_result import run_result
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import utc_now
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.undo_condition import (
+    UndoOnly,
+    undo_condition,
+)
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
     at_least,
     client_from_module,
@@ -433,87 +432,102 @@ SPEC: dict[str, Any] = {
     "wait_timeout": {"type": "int", "default": 3600},
     "poll_interval": {"type": "int", "default": 5},
 }
-SHOWN = ("id", "uid", "name", "description", "tenant", "backup_server", "vms")
+LOCK_TIMEOUT = 300.0
+"""Seconds to wait for another process on this machine that runs the same plan."""
+PLAN_FACTS = ("id", "uid", "name", "description", "tenant", "backup_server", "vms")
+"""What is returned of a plan: its commands may hold secrets."""
+
+
+class Run:
+    """One run of the module, and what its result is at each moment."""
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+        self.action: PlanAction | None = None
+        self.url: str | None = None
+        self.points_seen_at: str | None = None
+        self.timed_out = False
+
+    def carry_out(self) -> None:
+        """Do what the options say.
+
+        :raises OptionError: an option cannot be used.
+        :raises EmError: the action failed.
+        """
+        params = self.module.params
+        at_least(self.module, 1, "wait_timeout", "poll_interval")
+        before = params["restore_point_before"]
+        if before is not None:
+            before = start_date(before, params["action"], utc_now())
+        only = undo_condition(params["action"], params["only_if_latest"], params["known_sessions"])
+        client = client_from_module(self.module)
+        self.url = client.base_url
+        with client:
+            plan, ambiguous_plans = PlanReader(client).find_plan(
+                params["plan"], params["tenant"], params["backup_server"]
+            )
+            self.action = PlanAction(client, plan, ambiguous_plans, params["action"])
+            if self.module.check_mode:
+                self.action.check_running(params["force"], only)
+                may_read_points = PointReader(client).may_read()
+                changed = not self.action.already_running
+                self.module.exit_json(**{**self.result(), "changed": changed, "may_read_points": may_read_points})
+            started = self.start(self.action, before, only)
+            if params["wait"]:
+                self.finish(self.action, started)
+
+    def start(self, action: PlanAction, before: str | None, only: UndoOnly | None) -> float:
+        """Check, submit and identify under the lock; returns when ``wait_timeout`` starts to count."""
+        params, client = self.module.params, action.client
+        with plan_lock(client.base_url, action.plan["id"], LOCK_TIMEOUT, action.operation, self.module.warn):
+            action.check_running(params["force"], only)
+            started = clock.monotonic()
+            if not action.already_running:
+                action.submit(before)
+                action.identify_session(params["wait_timeout"], params["poll_interval"], params["wait"])
+        return started
+
+    def finish(self, action: PlanAction, started: float) -> None:
+        """Wait for the end of the session, if there is one, and read the restore points of its VMs."""
+        params = self.module.params
+        action.wait(started + params["wait_timeout"] - clock.monotonic(), params["poll_interval"], started)
+        if action.session:
+            (action.session,), self.points_seen_at = PointReader(action.client).fill([action.session])
+
+    def result(self) -> dict[str, Any]:
+        """What is known now."""
+        action = self.action
+        plan: dict[str, Any] = dict(action.plan) if action else {}
+        return {
+            "changed": action.submitted if action else False,
+            "action": self.module.params["action"],
+            "url": self.url,
+            "plan": {name: plan[name] for name in PLAN_FACTS} if action else None,
+            "failover_session": action.session if action else None,
+            "session_source": action.session_source if action else None,
+            "known_sessions": action.known_sessions if action else [],
+            "already_running": action.already_running if action else False,
+            "task": action.task if action else NO_TASK,
+            "points_seen_at": self.points_seen_at,
+            "vms_in_failover": action.vms_in_failover if action else None,
+        }
 
 
 def main() -> None:
     module = create_module(SPEC, supports_check_mode=True)
-    run: PlanAction | None = None
-    result: dict[str, Any] = {
-        "changed": False,
-        "action": module.params["action"],
-        "url": None,
-        "plan": None,
-        "failover_session": None,
-        "session_source": None,
-        "known_sessions": [],
-        "already_running": False,
-        "task": NO_TASK,
-        "points_seen_at": None,
-        "vms_in_failover": None,
-    }
-
-    def known() -> dict[str, Any]:
-        if run is not None:
-            result.update(
-                changed=run.submitted,
-                plan={name: run.plan[name] for name in SHOWN},
-                failover_session=run.session,
-                session_source=run.session_source,
-                known_sessions=run.known_sessions,
-                vms_in_failover=run.vms_in_failover,
-                already_running=run.already_running,
-                task=run.task,
-            )
-        return result
-
-    def failed() -> dict[str, Any]:
-        return {**known(), "timed_out": isinstance(problem, EmWaitError)}
-
-    problem = None
-    with fail_on_error(module, failed):
-        at_least(module, 1, "wait_timeout", "poll_interval")
-        before = module.params["restore_point_before"]
-        if before is not None:
-            before = start_date(before, module.params["action"], utc_now())
-        only = undo_condition(**{name: module.params[name] for name in ("action", "only_if_latest", "known_sessions")})
-        client = client_from_module(module)
-        result["url"] = client.base_url
+    run = Run(module)
+    with fail_on_error(module, lambda: {**run.result(), "timed_out": run.timed_out}):
         try:
-            with client:
-                plan, ambiguous_plans = PlanReader(client).find_plan(
-                    module.params["plan"], module.params["tenant"], module.params["backup_server"]
-                )
-                run = PlanAction(client, plan, ambiguous_plans, module.params["action"])
-                if module.check_mode:
-                    run.check_running(module.params["force"], only)
-                    may_read_points = PointReader(client).may_read()
-                    module.exit_json(
-                        **{**known(), "changed": not run.already_running, "may_read_points": may_read_points}
-                    )
-                carry_out(module, run, before, only)
-                if module.params["wait"] and run.session:
-                    (run.session,), result["points_seen_at"] = PointReader(client).fill([run.session])
-        except EmWaitError as exc:
-            problem = exc
+            run.carry_out()
+        except EmWaitError:
+            run.timed_out = True
             raise
-    failure = run_result(run.session, module.warn) if module.params["wait"] and run.session else {}
-    if failure:
-        module.fail_json(**{**known(), **failure})
-    module.exit_json(**known())
-
-
-def carry_out(module: Any, run: PlanAction, before: str | None, only: UndoOnly | None) -> None:
-    """Check, submit and identify under the lock, and wait where that is wanted."""
-    client, params = run.client, module.params
-    with plan_lock(client.base_url, run.plan["id"], LOCK_TIME, run.operation, module.warn):
-        run.check_running(params["force"], only)
-        began = _wait.monotonic()
-        if not run.already_running:
-            run.submit(before)
-            run.identify_session(params["wait_timeout"], params["poll_interval"], params["wait"])
-    if params["wait"] and run.session:
-        run.wait(began + params["wait_timeout"] - _wait.monotonic(), params["poll_interval"], began)
+    result = run.result()
+    if module.params["wait"] and result["failover_session"]:
+        failure = run_result(result["failover_session"], module.warn)
+        if failure:
+            module.fail_json(**{**result, **failure})
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -186,22 +186,26 @@ msg:
   returned: failure
   type: str
   sample: >-
-    Wait for the end of session 475420ee-d045-4493-9869-0a970e08f6f9 of plan ABC Company Failover Plan failed: em.example.com:9398 had it in
-    state Working with 3 of 8 VMs done after 3600 seconds. The run goes on in EM: wait on with failover_session_wait and this id, or look at it
+    Wait for the end of session 475420ee-d045-4493-9869-0a970e08f6f9 of plan ABC Company Failover Plan failed: em.example.com:9398 showed
+    state Working with 3 of 8 VMs done after 3600 seconds. The run goes on in EM: keep waiting with failover_session_wait and this id, or check it
     in the console. (https://em.example.com:9398/api/cloud/failoverSessions/475420ee-d045-4493-9869-0a970e08f6f9)
 """
 
 from typing import Any
 
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import EmWaitError, OptionError
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import waiter as _wait
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import clock
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import (
     SessionCriteria,
     guid_of_session,
 )
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import Fact, merge_tasks
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import Session, merge_tasks
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.replica_points import PointReader
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import format_time, utc_now
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.waiter import (
+    wait_until_appeared,
+    wait_until_finished,
+)
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
     at_least,
     client_from_module,
@@ -221,30 +225,6 @@ SPEC: dict[str, Any] = {
 }
 
 
-def _last_seen(params: dict[str, Any]) -> Fact | None:
-    """The facts of an earlier wait.
-
-    :raises OptionError: they are not of this session, or not as they were returned.
-    """
-    fact: Fact | None = params["last_seen"]
-    if fact is None:
-        return None
-    tasks = fact.get("tasks")
-    whole = (
-        isinstance(tasks, list)
-        and all(isinstance(task, dict) and _is_point(task.get("replica_point")) for task in tasks)
-        and isinstance(fact.get("task_summary"), dict)
-    )
-    if whole and fact.get("id") == guid_of_session(params["id"]):
-        return fact
-    accepted = "Give failover_session of an earlier result of failover_session_wait, whose id is that of the option id."
-    raise OptionError("last_seen", fact.get("id"), accepted)
-
-
-def _is_point(value: object) -> bool:
-    return value is None or (isinstance(value, dict) and "id" in value)
-
-
 def main() -> None:
     module = create_module(
         SPEC,
@@ -253,38 +233,69 @@ def main() -> None:
         mutually_exclusive=[("id", "plan"), ("id", "created_after"), ("plan", "last_seen")],
         required_by={"plan": ["created_after"]},
     )
-    params = module.params
-    started = _wait.monotonic()
-    session: Fact | None = None
-    points_seen_at: str | None = None
-    timed_out = False
-    url = None
+    started = clock.monotonic()
+    result: dict[str, Any] = {"url": None, "failover_session": None, "points_seen_at": None}
+    failure = {"timed_out": False}
 
-    def known() -> dict[str, Any]:
-        waited = round(_wait.monotonic() - started, 3)
-        return {"url": url, "failover_session": session, "points_seen_at": points_seen_at, "waited": waited}
+    def waited() -> dict[str, Any]:
+        return {**result, "waited": round(clock.monotonic() - started, 3)}
 
-    with fail_on_error(module, lambda: {**known(), "timed_out": timed_out}):
-        at_least(module, 1, "appear_timeout", "finish_timeout", "poll_interval")
-        ids = None if params["id"] is None else [params["id"]]
-        wanted = {"id": ids, "name": params["plan"], "created_after": params["created_after"]}
-        criteria = SessionCriteria.from_options(wanted.get)
-        last_seen = _last_seen(params)
-        client = client_from_module(module)
-        url = client.base_url
+    with fail_on_error(module, lambda: {**waited(), **failure}):
         try:
-            with client:
-                session = _wait.wait_until_appeared(client, criteria, params["appear_timeout"], params["poll_interval"])
-                session = merge_tasks(session, last_seen, format_time(utc_now()))
-                if params["until"] == "finished":
-                    times = (params["finish_timeout"], params["poll_interval"])
-                    for fact in _wait.wait_until_finished(client, session["id"], *times, session):
-                        session = fact
-                    (session,), points_seen_at = PointReader(client).fill([session])
+            wait(module, result)
         except EmWaitError:
-            timed_out = True
+            failure["timed_out"] = True
             raise
-        module.exit_json(changed=False, **known())
+        module.exit_json(changed=False, **waited())
+
+
+def wait(module: Any, result: dict[str, Any]) -> None:
+    """Wait as the options say, and keep in the result what is known at each moment.
+
+    :raises OptionError: an option cannot be used.
+    :raises EmError: the wait failed.
+    """
+    params = module.params
+    at_least(module, 1, "appear_timeout", "finish_timeout", "poll_interval")
+    ids = None if params["id"] is None else [params["id"]]
+    options = {"id": ids, "name": params["plan"], "created_after": params["created_after"]}
+    criteria = SessionCriteria.from_options(options.get)
+    last_seen = checked_last_seen(params["last_seen"], params["id"])
+    interval = params["poll_interval"]
+    client = client_from_module(module)
+    result["url"] = client.base_url
+    with client:
+        appeared = wait_until_appeared(client, criteria, params["appear_timeout"], interval)
+        first = result["failover_session"] = merge_tasks(appeared, last_seen, format_time(utc_now()))
+        if params["until"] == "finished":
+            for session in wait_until_finished(client, first["id"], params["finish_timeout"], interval, first):
+                result["failover_session"] = session
+            sessions, result["points_seen_at"] = PointReader(client).fill([result["failover_session"]])
+            result["failover_session"] = sessions[0]
+
+
+def checked_last_seen(last_seen: Any, guid: str | None) -> Session | None:
+    """The option ``last_seen``.
+
+    :raises OptionError: it is not of this session, or not as it was returned.
+    """
+    if last_seen is None:
+        return None
+    tasks = last_seen.get("tasks")
+    complete = (
+        isinstance(tasks, list)
+        and all(isinstance(task, dict) and _is_point(task.get("replica_point")) for task in tasks)
+        and isinstance(last_seen.get("task_summary"), dict)
+    )
+    if complete and last_seen.get("id") == guid_of_session(guid or ""):
+        session: Session = last_seen
+        return session
+    accepted = "Give failover_session of an earlier result of failover_session_wait, whose id is that of the option id."
+    raise OptionError("last_seen", last_seen.get("id"), accepted)
+
+
+def _is_point(value: object) -> bool:
+    return value is None or (isinstance(value, dict) and "id" in value)
 
 
 if __name__ == "__main__":

@@ -1050,7 +1050,7 @@ def test_an_undo_that_em_has_not_confirmed_is_none(awx, left):
     awx.em.faults.add("status", query="action=undo", status=502)
     dummy, told = undo(awx, left)
     assert (told["passed"], told["undone"]) == (False, False)
-    assert "did not say whether the undo was done" in told["message"]
+    assert "did not report whether the undo was done" in told["message"]
     assert actions(awx) == ["test", "undo"]
 
 
