@@ -10,30 +10,30 @@ DOCUMENTATION = r"""
 name: failover_session
 short_description: Events of cloud failover sessions of Veeam Backup Enterprise Manager
 description:
-  - Polls Veeam Backup Enterprise Manager (EM) for its cloud failover sessions, with one query per poll, and sends ansible-rulebook an event
-    when a session has started, changed or finished, or when one of its VMs failed. It changes nothing in EM.
+  - Asks Veeam Backup Enterprise Manager (EM) for its cloud failover sessions again and again, with one query each time, and emits an event
+    whenever a session has started, has changed, has a VM that failed, or is finished. It changes nothing in EM.
   - Every event is a dictionary under the key C(failover_session) with C(event) (V(started), V(changed), V(vm_failed) or V(finished)),
     C(session) (the facts that M(dr_runbook.veeam_em.failover_session_info) returns, and C(tasks_kept_at)), C(vm) (the failed item of
     C(session.tasks), with V(vm_failed) only) and C(em) (the address of EM).
-  - Each session gives one V(finished) event, even if EM or the network fails meanwhile, and, with a O(state_file), even if the rulebook is
-    restarted. If the process is killed at the wrong moment, an event can come twice.
-  - A session that had already finished when first seen gives V(vm_failed) events, if EM lists its VMs, and V(finished), but not V(started).
-  - EM shows a copy of its backup servers' data, refreshed every 15 minutes by default. An event can be that late.
-  - If EM restarts, is unavailable or ends the logon, the source continues. It logs one line when the outage starts and one when it ends.
-    It stops with one sentence if an option is invalid, if EM's certificate is not trusted, or if EM refuses the user or the permission to read.
+  - Each session gives one V(finished) event, whatever happens to EM and to the network, and also if the rulebook is stopped and started again
+    with a O(state_file). If the process is killed at the wrong moment, an event can come twice.
+  - A session that is first seen when it is over gives V(vm_failed) events, where EM lists its VMs, and V(finished), but no V(started).
+  - EM shows a copy of what its backup servers know and refreshes it every 15 minutes by default. So an event can be that late.
+  - If EM is away, starts again or ends the logon, the source goes on. One line in the log says that the trouble has begun, one that it is over.
+    It ends with one sentence if an option cannot be used, if EM's certificate is not trusted, or if EM refuses the user or the right to read.
 options:
   interval:
     description:
-      - Seconds between two polls, from 5 to 86400. While EM is unavailable, the pause doubles with each poll, up to five minutes.
-      - EM refreshes its own data every 15 minutes by default, so frequent polls gain little.
+      - Seconds between two looks, from 5 to 86400. While EM is away, the pause doubles from look to look, up to five minutes.
+      - EM's own data are refreshed every 15 minutes by default, so little is gained by looking often.
     type: int
     default: 60
   look_back:
     description:
       - How far the query reaches back, as an age such as V(90m), V(24h) or V(7d), an hour or more. It counts from the newest session that EM has
-        shown, or from now if that session is in the future. Running sessions are found however old they are.
-      - Sessions that ended that long before the first start, by EM's clock, are never reported.
-      - A session is missed only if EM shows it later than that and never showed it running. Do not make it shorter than the time for
+        shown, or from now if that one is of the future. What runs is looked for however old it is.
+      - What had ended that long before the first start, by EM's clock, is never told.
+      - A session is missed only if EM shows it later than that and never showed it running. So do not make it shorter than the time for
         which EM may be unable to refresh its data.
     type: str
     default: 24h
@@ -45,75 +45,75 @@ options:
     type: raw
   announce_ended:
     description:
-      - Whether sessions that ended before the first start give V(finished) events, too, as far as O(look_back) reaches.
-      - It applies only to a start without memory, that is, without a O(state_file), or with one that does not exist yet or was
-        created by a start that EM never answered.
+      - Whether sessions that had ended before the first start give V(finished) events, too, as far as O(look_back) reaches.
+      - It counts for a start without memory, which is one without a O(state_file), or with one that does not exist yet or was
+        made by a start that EM never answered.
     type: bool
     default: false
   state_file:
     description:
-      - File that remembers across restarts what was reported. It is created with mode 0600 if it does not exist, and its folder with mode 0700.
-        Next to it, files with the same name plus C(.new) and C(.lock) are used. V(~) and environment variables in it are expanded.
-      - Do not store it next to a playbook that the action C(run_playbook) runs. That action copies the whole folder, and fails if a file
-        disappears meanwhile.
-      - With it, sessions that end while the rulebook is down are reported at the next start. Without it, they are not.
-      - Each source needs its own file. It contains facts of sessions, but neither the user nor the password.
+      - File that keeps what has been told across restarts. It is made with mode 0600 if it does not exist, and its folder with mode 0700.
+        Beside it, files with C(.new) and C(.lock) after its name are used. V(~) and environment variables in it are filled in.
+      - Do not keep it beside a playbook that the action C(run_playbook) runs. That action copies the whole folder, and fails if a file vanishes
+        meanwhile.
+      - With it, sessions that end while the rulebook is down are told at the next start. Without it, they are not.
+      - Each source needs a file of its own. It holds facts of sessions, but neither the user nor the password.
     type: path
   page_size:
-    description: Number of sessions per request, from 1 to 1000. All pages are read.
+    description: How many sessions to ask for in one request, from 1 to 1000. All pages are read.
     type: int
     default: 100
   url:
     description:
-      - Scheme, host and port of Veeam Backup Enterprise Manager, for example V(https://em.example.com:9398).
-      - A trailing V(/) or V(/api) is accepted. Do not put a user name or password here.
-      - V(http://) sends the password in clear text, with a warning.
+      - Scheme, host and port of Veeam Backup Enterprise Manager, such as V(https://em.example.com:9398).
+      - A trailing V(/) or V(/api) is accepted. User name and password do not belong here.
+      - With V(http://) the password goes over the wire in clear text, and a warning says so.
       - If not set, the value of the environment variable E(VEEAM_EM_URL) is used.
     type: str
     required: true
   username:
     description:
-      - User with a role in Enterprise Manager, as V(DOMAIN\\user), V(user@domain) or a local user of the EM server. Must not contain a colon.
-      - The role Portal User or VM Restore Operator is enough. Veeam documents that both may read sessions.
+      - User with a role in Enterprise Manager, as V(DOMAIN\\user), V(user@domain) or a local user of the EM server. It must not contain a colon.
+      - The role Portal User or VM Restore Operator is enough, both documented to read sessions.
       - If not set, the value of the environment variable E(VEEAM_EM_USERNAME) is used.
     type: str
     required: true
   password:
     description:
-      - Password of the user. It is sent at logon only, as HTTP Basic in UTF-8.
+      - Password of the user. It is sent with the log on only, as HTTP Basic in UTF-8.
       - If not set, the value of the environment variable E(VEEAM_EM_PASSWORD) is used.
     type: str
     required: true
   validate_certs:
     description:
-      - Whether the server's TLS certificate must be valid. Rather than switching this off, set O(ca_path).
-      - V(false) applies even if E(REQUESTS_CA_BUNDLE) is set.
+      - Whether the server's TLS certificate must be valid. Prefer O(ca_path) to switching this off.
+      - V(false) is in force even if E(REQUESTS_CA_BUNDLE) is set.
       - If not set, the value of the environment variable E(VEEAM_EM_VALIDATE_CERTS) is used.
     type: bool
     default: true
   ca_path:
     description:
       - PEM file (or folder prepared with C(c_rehash)) with the certificate of the CA that signed the server's certificate. For a self-signed
-        certificate, which Enterprise Manager's setup creates, use that certificate. Give an absolute path.
-      - The certificate must list the host of O(url) in its subjectAltName.
+        certificate, as Enterprise Manager's installation makes it, that certificate itself. Give an absolute path.
+      - The host in O(url) must stand in the certificate under subjectAltName.
       - If neither this nor the environment variable E(VEEAM_EM_CA_PATH) is set, E(REQUESTS_CA_BUNDLE) and then the CAs of Python's C(certifi)
         are used.
     type: str
   timeout:
     description:
-      - Maximum number of seconds for one request, from 1 to 3600. A logoff waits for a request in flight.
+      - Seconds that one request may take, from 1 to 3600. A log off waits for a request that is under way.
       - If not set, the value of the environment variable E(VEEAM_EM_TIMEOUT) is used.
     type: int
     default: 30
   retries:
     description:
-      - Maximum number of retries, within a poll, of a read that failed in transit or with HTTP status 500, 502, 503 or 504.
+      - How often a read is repeated within a look that failed in transit or with HTTP status 500, 502, 503 or 504.
       - If not set, the value of the environment variable E(VEEAM_EM_RETRIES) is used.
     type: int
     default: 3
   api_version:
     description:
-      - Version of the REST API to request at logon, V(latest) or for example V(v1_7).
+      - Version of the REST API to ask for at log on, V(latest) or such as V(v1_7).
       - If not set, the value of the environment variable E(VEEAM_EM_API_VERSION) is used.
     type: str
     default: latest
@@ -121,9 +121,9 @@ requirements:
   - requests
   - xmltodict
 notes:
-  - Give the password in the environment. With C(-vv), ansible-rulebook can show rulebooks and their variables.
-  - A session does not show whether it was a start, a test or an undo of its plan.
-  - A proxy is read from the environment (E(HTTPS_PROXY), E(HTTP_PROXY), E(NO_PROXY)). Redirects are not followed.
+  - Give the password by the environment. Rulebooks and their variables can be shown by ansible-rulebook with C(-vv).
+  - A session does not tell whether it was a start, a test or an undo of its plan.
+  - A proxy is taken from the environment (E(HTTPS_PROXY), E(HTTP_PROXY), E(NO_PROXY)). Redirects are not followed.
 author:
   - dr_runbook contributors (@dr-runbook)
 """
@@ -137,7 +137,7 @@ EXAMPLES = r"""
         interval: 60
         state_file: /var/lib/eda/failover_session.json
   rules:
-    - name: A failover did not succeed
+    - name: A failover has not succeeded
       condition: >-
         event.failover_session.event == "finished"
         and (event.failover_session.session.succeeded == false or event.failover_session.session.task_summary.failed > 0)
@@ -160,7 +160,7 @@ EXAMPLES = r"""
         backup_server: 172.17.53.48
         look_back: 3d
   rules:
-    - name: A VM failed while its plan is still running
+    - name: A VM has failed while its plan is still running
       condition: event.failover_session.event == "vm_failed"
       action:
         debug:
