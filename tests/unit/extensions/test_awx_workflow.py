@@ -275,7 +275,7 @@ def argument_spec(path):
 
 
 def test_the_recorded_options_are_those_of_awx():
-    places = [Path(place) for place in sys.path] + list(REPO.glob(".venv-bench/lib/python3*/site-packages"))
+    places = [Path(place) for place in sys.path] + list(REPO.glob(".venv-lab/lib/python3*/site-packages"))
     found = [place / "ansible_collections" / "awx" / "awx" / "plugins" / "modules" for place in places]
     modules = next((place for place in found if place.is_dir()), None)
     if modules is None:
