@@ -32,26 +32,26 @@ REASONS = {
     "failed": "{who} failed{because}.",
     "warning": "{who} ended with a warning{because}.",
     "too_many_failed": "{failed}; {most} allowed to.{messages}",
-    "success_with_failed_vms": "The failover is called a success, but {failed} failed.",
-    "warning_with_only_failed_vms": "The failover is reported to have ended with a warning, but every VM failed.",
-    "failed_without_failed_vms": "The failover failed, but none of its VMs is reported to have failed.",
-    "failed_without_tasks": "The failover failed, and Enterprise Manager lists none of its VMs: which of them failed is unknown.",
-    "stopped_with_running_vms": "The failover has stopped, but by Enterprise Manager's last word {running} had not finished.",
+    "success_with_failed_vms": "The failover ended with Success, but {failed} failed.",
+    "warning_with_only_failed_vms": "The failover ended with a warning, but every VM failed.",
+    "failed_without_failed_vms": "The failover failed, but none of its VMs did.",
+    "failed_without_tasks": "The failover failed, and Enterprise Manager lists no VMs, so which of them failed is unknown.",
+    "stopped_with_running_vms": "The failover has stopped, but Enterprise Manager last listed {running} as not finished.",
     "outcome_unknown": "How {who} ended is unknown: [it|they] had not finished when Enterprise Manager last listed [it|them], at {at}.",
     "contradicting_times": "{vm} {problem}.",
     "rto_missed": "{who} took {took}, target {limit}.",
-    "rto_unknown": "{who} cannot be compared with [its|their] target of {limit}: Enterprise Manager gives no {missing} for [it|them].",
+    "rto_unknown": "{who} cannot be compared with [its|their] {limit} target: Enterprise Manager gives no usable {missing}.",
     "rpo_missed": "The restore [point of {who} was|points of {who} were] {age} old when the failover started, target {limit}.",
     "rpo_unknown": "The RPO of {who} cannot be checked: ",
     "no_tasks": "Enterprise Manager lists no VMs for this session, so {targets} cannot be judged.",
-    "pattern_unmatched": "No VM of the session{as_listed} fits {pattern} in vm_rto.",
+    "pattern_unmatched": "No VM of the session{as_listed} matches {pattern} in vm_rto.",
     "required_missing": "{who} [is|are] required, but the session does not list [it|them]{as_listed}.",
     "required_not_successful": "[Required VM {who}|{count} required VMs ({names})] {what}.",
-    "plan_mismatch": "The plan given is not that of the session: {other}. It is not judged by it.",
-    "plan_without_vms": "The plan lists no VMs, so it cannot be known whether all were attempted.",
+    "plan_mismatch": "The plan given is not that of the session: {other}. The session was not judged by it.",
+    "plan_without_vms": "The plan lists no VMs, so whether all were attempted is unknown.",
     "not_attempted": "{who} [is|are] in the plan, but the session does not list [it|them]{as_listed}.",
     "order_violated": "{vm} (order {order}) was started {early} before {other} (order {lower}).",
-    "order_unknown": "When {who} [was|were] started is unknown, so [its|their] boot order is, too.",
+    "order_unknown": "The start time of {who} is unknown, so [its|their] boot order cannot be checked.",
 }
 """Codes of reasons, and the template of each, see :class:`Reason`."""
 
@@ -207,7 +207,7 @@ def check_rto(of: Evidence, target: float | None, excused: bool = False) -> None
         text = "{who} failed and so missed [its|their] {limit} target."
         add_reason(of, "rto_missed", target, template=text, limit=limit)
     elif achieved is None and of.finished:
-        missing = "times, or times that cannot be true," if of.came_up else "usable result"
+        missing = "times" if of.came_up else "result"
         add_reason(of, "rto_unknown", target, limit=limit, missing=missing)
 
 
@@ -302,14 +302,14 @@ def _other_plan(session: Mapping[str, Any], plan: Mapping[str, Any]) -> str | No
     """What shows that a session is not of this plan, or None. They are joined by name and backup server only."""
     names = text_of(session.get("name")), text_of(plan.get("name"))
     if names[0] != names[1]:
-        return f"that is {describe(names[1])}, the session is of {describe(names[0])}"
+        return f"its name is {describe(names[1])}, the session's is {describe(names[0])}"
     given = [facts.get("backup_server") for facts in (session, plan)]
     servers = [server if isinstance(server, Mapping) else {} for server in given]
     if same_backup_server(*({"backup_server": server} for server in servers)) is not False:
         return None
     key = "id" if all(server.get("id") for server in servers) else "name"
     own, other = (describe(text_of(server.get(key))) for server in servers)
-    return f"it is on backup server {other}, the session is of {own}"
+    return f"its backup server is {other}, the session's is {own}"
 
 
 def _check_attempted(session: SessionEvidence, in_plan: Counter[str], orders: Mapping[str, int | None]) -> None:
@@ -358,5 +358,5 @@ def check_rpo(session: SessionEvidence, targets: Targets) -> None:
             old, limit = _distinct_durations(age, target)
             add_reason(vm, "rpo_missed", target, age, age=old, limit=limit)
     if offset is not None and not all(vm.point_created for vm in session.vms):
-        text = f"The times in the names of restore points are read with offset {offset} from UTC, as given."
+        text = f"Times in restore point names are read with the given UTC offset {offset}."
         add_note(session, "point_utc_offset", text)

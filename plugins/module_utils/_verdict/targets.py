@@ -77,7 +77,7 @@ def _vm_rto(value: Any) -> dict[str, float] | None:
     checked = {}
     for pattern, target in value.items():
         if not isinstance(pattern, str) or not pattern:
-            raise refuse("vm_rto", pattern, "Its keys are names of VMs or patterns such as 'db*', as texts.")
+            raise refuse("vm_rto", pattern, "Its keys must be VM names or patterns such as 'db*'.")
         seconds = parse_duration(target)
         if seconds is None:
             raise refuse(f"vm_rto[{describe(pattern)}]", target, _DURATION)
@@ -112,7 +112,7 @@ _READERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "rto": (parse_duration, _DURATION),
     "vm_rto": (_vm_rto, "Give a dictionary of VM names or patterns with durations, such as {'db*': '15m'}."),
     "rpo": (parse_duration, _DURATION),
-    "required_vms": (_required_vms, "Give a list of names of VMs, as texts."),
+    "required_vms": (_required_vms, "Give a list of VM names."),
     "max_failed": (_max_failed, "Give a whole number, 0 or more."),
     "allow_warnings": (lambda value: value if isinstance(value, bool) else None, "Give true or false."),
     "plan": (_plan, "Give one element of the failover_plans that failover_plan_info returns."),

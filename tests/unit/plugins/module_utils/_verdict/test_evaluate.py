@@ -59,7 +59,7 @@ def test_a_whole_verdict():
             {
                 "code": "point_utc_offset",
                 "vm": None,
-                "text": "The times in the names of restore points are read with offset +02:00 from UTC, as given.",
+                "text": "Times in restore point names are read with the given UTC offset +02:00.",
             }
         ],
         "session": {
@@ -217,8 +217,7 @@ def all_of_eight(text):
             {"end": None},
             {},
             {"vm_rto": {"*": 60}},
-            "8 VMs (NAMES) cannot be compared with their target of 1 min: Enterprise Manager gives no times, or times that "
-            "cannot be true, for them.",
+            "8 VMs (NAMES) cannot be compared with their 1 min target: Enterprise Manager gives no usable times.",
         ),
         (
             {"result": "Failed"},
@@ -244,7 +243,7 @@ def all_of_eight(text):
             {"start": None},
             {},
             {"plan": plan(*((f"vm{n}", n) for n in range(8)))},
-            "When 8 VMs (NAMES) were started is unknown, so their boot order is, too.",
+            "The start time of 8 VMs (NAMES) is unknown, so their boot order cannot be checked.",
         ),
         ({"state": "Odd"}, {}, {}, "8 VMs (NAMES) have the unknown state 'Odd'."),
         ({"state": None}, {}, {}, "8 VMs (NAMES) have no state."),

@@ -182,8 +182,8 @@ def test_a_pattern_that_fits_no_vm_is_a_reason():
     facts = session(task("db01"), task("db[2]"))
     assert codes(facts, vm_rto={"db*": "1h", "db01": "1h", "db[2]": "1h"}) == []
     assert texts(facts, vm_rto={"db*": "1h", "DB*": "1h", "db03": "1h"}) == [
-        "No VM of the session fits 'DB*' in vm_rto.",
-        "No VM of the session fits 'db03' in vm_rto.",
+        "No VM of the session matches 'DB*' in vm_rto.",
+        "No VM of the session matches 'db03' in vm_rto.",
     ]
 
 
@@ -212,8 +212,8 @@ def test_an_rto_without_times_does_not_pass(facts, expected):
 
 
 def test_sentences_on_an_rto_that_is_not_known():
-    say = "{} cannot be compared with its target of 1 h: Enterprise Manager gives no {} for it."
-    late, no_result = "times, or times that cannot be true,", "usable result"
+    say = "{} cannot be compared with its 1 h target: Enterprise Manager gives no usable {}."
+    late, no_result = "times", "result"
     assert texts(session(task(end=None), end=None), rto="1h", vm_rto={"*": "1h"}) == [
         say.format("The failover", late),
         say.format("vm", late),
@@ -413,7 +413,7 @@ def test_sentences_on_a_kept_list_say_when_it_was_made():
     facts = session(task("a"), tasks_kept_at="just now")
     targets = {"vm_rto": {"c": 9}, "required_vms": ["b"], "plan": plan(("d", 0), ("a", 0), ("a", 0))}
     assert texts(facts, **targets) == [
-        "No VM of the session (as listed at just now) fits 'c' in vm_rto.",
+        "No VM of the session (as listed at just now) matches 'c' in vm_rto.",
         "b is required, but the session does not list it (as listed at just now).",
         "a is 2 times in the plan, but 1 times in the session (as listed at just now).",
         "d is in the plan, but the session does not list it (as listed at just now).",

@@ -88,13 +88,13 @@ SERVER = "66666666-1111-4222-8333-444444444444"
     ("changes", "mismatch"),
     [
         ({}, None),
-        ({"name": "plan"}, "that is 'plan', the session is of 'Plan'"),
-        ({"name": None}, "that is null, the session is of 'Plan'"),
+        ({"name": "plan"}, "its name is 'plan', the session's is 'Plan'"),
+        ({"name": None}, "its name is null, the session's is 'Plan'"),
         (
             {"backup_server": {"id": SERVER, "name": "vbr"}},
-            f"it is on backup server '{SERVER}', the session is of '55555555-1111-4222-8333-444444444444'",
+            f"its backup server is '{SERVER}', the session's is '55555555-1111-4222-8333-444444444444'",
         ),
-        ({"backup_server": {"id": None, "name": "vbr2"}}, "it is on backup server 'vbr2', the session is of 'vbr'"),
+        ({"backup_server": {"id": None, "name": "vbr2"}}, "its backup server is 'vbr2', the session's is 'vbr'"),
         ({"backup_server": {"id": "55555555-1111-4222-8333-444444444444".upper(), "name": "x"}}, None),
         ({"backup_server": {"id": None, "name": "VBR"}}, None),
         ({"backup_server": {"id": None, "name": None}}, None),
@@ -107,7 +107,7 @@ def test_the_plan_of_another_session(changes, mismatch):
     if mismatch is None:
         assert [reason["code"] for reason in verdict["reasons"]] == ["not_attempted"]
     else:
-        say = f"The plan given is not that of the session: {mismatch}. It is not judged by it."
+        say = f"The plan given is not that of the session: {mismatch}. The session was not judged by it."
         assert [reason["text"] for reason in verdict["reasons"]] == [say]
         assert verdict["not_attempted"] == []
         assert verdict["vms"][0]["in_plan"] is None
