@@ -72,9 +72,12 @@ class Evidence:
         self.finished = self.state == "Stopped"
         self.start = parse_time(text_of(facts.get("creation_time")))
         self.end = parse_time(text_of(facts.get("end_time"))) if self.finished else None
-        self.failed = self.finished and self.result == "Failed"
         self.came_up = self.finished and self.result in ("Success", "Warning")
         self.reasons: list[Reason] = []
+
+    @property
+    def failed(self) -> bool:
+        return self.finished and self.result == "Failed"
 
     @property
     def who(self) -> str:

@@ -122,8 +122,7 @@ def check_times(session: SessionEvidence) -> None:
             (seconds_between(session.end, each.end), CLOCK_TOLERANCE, "ended {} after the failover"),
         ):
             if gap is not None and gap > tolerance:
-                problem = problem.format(format_duration(gap))
-                add_reason(each, "contradicting_times", vm=each.who, problem=problem)
+                add_reason(each, "contradicting_times", vm=each.who, problem=problem.format(format_duration(gap)))
 
 
 def is_excused(session: SessionEvidence, targets: Targets) -> bool:
@@ -140,8 +139,7 @@ def check_failures(session: SessionEvidence, targets: Targets) -> None:
     if too_many:
         most = f"at most {allowed} {'is' if allowed == 1 else 'are'}" if allowed else "none is"
         text = f"{len(failed)} VM{'s' * (len(failed) > 1)} failed ({_names(failed)})"
-        messages = _messages(failed)
-        add_reason(session, "too_many_failed", allowed, len(failed), failed=text, most=most, messages=messages)
+        add_reason(session, "too_many_failed", allowed, len(failed), failed=text, most=most, messages=_messages(failed))
         for vm in failed:
             add_reason(vm, "failed", "Success", vm.result, because=_because(vm))
     elif failed:
@@ -225,10 +223,9 @@ def check_vms_listed(session: SessionEvidence, targets: Targets) -> None:
     if not session.finished:
         return
     if session.vms:
-        names = {vm.name for vm in session.vms}
-        for pattern in sorted(targets.vm_rto):
+        names, as_listed = {vm.name for vm in session.vms}, _as_listed(session)
+        for pattern, target in sorted(targets.vm_rto.items()):
             if pattern not in names and not any(fnmatch.fnmatchcase(name, pattern) for name in names):
-                target, as_listed = targets.vm_rto[pattern], _as_listed(session)
                 add_reason(session, "pattern_unmatched", target, pattern=describe(pattern), as_listed=as_listed)
         return
     needed = [name for name in ("vm_rto", "rpo", "required_vms", "plan") if getattr(targets, name)]
@@ -237,8 +234,7 @@ def check_vms_listed(session: SessionEvidence, targets: Targets) -> None:
     if needed:
         add_reason(session, "no_tasks", targets=", ".join(needed))
     else:
-        text = "Enterprise Manager lists no VMs for this session; only the session as a whole is judged."
-        add_note(session, "no_tasks", text)
+        add_note(session, "no_tasks", "Enterprise Manager lists no VMs; only the session as a whole is judged.")
 
 
 def _as_listed(session: SessionEvidence) -> str:
@@ -352,11 +348,9 @@ def check_rpo(session: SessionEvidence, targets: Targets) -> None:
     for vm in session.vms:
         dummy, age, problem = vm.point_age(offset)
         if age is None:
-            text = REASONS["rpo_unknown"] + problem
-            add_reason(vm, "rpo_unknown", target, template=text, offset=offset)
+            add_reason(vm, "rpo_unknown", target, template=REASONS["rpo_unknown"] + problem, offset=offset)
         elif age > target:
             old, limit = _distinct_durations(age, target)
             add_reason(vm, "rpo_missed", target, age, age=old, limit=limit)
     if offset is not None and not all(vm.point_created for vm in session.vms):
-        text = f"Times in restore point names are read with the given UTC offset {offset}."
-        add_note(session, "point_utc_offset", text)
+        add_note(session, "point_utc_offset", f"Times in restore point names are read with UTC offset {offset}.")

@@ -59,7 +59,7 @@ def test_a_whole_verdict():
             {
                 "code": "point_utc_offset",
                 "vm": None,
-                "text": "Times in restore point names are read with the given UTC offset +02:00.",
+                "text": "Times in restore point names are read with UTC offset +02:00.",
             }
         ],
         "session": {
@@ -295,6 +295,21 @@ def test_names_of_vms_cannot_break_a_sentence():
     assert texts(facts) == ["2 VMs ({0}, {names}) have the unknown result 'Odd'."]
 
 
+@pytest.mark.parametrize("words", ["{0}", "{who}", "[one|several]", "{{ x }}", "%s"])
+def test_words_of_the_server_cannot_break_a_sentence(words):
+    facts = session(task(words, result="Failed", message=words), task("b", result=words), result="Failed")
+    facts.update(name=words, tasks_kept_at=words)
+    asked = plan((words, 0), ("d" + words, 1), name=words)
+    found = texts(facts, vm_rto={words * 2: 9}, required_vms=[words, "c" + words], plan=asked)
+    assert f"1 VM failed ({words}); none is allowed to. Enterprise Manager says: {words}." in found
+    assert f"c{words} is required, but the session does not list it (as listed at {words})." in found
+    assert f"d{words} is in the plan, but the session does not list it (as listed at {words})." in found
+    assert f"No VM of the session (as listed at {words}) matches {words * 2!r} in vm_rto." in found
+    assert f"b has the unknown result {words!r}." in found
+    other = " ".join(texts({**facts, "name": "x", "failure_message": words, "tasks": []}, plan=asked))
+    assert f"The failover failed: {words}." in other and f"its name is {words!r}, the session's is 'x'" in other
+
+
 @pytest.mark.parametrize(
     ("targets", "noted"),
     [
@@ -336,8 +351,8 @@ def test_odd_names():
 def test_all_codes_are_documented_and_used():
     folder = REPO.joinpath("plugins", "module_utils", "_verdict")
     source = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
-    assert set(re.findall(r"add_reason\([\w.,() ]*\"(\w+)\"", source)) == set(REASONS)
-    assert set(re.findall(r"add_note\([\w., ]*\"(\w+)\"", source)) == set(NOTES)
+    assert set(re.findall(r"add_reason\([\w.,()\s]*\"(\w+)\"", source)) == set(REASONS)
+    assert set(re.findall(r"add_note\([\w.,\s]*\"(\w+)\"", source)) == set(NOTES)
     guide = REPO.joinpath("docs", "verdict.md").read_text(encoding="utf-8")
     of_reasons = guide.partition("## Reasons\n")[2].partition("\n## ")[0]
     of_notes = guide.partition("## Notes\n")[2].partition("\n## ")[0]

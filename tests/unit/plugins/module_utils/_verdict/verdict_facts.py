@@ -2,7 +2,6 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-
 """Sessions, tasks and plans as the facts have them, and what holds for each verdict."""
 
 from __future__ import annotations
@@ -17,12 +16,15 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.rules
 from hypothesis import HealthCheck, settings
 
 ZERO = datetime(2026, 3, 2, 8)
-
-
 EARLY = "2026-03-02 05:00:00"  # three hours before
-
-
 KEPT = {"tasks_kept_at": "2026-03-02T08:01:35.250000Z"}
+QUICK = settings(
+    max_examples=2000 if os.environ.get("HYPOTHESIS_PROFILE") == "large" else 200,
+    derandomize=os.environ.get("HYPOTHESIS_PROFILE") != "large",
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 
 
 def at(seconds):
@@ -161,12 +163,3 @@ def check_idle(verdict):
             times = sorted([vm["creation_time"] or "", vm["end_time"] or "9"])
             assert times[1] <= gap["from"] or times[0] >= gap["to"]
         ends.append(gap["to"])
-
-
-QUICK = settings(
-    max_examples=2000 if os.environ.get("HYPOTHESIS_PROFILE") == "large" else 200,
-    derandomize=os.environ.get("HYPOTHESIS_PROFILE") != "large",
-    database=None,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
