@@ -99,7 +99,7 @@ def plan(*names, name="ABC Company Failover Plan"):
 
 
 def judge(facts, **targets):
-    return _verdict.judge(facts, targets)
+    return _verdict.evaluate(facts, targets)
 
 
 GOOD = session(task("dc01", 4.5, 130.0), task("web01", 131.0, 590.0))
@@ -700,7 +700,7 @@ def test_an_inferred_session_is_marked_in_the_head():
 
 
 def judge_of(facts, source):
-    return _verdict.judge(facts, {"rto": "15m"}, source)
+    return _verdict.evaluate(facts, {"rto": "15m"}, source)
 
 
 def test_an_inferred_session_is_never_reported_as_passed():
