@@ -96,7 +96,7 @@ def fake_clock(em, monkeypatch):
 
     ``fake_clock.at(seconds, call)`` has something happen at that time; ``fake_clock.now`` is the time; ``fake_clock.slept`` the pauses.
     """
-    from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import waiter as _wait
+    from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import clock
 
     class FakeClock:
         now = 0.0
@@ -125,8 +125,8 @@ def fake_clock(em, monkeypatch):
 
     time = FakeClock()
     em.clock.rate = 0
-    monkeypatch.setattr(_wait, "sleep", time.sleep)
-    monkeypatch.setattr(_wait, "monotonic", lambda: time.now)
+    monkeypatch.setattr(clock, "sleep", time.sleep)
+    monkeypatch.setattr(clock, "monotonic", lambda: time.now)
     return time
 
 

@@ -20,13 +20,13 @@ from . import xml
 from .client import EnterpriseManager
 from .errors import EmError, EmPermissionError, EmProtocolError, Operation
 from .redaction import truncate
-from .resource import LISTS, ResourceType, expect_list
+from .resource import LISTS, ResourceType, read_list
 from .transport import Response
 
 DEFAULT_PAGE_SIZE = 100
 """EM's own page size, so one that EM surely accepts (docs/evidence.md, "Query service")."""
 MAX_PREFETCH = 3
-"""Maximum number of prefetched pages. With a request of the caller in between, four are in flight."""
+"""Maximum number of prefetched pages. With the one that is waited for, or another request meanwhile, four are in flight."""
 MAX_STALE_PAGES = 2
 """Maximum number of pages in a row without anything new (objects that shift by a page); then the paging is endless."""
 
@@ -199,10 +199,11 @@ class QueryPager:
 
     def _page(self, number: int, prefetched: Response | None = None) -> xml.Document:
         path = self._path(number)
-        document = self._client.get(path, self._resource.operation, prefetched=prefetched)
-        self._client.counters.pages += 1
         shapes = LISTS if self.from_collection else (xml.QUERY,)
-        expect_list(self._client, document, shapes, self._resource.operation, path, f"{self._resource.noun}s")
+        document = read_list(
+            self._client, path, self._resource.operation, shapes, f"{self._resource.noun}s", prefetched
+        )
+        self._client.counters.pages += 1
         if self.from_collection and document.paging is None:
             # Collections are not documented as paged: without a word on paging, this is all.
             return document._replace(paging=xml.Paging(1, False))
@@ -242,7 +243,7 @@ class _Prefetch:
             if self._executor is None:
                 from concurrent.futures import ThreadPoolExecutor  # takes 15 ms, which one page does not need
 
-                self._executor = ThreadPoolExecutor(MAX_PREFETCH, "veeam_em prefetch")
+                self._executor = ThreadPoolExecutor(MAX_PREFETCH + 1, "veeam_em prefetch")
             try:
                 self._requests[path] = self._executor.submit(self._client.fetch, path, self._operation)
             except RuntimeError:  # no more threads can be started

@@ -6,15 +6,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from . import xml
 from .client import EnterpriseManager
 from .errors import CHECK_EM, EmNotFoundError, EmProtocolError, Operation
+from .transport import Response
 
 LISTS = (xml.ENTITIES, xml.REFERENCES)
-"""What a collection answers: with ``format=Entity`` the entities, without it (or where EM ignores it) references."""
+"""Shapes of a collection: with ``format=Entity`` the entities, without it (or where EM ignores it) references."""
+
+DIRECT_READS = 5
+"""Maximum number of ids that are read one by one at once; more are queried first."""
+
+_REFERENCE_KEYS = frozenset({"Type", "Href", "Name", "UID", "Links", "xmlns"})
 
 
 class ResourceType(NamedTuple):
@@ -35,6 +41,12 @@ class ResourceType(NamedTuple):
 
     def path(self, guid: str) -> str:
         return f"{self.collection}/{guid}?format=Entity"
+
+
+def is_reference(item: xml.Entity) -> bool:
+    """Tell a reference from an entity, which has more elements."""
+    kind = xml.text(item, "Type")
+    return kind.endswith("Reference") if kind else item.keys() <= _REFERENCE_KEYS
 
 
 def read_resource(
@@ -59,8 +71,28 @@ def read_resource(
     raise EmProtocolError(resource.operation, client.on_base_url(path), problem, CHECK_EM, 200)
 
 
-def is_reference(item: xml.Entity) -> bool:
-    return (xml.text(item, "Type") or "").endswith("Reference")
+def read_by_ids(
+    client: EnterpriseManager,
+    resource: ResourceType,
+    guids: Collection[str],
+    pages: Iterable[list[xml.Entity]],
+    reference_allowed: bool = False,
+) -> tuple[list[xml.Entity], list[str]]:
+    """The objects with these ids, and the ids that EM does not know.
+
+    Few are read directly, which is the surest; of many, those that a query does not find.
+
+    :arg pages: of the query for many.
+    """
+    known: dict[str, xml.Entity] = {}
+    if len(guids) > DIRECT_READS:
+        known = {
+            xml.identity(item): item for page in pages for item in page if reference_allowed or not is_reference(item)
+        }
+    items = {guid: known.get(guid) or read_resource(client, resource, guid, reference_allowed) for guid in guids}
+    missing = [guid for guid, item in items.items() if item is None]
+    expect_unknown(client, resource, missing)
+    return [item for item in items.values() if item is not None], missing
 
 
 def expect_unknown(client: EnterpriseManager, resource: ResourceType, guids: Collection[str]) -> None:
@@ -70,9 +102,8 @@ def expect_unknown(client: EnterpriseManager, resource: ResourceType, guids: Col
     """
     if not guids:
         return
-    document = client.get(resource.collection, resource.operation)
-    expect_list(client, document, LISTS, resource.operation, resource.collection, f"{resource.noun}s")
-    listed = {xml.identity(item) for item in document.items}
+    items = read_list(client, resource.collection, resource.operation, LISTS, f"{resource.noun}s").items
+    listed = {xml.identity(item) for item in items}
     for guid in guids:
         if guid in listed:
             problem = f"lists the {resource.noun} {guid} but does not know it by its id"
@@ -80,10 +111,20 @@ def expect_unknown(client: EnterpriseManager, resource: ResourceType, guids: Col
             raise EmProtocolError(resource.operation, client.on_base_url(resource.collection), problem, hint, 200)
 
 
-def expect_list(
-    client: EnterpriseManager, document: xml.Document, shapes: Sequence[str], operation: Operation, path: str, of: str
-) -> None:
-    """:raises EmProtocolError: the document has none of these shapes, so it is not a list of what it should be."""
+def read_list(
+    client: EnterpriseManager,
+    path: str,
+    operation: Operation,
+    shapes: Collection[str],
+    of: str,
+    prefetched: Response | None = None,
+) -> xml.Document:
+    """A list of such objects.
+
+    :raises EmProtocolError: the document has none of these shapes, so it is not a list.
+    """
+    document = client.get(path, operation, prefetched=prefetched)
     if document.shape not in shapes:
         problem = f"answered with a document {client.redact(document.root)}, which is not a list of {of}"
         raise EmProtocolError(operation, client.on_base_url(path), problem, CHECK_EM, 200)
+    return document

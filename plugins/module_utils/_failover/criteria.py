@@ -124,13 +124,13 @@ class SessionCriteria:
         terms = [
             *one_of("Name", self.names),
             *one_of("BackupServerName", self.backup_servers),
-            *_not_before("CreationTime", self.created_after),
+            *_time_is("CreationTime", ">=", self.created_after),
         ]
         if not whole_plans:
             terms += [
-                *_not_after("CreationTime", self.created_before),
-                *_not_before("EndTime", self.ended_after),
-                *_not_after("EndTime", self.ended_before),
+                *_time_is("CreationTime", "<=", self.created_before),
+                *_time_is("EndTime", ">=", self.ended_after),
+                *_time_is("EndTime", "<=", self.ended_before),
                 *_has_state(self.states),
                 *_has_result(self.results),
                 *_is_active_since(self.active_since),
@@ -143,33 +143,24 @@ class SessionCriteria:
         return bool((self.states or frozenset()) - {"Stopped"} or "None" in (self.results or ()))
 
 
-# Bounds go out in whole seconds and a second wider than asked for: EM's database may round. The exact check follows.
-
-
-def _not_before(field: str, bound: str | None) -> list[str]:
-    return [] if bound is None else [quoted(field, ">=", _whole_seconds(bound, -1))]
-
-
-def _not_after(field: str, bound: str | None) -> list[str]:
-    return [] if bound is None else [quoted(field, "<=", _whole_seconds(bound, 2))]
-
-
-def _whole_seconds(bound: str, later: int) -> str:
-    return (datetime.fromisoformat(bound[:19]) + timedelta(seconds=later)).isoformat() + "Z"
+def _time_is(field: str, operator: str, bound: str | None) -> list[str]:
+    """In whole seconds and a second wider than the bound, since EM's database may round. The exact check follows."""
+    if bound is None:
+        return []
+    second = datetime.fromisoformat(bound[:19]) + timedelta(seconds=-1 if operator == ">=" else 2)
+    return [quoted(field, operator, f"{second.isoformat()}Z")]
 
 
 def _is_active_since(bound: str | None) -> list[str]:
     """All three, since EM may give no end, and a run that has ended would drop out of what runs."""
     if bound is None:
         return []
-    times = [*_not_before("CreationTime", bound), *_not_before("EndTime", bound)]
+    times = [*_time_is("CreationTime", ">=", bound), *_time_is("EndTime", ">=", bound)]
     return [any_of([comparison("State", "!=", "Stopped"), *times])]
 
 
 def _has_state(states: frozenset[str] | None) -> list[str]:
-    if states is None:
-        return []
-    return [any_of([comparison("State", "==", word) for word in STATES if word in states])]
+    return [] if states is None else [any_of([comparison("State", "==", word) for word in STATES if word in states])]
 
 
 def _has_result(results: frozenset[str] | None) -> list[str]:

@@ -9,7 +9,7 @@ Source of the fields and their quirks: docs/evidence.md, "Cloud failover plans".
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from .._api import xml
 from .._api.client import EnterpriseManager
 from .._api.errors import EmAmbiguousError, EmNotFoundError
 from .._api.query import QueryPager
-from .._api.resource import ResourceType, expect_list, expect_unknown, is_reference, read_resource
+from .._api.resource import ResourceType, is_reference, read_by_ids, read_list, read_resource
 from .criteria import PlanCriteria, guid_of_plan
 from .facts import Command, Plan, PlanVm, Reference, same_backup_server
 from .permissions import READ_PLANS
@@ -28,8 +28,6 @@ ENTITY_TYPE = "CloudFailoverPlan"
 ACTIONS = ("start", "test", "undo")
 
 PLANS = ResourceType(ENTITY_TYPE, "plan", COLLECTION, READ_PLANS)
-DIRECT_READS = 5
-"""Maximum number of ids that are read one by one; for more, all plans are read at once."""
 
 
 @dataclass
@@ -53,18 +51,17 @@ class PlanReader:
     def list_plans(self, criteria: PlanCriteria) -> PlanResult:
         """The plans for which all criteria hold."""
         missing: list[str] = []
-        items: Iterable[xml.Entity] = ()
+        items: Iterable[xml.Entity]
         if criteria.ids is None:
-            items = self._query(criteria)
-        else:
-            by_id = self._by_id(criteria.ids)
-            missing = [guid for guid, item in by_id.items() if item is None]
-            expect_unknown(self._client, PLANS, missing)
-            items = [item for item in by_id.values() if item is not None]
+            items = (item for page in self._pager(criteria) for item in page)
+        else:  # of many, all plans are read
+            items, missing = read_by_ids(
+                self._client, PLANS, criteria.ids, self._pager(PlanCriteria()), reference_allowed=True
+            )
         found: list[Plan] = []
         for item in items:
             if is_reference(item):  # it lacks most fields; where EM gives no more, it has to do
-                item = self._read(xml.identity(item)) or item
+                item = read_resource(self._client, PLANS, xml.identity(item), reference_allowed=True) or item
             plan = plan_facts(item)
             if criteria.matches(plan):
                 found.append(plan if has_vms(item) else {**plan, "vms": self._read_vms(plan["id"])})
@@ -115,24 +112,12 @@ class PlanReader:
         others_of_name = [other for other in namesakes if other["id"] != found["id"]]
         return found, [other for other in others_of_name if same_backup_server(other, found) is not False]
 
-    def _query(self, criteria: PlanCriteria) -> Iterator[xml.Entity]:
-        pager = QueryPager(self._client, PLANS, criteria.to_filter(self._client.base_url), sort="Name")
-        return (item for page in pager for item in page)
-
-    def _by_id(self, ids: Collection[str]) -> dict[str, xml.Entity | None]:
-        known = {}
-        if len(ids) > DIRECT_READS:
-            known = {xml.identity(item): item for item in self._query(PlanCriteria())}
-        return {guid: known.get(guid) or self._read(guid) for guid in ids}
-
-    def _read(self, guid: str) -> xml.Entity | None:
-        return read_resource(self._client, PLANS, guid, reference_allowed=True)
+    def _pager(self, criteria: PlanCriteria) -> QueryPager:
+        return QueryPager(self._client, PLANS, criteria.to_filter(self._client.base_url), sort="Name")
 
     def _read_vms(self, guid: str) -> list[PlanVm]:
         path = f"{COLLECTION}/{guid}/includes"
-        document = self._client.get(path, READ_PLANS)
-        expect_list(self._client, document, (xml.ENTITIES,), READ_PLANS, path, "VMs")
-        return _vms(document.items)
+        return _vms(read_list(self._client, path, READ_PLANS, (xml.ENTITIES,), "VMs").items)
 
 
 def listed(client: EnterpriseManager, plans: Iterable[Plan]) -> str:

@@ -18,7 +18,7 @@ from .._api.client import EnterpriseManager
 from .._api.errors import EmError, EmNotFoundError, EmPermissionError
 from .._api.filters import any_of, batches, quoted
 from .._api.query import is_refusal, query_path
-from .._api.resource import ResourceType, expect_list, is_reference, read_resource
+from .._api.resource import ResourceType, is_reference, read_list, read_resource
 from .facts import PointState, Reference, Session, SessionTask
 from .permissions import PORTAL_USER, READ_POINTS, VM_RESTORE_OPERATOR
 from .session_facts import backup_server
@@ -98,23 +98,18 @@ class PointReader:
 
     def may_read(self) -> bool | None:
         """Whether the user may read replica points, or None if that cannot be found out."""
-        try:
-            self._client.get(query_path(ENTITY_TYPE, None, _SORT, 1, 1), READ_POINTS)
-            return True
-        except EmPermissionError:
-            pass
-        except EmError:
-            return None
-        # A point that does not exist tells too; the list of all points can be very long.
-        try:
-            self._client.get(POINTS.path(_NO_POINT), READ_POINTS, about=_NO_POINT)
-        except EmPermissionError:
-            return False
-        except EmNotFoundError:
-            return True  # the role let the request through
-        except EmError:
-            return None
-        return True
+        # Where a query is forbidden, a point that does not exist shows it; the list of all points can be very long.
+        for path, guid in ((query_path(ENTITY_TYPE, None, _SORT, 1, 1), None), (POINTS.path(_NO_POINT), _NO_POINT)):
+            try:
+                self._client.get(path, READ_POINTS, about=guid)
+                return True
+            except EmPermissionError:
+                continue
+            except EmNotFoundError:
+                return True if guid else None  # the role let the request for a point through
+            except EmError:
+                return None
+        return False
 
     def _read_batch(self, batch: Sequence[str]) -> Iterator[tuple[str, PointState]]:
         """What EM says of these points, by a query or, where EM does not answer that, one by one.
@@ -158,9 +153,8 @@ class PointReader:
         """The pages of a query, each with whether another one follows. The list of all points is never read instead."""
         for number in range(1, max_pages + 1):
             path = query_path(ENTITY_TYPE, expression, _SORT, BATCH, number)
-            document = self._client.get(path, READ_POINTS)
+            document = read_list(self._client, path, READ_POINTS, (xml.QUERY,), "replica points")
             self._client.counters.pages += 1
-            expect_list(self._client, document, (xml.QUERY,), READ_POINTS, path, "replica points")
             more = bool(document.items and document.paging and document.paging.has_next)
             yield document.items, more
             if not more:

@@ -48,17 +48,6 @@ def session_guid(item: xml.Entity) -> str:
     return guid
 
 
-def is_session(item: xml.Entity) -> bool:
-    """Tell the entity of a session from a reference to one, which has no State.
-
-    :raises ValueError: it is an object of another type.
-    """
-    kind = xml.text(item, "Type")
-    if kind is not None and not kind.startswith(ENTITY_TYPE):
-        raise ValueError(f"an object is a {kind} and no {ENTITY_TYPE}")
-    return kind == ENTITY_TYPE or (kind is None and xml.text(item, "State") is not None)
-
-
 def backup_server(entity: xml.Entity) -> Reference | None:
     """The server behind the link Up. A type decides, or the path: other objects have a second link Up to their parent."""
     for link in xml.links(entity):

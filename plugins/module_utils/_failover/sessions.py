@@ -18,18 +18,16 @@ from .._api.client import EnterpriseManager
 from .._api.errors import EmProtocolError
 from .._api.filters import any_of, batches, quoted
 from .._api.query import QueryPager
-from .._api.resource import ResourceType, expect_unknown, read_resource
+from .._api.resource import DIRECT_READS, ResourceType, is_reference, read_by_ids, read_resource
 from .criteria import SessionCriteria
 from .facts import Session, same_backup_server, sort_key
 from .permissions import READ_SESSIONS
 from .session_facts import COLLECTION as COLLECTION
-from .session_facts import ENTITY_TYPE, is_session, session_facts, session_guid
+from .session_facts import ENTITY_TYPE, session_facts, session_guid
 
 SESSIONS = ResourceType(
     ENTITY_TYPE, "session", COLLECTION, READ_SESSIONS, ", which Veeam documents to cover the last 30 days only"
 )
-DIRECT_READS = 5
-"""Maximum number of ids that are read one by one at once; more are queried first."""
 MIN_PAGE_SIZE = 10
 """Sessions on a page if fewer are wanted: those that do not meet the criteria may come before those that do."""
 
@@ -86,14 +84,8 @@ class SessionReader:
 
     def read_session(self, guid: str) -> Session | None:
         """One session by its id, or None where EM does not know it."""
-        session = self._read(guid)
-        if session is None:
-            expect_unknown(self._client, SESSIONS, [guid])
-        return session
-
-    def _read(self, guid: str) -> Session | None:
-        entity = read_resource(self._client, SESSIONS, guid)
-        return None if entity is None else session_facts(entity)
+        items, dummy = read_by_ids(self._client, SESSIONS, [guid], ())
+        return session_facts(items[0]) if items else None
 
     def _pager(self, criteria: SessionCriteria, whole_plans: bool = False) -> QueryPager:
         """Pages of all sessions, oldest first: new ones then appear at the end."""
@@ -114,18 +106,21 @@ class SessionReader:
         unknown = 0
         known = 0
         for item in (item for page in pages for item in page):
+            kind = xml.text(item, "Type") or ENTITY_TYPE
+            if not kind.startswith(ENTITY_TYPE):
+                self._fail(f"gave an answer in which an object is a {kind} and no {ENTITY_TYPE}")
             try:
-                whole, guid = is_session(item), session_guid(item)
+                guid = session_guid(item)
             except ValueError as exc:
                 self._fail(f"gave an answer in which {exc}")
-            session = session_facts(item) if whole else self._read(guid)
-            if session is None:
+            entity = read_resource(self._client, SESSIONS, guid) if is_reference(item) else item
+            if entity is None:
                 name = self._client.redact(xml.text(item, "Name") or "without a name")
                 self._client.warn(f"EM lists a session {guid} ({name}) but does not know it by its id; it is left out.")
                 unknown += 1
             else:
                 known += 1
-                yield session
+                yield session_facts(entity)
         if unknown and not known:
             self._fail(f"lists {unknown} sessions but knows none of them by its id")
 
@@ -165,40 +160,40 @@ class SessionReader:
         return _result(pager, found)
 
     def _with_ids(self, criteria: SessionCriteria, ids: Collection[str]) -> SessionResult:
-        """Few ids are read directly, which is the surest; of many, those that a query does not find."""
-        result = self._query_ids(criteria, ids) if len(ids) > DIRECT_READS else SessionResult()
-        found = {session["id"]: session for session in result.sessions}
-        for guid in ids:
-            if guid not in found:
-                session = self._read(guid)
-                if session is None:
-                    result.missing_ids.append(guid)
-                else:
-                    found[guid] = session
-        expect_unknown(self._client, SESSIONS, result.missing_ids)
-        wanted = [session for session in found.values() if criteria.matches(session)]
-        if criteria.latest_per_plan and wanted:
+        terms = [quoted("UID", "==", f"urn:veeam:{ENTITY_TYPE}:{guid}") for guid in ids]
+        pagers: list[QueryPager] = []
+        if len(ids) > DIRECT_READS:
+            filters = [any_of(batch) for batch in batches(self._client.base_url, terms)]
+            pagers = [
+                QueryPager(self._client, SESSIONS, one, "CreationTime", page_size=criteria.page_size) for one in filters
+            ]
+        items, missing = read_by_ids(self._client, SESSIONS, ids, _pages(pagers))
+        found = [session for session in map(session_facts, items) if criteria.matches(session)]
+        accepted = [pager.expression for pager in pagers if pager.expression is not None]
+        result = SessionResult(
+            found,
+            missing,
+            filter=",".join(accepted) if accepted and len(accepted) == len(pagers) else None,
+            from_collection=any(pager.from_collection for pager in pagers),
+        )
+        if criteria.latest_per_plan and found:
             # Only those that no other session of their plan is newer than.
-            names = frozenset(name for session in wanted if (name := session["name"]) is not None)
-            all_named = all(session["name"] is not None for session in wanted)
+            names = frozenset(name for session in found if (name := session["name"]) is not None)
+            all_named = all(session["name"] is not None for session in found)
             plans = SessionCriteria(criteria.now, names=names if all_named else None, page_size=criteria.page_size)
             pager = self._pager(plans)
-            newest = {session["id"] for session in _newest_per_plan([*self._sessions_of(pager), *wanted])}
-            wanted = [session for session in wanted if session["id"] in newest]
+            newest = {session["id"] for session in _newest_per_plan([*self._sessions_of(pager), *found])}
+            result.sessions = [session for session in found if session["id"] in newest]
             result.from_collection = result.from_collection or pager.from_collection
-        return replace(result, sessions=wanted)
+        return result
 
-    def _query_ids(self, criteria: SessionCriteria, ids: Collection[str]) -> SessionResult:
-        terms = [quoted("UID", "==", f"urn:veeam:{ENTITY_TYPE}:{guid}") for guid in ids]
-        result = SessionResult()
-        sent: list[str] = []
-        for batch in batches(self._client.base_url, terms):
-            pager = QueryPager(self._client, SESSIONS, any_of(batch), sort="CreationTime", page_size=criteria.page_size)
-            result.sessions += self._sessions_of(pager)
-            if pager.expression is None:  # refused, so everything has been read
-                return replace(result, from_collection=pager.from_collection)
-            sent.append(pager.expression)
-        return replace(result, filter=",".join(sent))
+
+def _pages(pagers: Iterable[QueryPager]) -> Iterator[list[xml.Entity]]:
+    """The pages of several queries; of only one if EM refuses its filter, since it then gives everything."""
+    for pager in pagers:
+        yield from pager
+        if pager.expression is None:
+            return
 
 
 def _result(pager: QueryPager, sessions: list[Session]) -> SessionResult:

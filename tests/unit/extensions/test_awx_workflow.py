@@ -242,7 +242,7 @@ def test_what_is_missing_is_named_before_anything_is_created(tmp_path):
     run, made = configure(tmp_path, {"em_url": "https://em"})
     assert run.returncode != 0
     missing = "em_username, em_execution_environment, em_project_url, em_report_directory"
-    assert f"Nothing was created. Please set {missing}." in run.stdout
+    assert f"Nothing was created. Set {missing}." in run.stdout
     assert not made
 
 
@@ -275,7 +275,7 @@ def argument_spec(path):
 
 
 def test_the_recorded_options_are_those_of_awx():
-    places = [Path(place) for place in sys.path] + list(REPO.glob(".venv-bench/lib/python3*/site-packages"))
+    places = [Path(place) for place in sys.path] + list(REPO.glob(".venv-lab/lib/python3*/site-packages"))
     found = [place / "ansible_collections" / "awx" / "awx" / "plugins" / "modules" for place in places]
     modules = next((place for place in found if place.is_dir()), None)
     if modules is None:
@@ -601,7 +601,7 @@ def test_a_drill_when_enterprise_manager_is_down(awx, workflow):
     for step in ("verdict", "report"):
         assert workflow.jobs[step].rc
         assert (
-            "No session was handed over. Nothing was started; the job of the drill says why."
+            "No session was passed on. Nothing was started; the job of the drill says why."
             in workflow.jobs[step].output
         )
     assert "Nothing was started, so there is nothing to undo." in workflow.jobs["undo"].output
@@ -657,7 +657,7 @@ def test_a_real_failover_needs_the_name_of_the_plan_twice(awx, workflow_for_real
     awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}])
     assert not real.run(failover_run_plan=PLAN, failover_run_confirm=confirm)
     assert (
-        f"failover_run_confirm is {confirm}, and not the name of the plan. Nothing was started."
+        f"failover_run_confirm is {confirm}, which is not the name of the plan. Nothing was started."
         in real.jobs["drill"].output
     )
     assert actions(awx) == []
@@ -700,7 +700,7 @@ def test_a_verdict_without_what_the_drill_has_seen(awx, finished, tmp_path):
     assert done.rc
     assert done.artifacts["failover_verdict"]["passed"] is False
     assert done.artifacts["failover_verdict"]["reasons"] == ["no_tasks"]
-    assert f"{evidence} is not there, or not as the drill has written it." in done.output
+    assert f"{evidence} is missing or was changed." in done.output
 
 
 @pytest.mark.parametrize("minutes", [0, -5, 0.5, "1,5", "{{ 7 * 7 }}"])
@@ -847,7 +847,7 @@ def test_a_test_is_not_undone_without_what_the_drill_has_kept(awx, left, lost):
     dummy, told = undo(awx, left)
     assert (told["passed"], told["undone"], told["needed"]) == (False, False, None)
     assert "In failover after the test: db." in told["message"]
-    assert "it is not known whether VMs were in failover before the test already" in told["message"]
+    assert "it is not known whether VMs were already in failover before the test" in told["message"]
     assert actions(awx) == ["test"]
 
 
@@ -864,7 +864,7 @@ def test_a_session_that_is_only_inferred_is_not_undone_and_has_not_passed(awx, l
 def test_a_test_that_left_vms_in_failover_stays_if_nobody_wants_it_undone(awx, left):
     dummy, told = undo(awx, left, failover_run_undo_test="never")
     assert (told["passed"], told["undone"], told["needed"]) == (True, False, True)
-    assert told["message"] == "No undo was requested, as failover_run_undo_test is never."
+    assert told["message"] == "No undo was requested, since failover_run_undo_test is never."
     assert actions(awx) == ["test"]
 
 
@@ -904,7 +904,7 @@ def test_a_real_failover_is_not_undone_without_a_person(awx, tmp_path, more):
     handed_over = drill(awx, tmp_path, "start")
     done, told = undo(awx, handed_over, failover_run_undo_test="always", **more)
     assert (told["passed"], told["undone"]) == (True, False)
-    assert "it is undone only if a person approves it" in done.output
+    assert "It is undone only if a person approves" in done.output
     assert actions(awx) == ["start"]
 
 
@@ -913,7 +913,7 @@ def test_nothing_is_undone_when_it_is_not_known_what(awx, lost):
     awx.use_checkout()
     done, dummy = undo(awx, lost)
     assert done.rc
-    assert "It is not known which session the drill has started, so nothing was undone." in done.output
+    assert "Nothing was undone, since it is not known which session the drill started." in done.output
     assert awx.em.counters.requests == 0
 
 
@@ -931,7 +931,7 @@ def test_nothing_passes_in_check_mode(awx, finished, step):
         )
     else:
         assert done.rc and not any(value["passed"] for value in done.artifacts.values())
-        assert "as the job runs in check mode. Start it as a run." in done.output
+        assert "since the job runs in check mode. Run it without check mode." in done.output
 
 
 @pytest.fixture
@@ -972,9 +972,9 @@ def test_a_drill_whose_module_was_killed_may_have_begun(awx, killing, tmp_path):
     drill = done.artifacts["failover_drill"]
     assert (drill["started"], drill["session_id"], drill["passed"]) == (None, "", False)
     undone = awx.job("playbooks/drill_undo.yml", extra_vars={**more, **done.artifacts})
-    assert undone.rc and "It is not known which session the drill has started, so nothing was undone." in undone.output
+    assert undone.rc and "Nothing was undone, since it is not known which session the drill started." in undone.output
     verdict = awx.job("playbooks/drill_verdict.yml", extra_vars={**more, **done.artifacts})
-    assert verdict.rc and "It is not known what became of the drill." in verdict.output
+    assert verdict.rc and "The result of the drill is not known." in verdict.output
 
 
 def test_a_drill_whose_undo_was_killed_has_not_passed(awx, killing, tmp_path):
@@ -1018,7 +1018,7 @@ def test_checks_do_not_pass_for_a_host_that_ansible_takes_for_another(awx, finis
     awx.keep({"_meta": {"hostvars": hosts}, group: {"hosts": list(hosts)}})
     done = awx.job("playbooks/drill_checks.yml", extra_vars=finished)
     assert done.rc and done.artifacts == {}
-    assert "Not checked, as Ansible takes the end of these host names for a port: db:22." in done.output
+    assert "Nothing was checked, since Ansible reads the end of these host names as a port: db:22." in done.output
 
 
 def test_a_vm_without_an_address_is_not_the_execution_node(awx, finished, port):
@@ -1050,7 +1050,7 @@ def test_an_undo_that_em_has_not_confirmed_is_none(awx, left):
     awx.em.faults.add("status", query="action=undo", status=502)
     dummy, told = undo(awx, left)
     assert (told["passed"], told["undone"]) == (False, False)
-    assert "did not say whether the undo was done" in told["message"]
+    assert "did not report whether the undo was done" in told["message"]
     assert actions(awx) == ["test", "undo"]
 
 
@@ -1078,7 +1078,7 @@ def test_a_check_that_would_look_at_nothing_does_not_pass(awx, finished, port, s
     done = awx.job("playbooks/drill_checks.yml", extra_vars=finished)
     assert done.rc
     assert told in done.output.replace(r"\'", "'")
-    assert "1 of 2 VMs have not passed their checks: web" in done.output
+    assert "1 of 2 VMs did not pass their checks: web" in done.output
 
 
 class Ready(BaseHTTPRequestHandler):
@@ -1129,15 +1129,15 @@ def test_checks_tell_what_has_passed_from_what_was_not_checked(awx, finished, he
         "checked": 2,
         "failed": 1,
     }
-    assert "1 of 2 VMs have not passed their checks: web" in done.output
-    assert "Nothing is set to be checked." in done.output
+    assert "1 of 2 VMs did not pass their checks: web" in done.output
+    assert "No check is set." in done.output
 
 
 @pytest.mark.parametrize(
     ("limit", "told"),
     [
-        ("all", "Nothing was checked, as the limit of this job leaves localhost out. Start it without a limit."),
-        ("localhost,db", "1 of 2 VMs have not passed their checks: web"),
+        ("all", "Nothing was checked, since the limit of this job excludes localhost. Run it without a limit."),
+        ("localhost,db", "1 of 2 VMs did not pass their checks: web"),
     ],
 )
 def test_checks_do_not_pass_with_a_limit(awx, finished, port, limit, told):
@@ -1159,7 +1159,7 @@ def test_checks_need_a_host_for_each_vm(awx, finished):
     done = awx.job("playbooks/drill_checks.yml", extra_vars=finished)
     assert done.rc
     assert (
-        f"Not checked, as the inventory does not have them as hosts of the session {finished['failover_session_id']}: web"
+        f"Nothing was checked, since the inventory lacks these hosts of session {finished['failover_session_id']}: web"
         in done.output
     )
     assert done.artifacts == {}
@@ -1174,6 +1174,6 @@ def test_checks_need_a_host_for_each_vm_of_one_name(awx, finished):
     awx.keep({"_meta": {"hostvars": hosts}, "session_" + session.id.replace("-", "_"): {"hosts": list(hosts)}})
     done = awx.job("playbooks/drill_checks.yml", extra_vars={"failover_session_id": session.id})
     assert done.rc
-    told = f"as 2 VMs of the session {session.id} have the name web, and the inventory has 1 of them as hosts"
+    told = f"since 2 VMs of session {session.id} are named web, but the inventory has only 1 of them as hosts"
     assert told in done.output
     assert done.artifacts == {}

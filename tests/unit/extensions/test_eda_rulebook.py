@@ -36,7 +36,7 @@ def ansible_rulebook():
     ]
     if missing:
         sentence = (
-            f"{' and '.join(missing)} is missing (ansible-rulebook is in requirements-test.txt and needs Java 17)"
+            f"{' and '.join(missing)} is missing (ansible-rulebook comes with make setup and needs Java 17)"
         )
         if os.environ.get("CI") == "true" and sys.version_info >= (3, 11) and not core_version.startswith("2.16."):
             pytest.fail(sentence)

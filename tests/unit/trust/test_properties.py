@@ -36,6 +36,7 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.filters i
 )
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.options import base_url_of
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.query import query_path
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.resource import is_reference
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import session_facts as fs
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import (
     SORT_ORDERS,
@@ -227,7 +228,7 @@ def test_references_tell_who_and_no_more(sessions, style):
     document = _xml.parse(render.to_bytes(tree, style)[1])
     assert [fs.session_guid(item) for item in document.items] == [session["id"] for session in sessions]
     assert [_xml.text(item, "Name") for item in document.items] == [attribute(each["name"]) for each in sessions]
-    assert not any(map(fs.is_session, document.items))
+    assert all(map(is_reference, document.items))
 
 
 @given(SESSIONS, STYLES, st.sampled_from(["utf-16", "utf-16-le", "utf-16-be"]))

@@ -135,6 +135,7 @@ def test_the_module_takes_along_what_it_needs_and_no_more():
             "_failover.session_facts",
             "_failover.sessions",
             "_failover.times",
+            "_argspec",
             "_module",
         )
     }
