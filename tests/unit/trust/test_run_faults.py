@@ -361,7 +361,7 @@ def outcome_of(em: Emulator, front_end: str, result: dict[str, Any], acts: int) 
             assert [session["id"]] == made
             assert session["succeeded"] is True
             assert {task["vm_name"] for task in session["tasks"]} == ({"db"} if front_end == "wait" else {"db", "web"})
-    if any("ends by itself" in warning for warning in result.get("warnings", [])):
+    if any("will expire when idle" in warning for warning in result.get("warnings", [])):
         return words + MAY_BE_OPEN
     return words + OPEN_UNSAID if em.counters.live_logons else words
 
