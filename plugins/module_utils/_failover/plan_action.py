@@ -220,7 +220,7 @@ class PlanAction:
         names = [vm["name"] for vm in self.plan["vms"]]
         if here and not (all(names) and names and all(here)):
             return None
-        folded = {name.casefold() for name in here}
+        folded = {name.casefold() for name in here if name}
         return [name for name in names if name.casefold() in folded]
 
     def _check_latest(self, only: UndoOnly, sessions: list[Fact]) -> None:
