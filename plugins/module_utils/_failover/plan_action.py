@@ -165,7 +165,7 @@ class PlanAction:
         names = [vm["name"] for vm in self.plan["vms"] if vm["name"]]
         if here and not (names and len(names) == len(self.plan["vms"]) and all(here)):
             return None
-        folded = {name.casefold() for name in here}
+        folded = {name.casefold() for name in here if name}
         return [name for name in names if name.casefold() in folded]
 
     # The request
