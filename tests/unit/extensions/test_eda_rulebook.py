@@ -35,9 +35,7 @@ def ansible_rulebook():
         if not found or not Path(found).exists()
     ]
     if missing:
-        sentence = (
-            f"{' and '.join(missing)} is missing (ansible-rulebook comes with make setup and needs Java 17)"
-        )
+        sentence = f"{' and '.join(missing)} is missing (ansible-rulebook comes with make setup and needs Java 17)"
         if os.environ.get("CI") == "true" and sys.version_info >= (3, 11) and not core_version.startswith("2.16."):
             pytest.fail(sentence)
         pytest.skip(sentence)
