@@ -955,11 +955,11 @@ def killing(awx):
 
     yield kill
     for killer in killers:
-        killer.join(60)
+        killer.join(600)
 
 
 def wait_and_kill(awx, action):
-    until = time.monotonic() + 50
+    until = time.monotonic() + 600
     while action not in actions(awx) and time.monotonic() < until:
         time.sleep(0.05)
     for process in Path("/proc").glob("[0-9]*"):
