@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
@@ -21,10 +22,10 @@ import pytest
 
 REPO = Path(__file__).resolve().parents[2]
 ROOT = REPO / ".ansible" / "collections"
-TESTS = str(REPO / "tests")
 
-if TESTS not in sys.path:
-    sys.path.insert(0, TESTS)  # for the package "emulator"
+for folder in (REPO / "tests", REPO / "tests" / "unit"):  # for the package "emulator" and the module "programs"
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
 
 # A shell ignores Ctrl-C for what it runs in the background, and so would the tests and all that they start.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -38,6 +39,20 @@ if "ansible_collections" not in REPO.parts:  # under ansible-test the tree is al
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(os.path.relpath(REPO, link.parent), target_is_directory=True)
     init_plugin_loader([str(ROOT)])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_folder(tmp_path_factory):
+    """Temporary files of the code under test, such as its locks, do not gather in the machine's folder for them."""
+    folder = str(tmp_path_factory.mktemp("tmp"))
+    before = tempfile.tempdir, os.environ.get("TMPDIR")
+    tempfile.tempdir = os.environ["TMPDIR"] = folder
+    yield
+    tempfile.tempdir = before[0]
+    if before[1] is None:
+        del os.environ["TMPDIR"]
+    else:
+        os.environ["TMPDIR"] = before[1]
 
 
 @pytest.fixture(scope="session")

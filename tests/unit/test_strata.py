@@ -38,7 +38,7 @@ INSIDE = [
     (
         "module_utils/_failover",
         [
-            ["times"],
+            ["times", "clock"],
             ["facts"],
             ["criteria", "permissions"],
             ["session_facts"],
@@ -52,10 +52,15 @@ INSIDE = [
 
 
 def imported(path: Path, relative: bool = True) -> list[str]:
-    """The full names that a file imports."""
+    """The full names that a file imports, and not only for type checkers."""
     here = ["ansible_collections", "dr_runbook", "veeam_em", *path.relative_to(REPO).with_suffix("").parts]
     found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_types = [
+        node for node in tree.body if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+    ]
+    tree.body = [node for node in tree.body if node not in for_types]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and (relative or not node.level):
