@@ -78,9 +78,9 @@ def timeline(record: Mapping[str, Any], vms: Sequence[VmRow]) -> dict[str, Any] 
         text.append(f"Gaps in the top bar: for {lost} no VM was being processed.")
     if target is not None:
         where = "is the dashed line" if inside else f"lies outside, at {format_duration(target)}"
-        text.append(f"The target for the run (RTO) {where}.")
+        text.append(f"The target of the run (RTO) {where}.")
     if unended:
-        text.append("What had not ended is drawn up to the last known time.")
+        text.append("Bars without an end run to the last known time.")
     ticks = [step * n for n in range(int(length // step) + 1)]
     return {
         "ticks": [{"x": _percent(tick / length), "label": format_duration(tick)} for tick in ticks],

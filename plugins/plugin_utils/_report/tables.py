@@ -214,7 +214,7 @@ def target_rows(record: Mapping[str, Any], vms: Sequence[VmRow]) -> list[dict[st
         unmatched = sum(reason["code"] == "pattern_unmatched" for reason in reasons)
         parts = [f"{in_time} of {len(margins)} in time"] if margins else []
         parts += [f"no VM fits {unmatched} of {count_of(len(wanted['vm_rto']), 'name')}"] if unmatched else []
-        name = "Times of the test of VMs" if is_test else "Recovery times of VMs"
+        name = "Test times of VMs" if is_test else "Recovery times of VMs"
         row(name, "see each VM", ", ".join(parts) or "unknown", "vm_rto pattern_unmatched")
     if wanted.get("max_failed") is not None:
         most = f"{wanted['max_failed']} at most"

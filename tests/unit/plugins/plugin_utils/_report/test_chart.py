@@ -54,4 +54,4 @@ def test_the_target_is_drawn_where_it_can_be():
 
 
 def test_times_without_a_run_are_said_to_be_missing():
-    assert "there is nothing to draw" in page(session(task("a", None, None), begin=None))
+    assert "there is no timeline" in page(session(task("a", None, None), begin=None))

@@ -132,8 +132,8 @@ def test_a_result_that_contradicts_itself_is_no_success():
 
 def test_no_vms_are_no_success():
     html = Page(page(*CASES["empty"])).text
-    assert "Enterprise Manager names no VM for this run" in html
-    assert "What became of them is not known: dc01 web01" in html
+    assert "Enterprise Manager lists no VM for this run" in html
+    assert "In the plan, with no known result: dc01 web01" in html
     assert "Not attempted" not in html
 
 
@@ -157,7 +157,7 @@ def test_how_near_a_target_was(took, shown):
 def test_what_is_not_recorded_is_called_so():
     text = Page(page(BAD)).text
     assert "Operator not recorded" in text
-    assert "the time of reading was not recorded" in text
+    assert "time of reading not recorded" in text
     text = Page(page(BAD, **CONTEXT)).text
     assert "Operator Ada Lovelace" in text
     assert "2026-03-02 08:11:46 UTC" in text
@@ -170,17 +170,17 @@ def test_an_inferred_session_is_marked_in_the_head():
     head = Page(html.split("<header>")[1].split("</header>")[0]).text
     assert "Session inferred: Enterprise Manager did not link its task to this session." in head
     assert looks(html) == ("Not passed", "failed", "Not passed")
-    assert "How the session is known Inferred" in Page(html).text
+    assert "How the session was identified Inferred" in Page(html).text
     linked = page(GOOD, session_source="task")
     assert "Session inferred" not in linked
-    assert "How the session is known Linked by Enterprise Manager's task" in Page(linked).text
-    assert "How the session is known not recorded" in Page(page(GOOD)).text
+    assert "How the session was identified Linked by Enterprise Manager's task" in Page(linked).text
+    assert "How the session was identified not recorded" in Page(page(GOOD)).text
 
 
 def test_the_time_of_a_test_is_called_so():
     text = Page(page(GOOD, judge(GOOD, rto="15m", vm_rto={"*": "10m"}), action="test")).text
     assert "Time of the test 10 min" in text
-    assert "It holds boot, stabilization and ping of the VMs, and no switch of networks" in text
+    assert "Includes boot, stabilization and ping of the VMs, but no network switch" in text
     assert "Time of the test, against the RTO 15 min" in text
     assert "Recover" not in text
     assert "Recovery time 10 min" in Page(page(GOOD, judge(GOOD, rto="15m"), action="start")).text

@@ -33,7 +33,7 @@ from ansible_collections.dr_runbook.veeam_em.tests.unit.plugins.plugin_utils._re
 )
 
 
-@pytest.mark.parametrize(("case", "word"), [("bad", "Not attempted"), ("running", "Not begun yet")])
+@pytest.mark.parametrize(("case", "word"), [("bad", "Not attempted"), ("running", "Not started yet")])
 def test_vms_of_the_plan_without_a_task(case, word):
     missing = {"bad": "db01", "running": "web02"}[case]
     for verdict in (CASES[case][1], None):
@@ -46,7 +46,7 @@ def test_vms_of_the_plan_without_a_task(case, word):
 def test_a_plan_of_another_name_is_not_used():
     html = page(BAD, None, plan("other01", name="Another plan"))
     assert "other01" not in html
-    assert "it is not used" in html
+    assert "so it was not used" in html
 
 
 def targets(facts, **wanted):
