@@ -27,9 +27,8 @@ def after_run(record: Mapping[str, Any], rows: Sequence[VmRow]) -> dict[str, Any
     context, session = record["context"], record["session"]
     undo, action, seen = context["undo"], context["action"], display_time(context["points_seen_at"])
     vms = [vm for vm in rows if vm.attempted or vm.in_failover is not None]
-    up, unsettled = [vm for vm in vms if vm.in_failover], not vms or any(vm.in_failover is None for vm in vms)
-    label, next_steps = "Clean-up", None
-    clean: bool | None = False if up else None if unsettled else True
+    up, label, next_steps = [vm for vm in vms if vm.in_failover], "Clean-up", None
+    clean: bool | None = False if up else None if not vms or any(vm.in_failover is None for vm in vms) else True
     if undo and undo["done"]:
         label = {"test": "Test undone", "start": "Failover undone"}.get(action, "Undone")
         clean, word, text = True, "Yes", _sentences(f"{label}: Yes", undo["message"])
@@ -44,14 +43,10 @@ def after_run(record: Mapping[str, Any], rows: Sequence[VmRow]) -> dict[str, Any
     else:
         unknown = _why_unknown(record, vms)
         clean, word = (None, "Not known") if unknown else (True, "Nothing in failover")
-        what = "A test leaves nothing in failover" if action == "test" else "Nothing is in failover"
-        if context["session_source"] == "inferred":
-            what = "No VM of this session is in failover"
-        text = (
-            f"It is not known whether VMs are still in failover: {unknown}"
-            if unknown
-            else f"{what}; points seen Ready at {seen}"
-        )
+        what = {"test": "A test leaves nothing in failover"}.get(action, "Nothing is in failover")
+        what = "No VM of this session is in failover" if context["session_source"] == "inferred" else what
+        text = f"{what}; points seen Ready at {seen}"
+        text = f"It is not known whether VMs are still in failover: {unknown}" if unknown else text
         # Where no undo was needed, the message says so once more.
         text = _sentences(text, undo["message"] if undo and undo["needed"] is not False else None)
     fields = ("name", "point_state", "in_failover", "in_failover_known_by")

@@ -36,20 +36,19 @@ def page_html(record: Mapping[str, Any], name: str, vms: Sequence[VmRow]) -> str
     )  # fmt: skip
     environment.filters.update(span=format_duration, when=display_time, margin=margin, short=_short, count=count_of)
     template = environment.from_string((_FOLDER / "page.html.j2").read_text(encoding="utf-8"))
-    verdict = verdict_of(record)
     return template.render(
         name=name,
         style=Markup(style),
         style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         record=record,
-        verdict=verdict,
-        session_status=outcome(record["session"]),
+        verdict=verdict_of(record),
         action=ACTIONS.get(record["context"]["action"]),
-        gauge=gauge(verdict["rto"]),
-        targets=target_rows(record, vms),
         vms=vms,
+        session_status=outcome(record["session"]),
+        targets=target_rows(record, vms),
         counts=count_by_status(vms),
         words=Counter(vm.word for vm in vms if vm.status != "success"),
+        gauge=gauge(verdict_of(record)["rto"]),
         shares=shares(vms),
         chart=timeline(record, vms),
     )

@@ -76,31 +76,27 @@ class VmRow:
 def vm_rows(record: Mapping[str, Any]) -> list[VmRow]:
     """One for each VM, in the order in which they were started, and then those that were not attempted."""
     session, plan, verdict = record["session"], record["plan"] or {}, verdict_of(record)
-    planned = [(vm.get("name") or "", vm.get("order")) for vm in plan.get("vms") or []]
-    tasks = sorted(session.get("tasks") or [], key=_sort_key)
+    tasks, finished = sorted(session.get("tasks") or [], key=_sort_key), session.get("finished") is True
     rows = [VmRow(task.get("vm_name") or "", task, True, *outcome(task)) for task in tasks]
-    missing = list(verdict["not_attempted"])
+    orders = {vm.get("name") or "": vm.get("order") for vm in plan.get("vms") or []}
+    missing = verdict["not_attempted"]
     if not missing and plan.get("name") == session.get("name"):
-        left = Counter(vm.name for vm in rows)
-        for name, dummy in sorted(planned, key=lambda vm: (vm[1] is None, vm[1] or 0, vm[0])):
-            left[name] -= 1
-            missing += [name] if left[name] < 0 else []
-    finished = session.get("finished") is True
+        missing = _not_attempted(plan, [vm.name for vm in rows])
     word = "Not known" if not tasks else "Not attempted" if finished else "Not started yet"
     rows += [VmRow(name, {}, False if tasks else None, "none", word) for name in missing]
-    judged = defaultdict(list)
+    judged, not_passed = defaultdict(list), {found["name"] for found in verdict["vms"] if found["reasons"]}
     for found in verdict["vms"]:
         judged[found["name"] or ""].append(found)
     required = verdict["targets"].get("required_vms") or [] if tasks and finished else []
     start = parse_time(session.get("creation_time"))
     for vm in rows:
         found = judged[vm.name].pop(0) if judged[vm.name] else {}
+        vars(vm).update({key: value for key, value in found.items() if key in vars(vm) and value is not None})
         if not vm.attempted:
             against = (("not_attempted", verdict["not_attempted"]), ("required_missing", required))
             vm.reasons = [code for code, names in against if vm.name in names]
-            vm.passed = False if vm.name and vm.reasons else None
-        vars(vm).update({key: value for key, value in found.items() if key in vars(vm) and value is not None})
-        vm.order = dict(planned).get(vm.name) if vm.order is None else vm.order
+            vm.passed = False if vm.name and (vm.reasons or vm.name in not_passed) else None
+        vm.order = orders.get(vm.name) if vm.order is None else vm.order
         started, created = parse_time(vm.task.get("creation_time")), parse_time(vm.point.get("creation_time"))
         if vm.started_after is None and start and started and started >= start:
             vm.started_after = (started - start).total_seconds()
@@ -111,6 +107,16 @@ def vm_rows(record: Mapping[str, Any]) -> list[VmRow]:
         vm.point_state = vm.point.get("state") or None if record["context"]["points_seen_at"] else None
         vm.in_failover, vm.in_failover_known_by = _in_failover(record, vm)
     return rows
+
+
+def _not_attempted(plan: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """The VMs of the plan that the session does not list, in the plan's order. A name may be several VMs."""
+    left, missing = Counter(names), []
+    planned = [(vm.get("order"), vm.get("name") or "") for vm in plan.get("vms") or []]
+    for dummy, name in sorted(planned, key=lambda vm: (vm[0] is None, vm[0] or 0, vm[1])):
+        left[name] -= 1
+        missing += [name] if left[name] < 0 else []
+    return missing
 
 
 def outcome(facts: Mapping[str, Any]) -> tuple[str, str]:
@@ -175,7 +181,7 @@ def target_rows(record: Mapping[str, Any], vms: Sequence[VmRow]) -> list[dict[st
     verdict, session, is_test = verdict_of(record), record["session"], record["context"]["action"] == "test"
     wanted, reasons, finished = verdict["targets"], verdict["reasons"], session.get("finished") is True
     has_vms, counts = bool(session.get("tasks")), count_by_status(vms)
-    codes = {("vm_" if reason.get("vm") else "") + reason["code"] for reason in reasons}
+    codes = {("vm_" if reason.get("vm") else "") + (reason.get("code") or "") for reason in reasons}
     codes |= {f"vm_{code}" for vm in vms for code in vm.reasons}
     rows: list[dict[str, Any]] = []
 
@@ -211,7 +217,7 @@ def target_rows(record: Mapping[str, Any], vms: Sequence[VmRow]) -> list[dict[st
     if wanted.get("vm_rto"):
         margins = [vm.rto["margin"] for vm in vms if vm.rto["target"] is not None]
         in_time = sum(margin is not None and margin >= 0 for margin in margins)
-        unmatched = sum(reason["code"] == "pattern_unmatched" for reason in reasons)
+        unmatched = sum(reason.get("code") == "pattern_unmatched" for reason in reasons)
         parts = [f"{in_time} of {len(margins)} in time"] if margins else []
         parts += [f"no VM fits {unmatched} of {count_of(len(wanted['vm_rto']), 'name')}"] if unmatched else []
         name = "Test times of VMs" if is_test else "Recovery times of VMs"
