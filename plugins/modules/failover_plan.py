@@ -392,8 +392,7 @@ msg:
   type: str
   sample: >-
     Start of plan ABC Company Failover Plan failed: em.example.com:9398 accepted the request, but the task failed: 'No restore points'. Nothing
-    is repeated. Check the plan in the console, its replicas and their
-    restore points.
+    is repeated. Check the plan in the console, its replicas and their restore points.
     (https://em.example.com:9398/api/cloud/cloudFailoverPlans/3d1a5c94-6f0e-4ac5-9f3e-6bb0c1d6c7b2?action=start)
 """
 

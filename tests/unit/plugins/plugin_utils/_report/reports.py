@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from html.parser import HTMLParser
 
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import format_time
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict import evaluate as _verdict
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.evaluate import evaluate
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._report import files
 
 START = datetime(2026, 3, 2, 8, 0, 6, 110000)
@@ -88,7 +88,7 @@ def plan(*names, name="ABC Company Failover Plan"):
 
 
 def judge(facts, **targets):
-    return _verdict.judge(facts, targets)
+    return evaluate(facts, targets)
 
 
 GOOD = session(task("dc01", 4.5, 130.0), task("web01", 131.0, 590.0))
@@ -199,7 +199,7 @@ def seen(facts, *states):
 
 
 def judge_of(facts, source):
-    return _verdict.judge(facts, {"rto": "15m"}, source)
+    return evaluate(facts, {"rto": "15m"}, source)
 
 
 def make(facts, verdict=None, of_plan=None, context=None, manifests=None):
