@@ -23,8 +23,8 @@ options:
   fields:
     description:
       - Names of the facts to return for each session. If not set, all are returned.
-      - Set it for answers of thousands of sessions. Most of the time of a large answer is what Ansible needs to take over facts that
-        the playbook may not use, above all V(tasks) with its entry for each VM.
+      - Set it for answers of thousands of sessions. Ansible spends most of the time of a large answer on storing facts that the playbook may
+        not use, above all V(tasks) with its entry for each VM.
       - It does not change what is read from EM, or what the criteria compare.
       - An unknown name is an error, and so is an empty list.
     type: list

@@ -85,7 +85,9 @@ def test_each_role_gives_sessions_or_names_the_role_that_is_missing(em, look_up,
     em.behaviour.role_query = query
     em.behaviour.collection_days = None
     if user == "restricted":
-        message = "HTTP 403.*Check that restricted has the role Portal User or VM Restore Operator in Enterprise Manager"
+        message = (
+            "HTTP 403.*Check that restricted has the role Portal User or VM Restore Operator in Enterprise Manager"
+        )
         with pytest.raises(AnsibleLookupError, match=message):
             look_up("A", username=user)
     else:
