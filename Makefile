@@ -2,7 +2,10 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-REQUIREMENTS ?= requirements-test.txt
+# What is installed into it: a group of pyproject.toml, or the requirements of a file.
+GROUP ?= test
+REQUIREMENTS ?=
+UV := uv==0.13.9
 
 COLLECTION := dr_runbook.veeam_em
 COLLECTION_PATH := ansible_collections/dr_runbook/veeam_em
@@ -19,6 +22,7 @@ COPY_HOME := $(COPY_ROOT)/home
 ANSIBLE_TEST = cd $(COPY) && HOME=$(COPY_HOME) ansible-test $(1) --local --python $(PYVER) --color no
 INSTALLED := $(CURDIR)/.cache/installed
 UNIT_TESTS ?= tests/unit
+TARGETS ?=
 # A line that tools/legs.py reads.
 VERSIONS = @$(BIN)/python -c 'import platform; from importlib.metadata import version; \
 	print("VERSIONS", version("ansible-core"), platform.python_version(), version("requests"), version("xmltodict"), flush=True)'
@@ -34,8 +38,8 @@ unexport VEEAM_EM_URL VEEAM_EM_USERNAME VEEAM_EM_PASSWORD VEEAM_EM_VALIDATE_CERT
 unexport VEEAM_EM_TIMEOUT VEEAM_EM_RETRIES VEEAM_EM_API_VERSION REQUESTS_CA_BUNDLE CURL_CA_BUNDLE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo emulator bench fuzz fuzz-runs mutation test matrix unit fault-matrix integration sanity lint docs docs-lint package ee \
-	import-check some-unit copy build clean
+.PHONY: help setup dev demo emulator bench fuzz fuzz-runs mutation lab test check matrix unit some-unit fault-matrix integration sanity lint ruff \
+	yamllint mypy ansible-lint changelog-lint docs docs-lint package ee import-check copy build clean
 
 help:  ## list the targets
 	@echo "Usage: make TARGET [PYTHON=python3.11]"
@@ -79,6 +83,9 @@ emulator: setup  ## an Enterprise Manager stand-in on PORT=9398, until Ctrl-C, w
 	@mkdir -p $(EMULATOR_TLS)
 	@PYTHONPATH=tests exec $(BIN)/python -m emulator --port $(PORT) --tls $(EMULATOR_TLS) --sessions 24 --tasks 4 --drill
 
+check: dev ruff yamllint mypy  ## while you work: lint, and the unit tests of the files that you changed
+	@tests="$$($(DEV)/python tools/changed_tests.py)"; test -z "$$tests" || { echo "Tests: $$tests"; $(DEV)/python -m pytest -n 2 $$tests; }
+
 test: dev  ## everything CI runs, in legs side by side; see tools/legs.py
 	@$(DEV)/python tools/legs.py test
 
@@ -86,12 +93,10 @@ matrix: $(LINK)  ## all unit tests and integration targets on ansible-core 2.16,
 	@$(PYTHON) tools/legs.py matrix
 
 # Three workers, for two processors: the tests wait for a third of their time.
-unit: setup  ## unit tests, with the coverage that the core files must have
+unit: setup  ## unit tests, with the coverage that the core must have (pyproject.toml)
 	$(VERSIONS)
-	@mkdir -p build
 	@rm -rf build/fault-matrix
-	$(BIN)/python -m pytest -n 3 --cov --cov-report=term --cov-report=json:build/coverage.json $(UNIT_ARGS)
-	$(BIN)/python tools/check_coverage.py build/coverage.json
+	$(BIN)/python -m pytest -n 3 --cov --cov-report=term
 	$(BIN)/python tools/fault_matrix.py --check
 
 # Without coverage, and not always all of them: what tools/legs.py runs on other versions.
@@ -101,22 +106,34 @@ some-unit: setup
 
 fault-matrix: setup  ## every fault on every front end, and docs/fault-matrix.md made from the outcomes
 	@rm -rf build/fault-matrix
-	$(BIN)/python -m pytest -n 2 tests/unit/trust/test_fault_matrix.py tests/unit/trust/test_run_faults.py
+	$(BIN)/python -m pytest -n 2 -m '' tests/unit/trust/test_fault_matrix.py tests/unit/trust/test_run_faults.py
 	$(BIN)/python tools/fault_matrix.py
 
-integration: copy  ## integration targets: real playbooks against the emulator
+integration: copy  ## integration targets, all or TARGETS="...": real playbooks against the emulator
 	$(VERSIONS)
-	$(call ANSIBLE_TEST,integration)
+	$(call ANSIBLE_TEST,integration) $(TARGETS)
 
 sanity: copy  ## ansible-test sanity, all tests
 	$(call ANSIBLE_TEST,sanity)
 
+# ansible-lint takes longer than all others together.
 lint: dev  ## ruff, yamllint, mypy, ansible-lint (production profile), changelog fragments
+	@$(MAKE) --no-print-directory -j 2 --output-sync ansible-lint ruff yamllint mypy changelog-lint
+
+ruff: dev
 	$(DEV)/ruff check .
 	$(DEV)/ruff format --check .
+
+yamllint: dev
 	$(DEV)/yamllint -s .
+
+mypy: dev
 	$(DEV)/mypy -p ansible_collections.dr_runbook.veeam_em.plugins.module_utils -p ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils
+
+ansible-lint: dev
 	$(DEV)/ansible-lint --offline
+
+changelog-lint: dev
 	$(DEV)/antsibull-changelog lint
 
 docs-lint: dev  ## documentation of plugins, references between them
@@ -141,70 +158,61 @@ package: build  ## build the artifact, install it elsewhere, and run the demo pl
 		$(DEV)/ansible-playbook $(COLLECTION).demo >/dev/null
 
 # The venv is made anew each time, of what ansible-builder would install and nothing else: so the lists in meta/ are complete.
-ee: package  ## what an execution environment gets, and the integration targets with that and the artifact
+ee: package  ## what an execution environment gets, and integration targets (TARGETS="...") with that and the artifact
 	$(DEV)/python tools/ee_requirements.py $(INSTALLED) build/ee
 	rm -rf .venv-ee
 	$(MAKE) integration VENV=.venv-ee REQUIREMENTS=build/ee/requirements.txt SOURCE=$$(ls build/*.tar.gz) EMULATOR_PYTHON=$(DEV)/python
 
-import-check: build .venv-import/.ready  ## what Galaxy checks of an upload, without a word of complaint
+import-check: build  ## what Galaxy checks of an upload, without a word of complaint
+	@$(MAKE) --no-print-directory setup VENV=.venv-import GROUP=import
 	$(DEV)/python tools/import_check.py .venv-import build
 
-# Not part of the tests: it takes as long as it is given, and no two runs are alike. What it finds becomes a test.
-SECONDS ?= 300
-fuzz: PY = $(shell $(PYTHON) tools/find_python.py 3.11 3.12 3.13)
-fuzz:  ## fuzz the XML reader for SECONDS=300, guided by coverage; see docs/fuzzing.md
-	@test -n "$(PY)" || { echo "atheris needs Python 3.11, 3.12 or 3.13, and none is here"; exit 1; }
-	@$(MAKE) setup VENV=.venv-fuzz REQUIREMENTS=requirements-fuzz.txt PYTHON=$(PY)
-	.venv-fuzz/bin/python tools/fuzz_xml.py --seconds $(SECONDS)
+# What follows is no part of the tests, and has a venv of its own, of Python 3.11 to 3.13.
+lab:
+	@$(MAKE) --no-print-directory setup VENV=.venv-lab GROUP=lab
 
-# Not part of the tests either: the same schedules, 200 of them, are. What it finds becomes a test.
+# It takes as long as it is given, and no two runs are alike. What it finds becomes a test.
+SECONDS ?= 300
+fuzz: lab  ## fuzz the XML reader for SECONDS=300, guided by coverage; see docs/fuzzing.md
+	.venv-lab/bin/python tools/fuzz_xml.py --seconds $(SECONDS)
+
+# What it finds becomes a test.
 SCHEDULES ?= 2000
 fuzz-runs: setup  ## drills in SCHEDULES=2000 random schedules of what others, EM and the network do meanwhile; see docs/fuzzing.md
-	SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest -q tests/unit/trust/test_run_schedules.py
+	SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest -m '' tests/unit/trust/test_run_schedules.py
 
-# Not part of the tests: figures need a machine that does nothing else for a quarter of an hour.
-bench: PY = $(shell $(PYTHON) tools/find_python.py 3.11 3.12 3.13)
-bench:  ## time and memory beside what one would do without the collection (QUICK=1: a minute, writes nothing); see docs/performance.md
-	@test -n "$(PY)" || { echo "Python 3.11, 3.12 or 3.13 is needed, and none is here"; exit 1; }
-	@$(MAKE) setup VENV=.venv-bench REQUIREMENTS=requirements-bench.txt PYTHON=$(PY)
-	.venv-bench/bin/python tools/bench.py $(if $(QUICK),--quick)
+# Figures need a machine that does nothing else for a quarter of an hour.
+bench: lab  ## time and memory beside what one would do without the collection (QUICK=1: a minute, writes nothing); see docs/performance.md
+	.venv-lab/bin/python tools/bench.py $(if $(QUICK),--quick)
 
-# Not part of the tests either: it takes about an hour. Results are kept in .cache/mutation, so it can be interrupted.
-mutation: PY = $(shell $(PYTHON) tools/find_python.py 3.11 3.12 3.13)
-mutation:  ## mutation tests of the core files (MUTANTS='*_xml*' runs some again); see docs/mutation.md
-	@test -n "$(PY)" || { echo "Python 3.11, 3.12 or 3.13 is needed, and none is here"; exit 1; }
-	@$(MAKE) setup VENV=.venv-mutation REQUIREMENTS=requirements-mutation.txt PYTHON=$(PY)
-	@PATH=$(CURDIR)/.venv-mutation/bin:$$PATH .venv-mutation/bin/python tools/mutation.py $(if $(MUTANTS),'$(MUTANTS)')
+# It takes about an hour. Results are kept in .cache/mutation, so it can be interrupted.
+mutation: lab  ## mutation tests of the core files (MUTANTS='*xml*' runs some again); see docs/mutation.md
+	@PATH=$(CURDIR)/.venv-lab/bin:$$PATH .venv-lab/bin/python tools/mutation.py $(if $(MUTANTS),'$(MUTANTS)')
 
 setup: $(VENV)/.ready $(LINK)  ## a local venv, and the checkout linked as the collection
 dev: .venv/.dev setup
 
-# uv is fast; where it cannot be had, pip does the same.
-INSTALL = if $(1)/python -m pip install -q --disable-pip-version-check uv==0.13.9 2>/dev/null; \
-	then $(1)/uv pip install -q --python $(1)/python -r $(2); \
-	else $(1)/python -m pip install -q --disable-pip-version-check -r $(2); fi
+# By uv, since the pip that a Python brings may be too old for groups. The emulator's requirements have a file, which goes into the artifact.
+INSTALL = $(1)/uv pip install -q --python $(1)/python $(2)
+EMULATOR_REQUIREMENTS := tests/emulator/requirements.txt
 
-$(VENV)/.ready: $(REQUIREMENTS) tests/emulator/requirements.txt
+$(VENV)/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed; name it: make PYTHON=python3.11"; exit 1; }
 	@echo "Setting up $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(call INSTALL,$(BIN),$(REQUIREMENTS))
+	@$(BIN)/python -m pip install -q --disable-pip-version-check $(UV)
+
+$(VENV)/.ready: pyproject.toml $(EMULATOR_REQUIREMENTS) | $(VENV)/bin/uv
+	@$(call INSTALL,$(BIN),$(if $(REQUIREMENTS),-r $(REQUIREMENTS),--group $(GROUP) -r $(EMULATOR_REQUIREMENTS)))
 	@touch $@
 
-.venv/.dev: requirements-dev.txt .venv/.ready
-	@echo "Adding the development tools to .venv ..."
-	@$(call INSTALL,$(DEV),requirements-dev.txt)
+.venv/.dev: pyproject.toml .venv/.ready
+	@$(call INSTALL,$(DEV),--group dev -r $(EMULATOR_REQUIREMENTS))
 	@touch $@
 
 $(LINK):
 	@mkdir -p $(@D)
 	@ln -sfn ../../../.. $@
-
-.venv-import/.ready: requirements-import.txt
-	@echo "Setting up .venv-import ..."
-	@$(PYTHON) -m venv .venv-import
-	@$(call INSTALL,$(CURDIR)/.venv-import/bin,$<)
-	@touch $@
 
 copy: setup
 	@ANSIBLE_COLLECTIONS_PATH=$(COPY_ROOT) ansible-galaxy collection install $(SOURCE) -p $(COPY_ROOT) --force --offline >/dev/null

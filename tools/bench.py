@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Time and memory of the collection beside what one would do without it, all in one run: ``make bench``.
+"""Time and memory of the collection, compared with what one would do without it, all in one run: ``make bench``.
 
 This file says what is measured (``STAGES``) and measures it; tools/bench has what is run. All figures go to
-.cache/bench/results.json, of which tools/bench/report.py makes docs/performance.md. With --quick a small version runs,
+.cache/bench/results.json, from which tools/bench/report.py makes docs/performance.md. With --quick a small version runs,
 which is only printed.
 """
 
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-# Nothing large may be imported here: what a program may show as its peak memory is at least what this process has.
+# Nothing large may be imported here: the peak memory of a program that this process starts is at least that of this process.
 
 REPO = Path(__file__).resolve().parents[1]
 BENCH = REPO / "tools" / "bench"
@@ -35,7 +35,7 @@ PASSWORD = "Passw0rd!"  # of the emulator's default users
 TASKS = 10
 """VMs of each session."""
 LONG = 5.0
-"""Seconds. What takes longer is measured in fewer rounds."""
+"""Seconds; a peer that takes longer is measured in fewer rounds."""
 
 
 # What is measured
@@ -45,7 +45,7 @@ LONG = 5.0
 class Peer:
     """A command; ``{sessions}`` in it is the number of sessions.
 
-    :param rounds: at most so many, however short it is.
+    :param rounds: maximum number, however short it is.
     :param counts: whether it prints what it found, and its seconds after imports.
     """
 
@@ -72,8 +72,8 @@ PING = playbook("ping", "ping.yml")
 MODULE = playbook("module", "module.yml")
 QUERY = playbook("query", "query.yml")
 LOOP = playbook("loop", "loop.yml", rounds=1)
-HANDED_OVER = playbook("handed over", "ready.yml", "printed=false")
-PRINTED = playbook("printed", "ready.yml", "printed=true")
+FIELDS = playbook("fields", "fields.yml")
+HANDED_OVER = playbook("handed over", "ready.yml")
 FLOOR = script("floor", "floor.py")
 CLIENT = script("client", "client.py", "list")
 EACH = script("each", "client.py", "each")
@@ -88,8 +88,8 @@ READY = inventory("ready", "ready.sh")
 class Stage:
     """Peers that are measured in turn on one server.
 
-    :param before: what runs once unmeasured: what the server sends is rendered then.
-    :param rounds: at most so many.
+    :param before: what runs once unmeasured, so that the server has rendered what it sends.
+    :param rounds: maximum number.
     """
 
     sessions: int
@@ -100,22 +100,21 @@ class Stage:
 
 
 _ALL = (PING, MODULE, QUERY, LOOP, FLOOR, CLIENT, EACH)
-_READY = (HANDED_OVER, PRINTED)
 STAGES = (
     Stage(1, _ALL, before=_ALL),
-    Stage(200, (*_ALL, *_READY), before=(FLOOR, QUERY, SAVE)),
+    Stage(200, (*_ALL, FIELDS, HANDED_OVER), before=(FLOOR, QUERY, SAVE)),
     Stage(200, (MODULE, QUERY, FLOOR, CLIENT), latency_ms=50, before=(FLOOR, QUERY)),
     Stage(200, (MODULE, QUERY, FLOOR, CLIENT), latency_ms=200, before=(FLOOR, QUERY)),
     Stage(400, (EACH,)),
-    Stage(4_000, (PING, *_READY, MODULE, FLOOR, CLIENT, EACH), before=(FLOOR, SAVE)),
+    Stage(4_000, (PING, FIELDS, HANDED_OVER, MODULE, FLOOR, CLIENT, EACH), before=(FLOOR, SAVE)),
     Stage(4_000, (MODULE, FLOOR, CLIENT, IN_TURN), latency_ms=50),
     Stage(4_000, (MODULE, FLOOR, CLIENT, IN_TURN), latency_ms=200),
-    Stage(20_000, (MODULE, FLOOR, CLIENT, EACH), rounds=1),
+    Stage(20_000, (FIELDS, MODULE, FLOOR, CLIENT, EACH), rounds=1),
     Stage(1_000, (PLAIN, CACHED, READY), before=(FLOOR, CACHED)),
 )
 QUICK = (
     Stage(1, _ALL, before=_ALL, rounds=1),
-    Stage(200, (PING, *_READY, MODULE, QUERY, FLOOR, CLIENT), before=(FLOOR, QUERY, SAVE), rounds=1),
+    Stage(200, (PING, FIELDS, HANDED_OVER, MODULE, QUERY, FLOOR, CLIENT), before=(FLOOR, QUERY, SAVE), rounds=1),
     Stage(1_000, (FLOOR, CLIENT, EACH, IN_TURN), latency_ms=50, rounds=1),
     Stage(100, (PLAIN, CACHED, READY), before=(FLOOR, CACHED), rounds=1),
 )
@@ -128,11 +127,11 @@ QUICK = (
 class Row:
     """The figures of one peer in one stage, one for each round.
 
-    :ivar inside: seconds after imports, of those that say it.
+    :ivar inside: seconds after imports, of peers that print them.
     :ivar processor: seconds of processor time of the process and all that it started.
     :ivar memory: MiB, peak of the process or of the largest one that it started.
-    :ivar in_flight: the most requests that the server had at once.
-    :ivar requests: how many requests the server got.
+    :ivar in_flight: maximum number of requests that the server worked on at the same time.
+    :ivar requests: number of requests that the server got.
     """
 
     sessions: int
@@ -147,7 +146,7 @@ class Row:
 
 
 class Server:
-    """The emulator, in a process of its own, and the environment of those that ask it."""
+    """The emulator, in a process of its own, and the environment of its clients."""
 
     def __init__(self, folder: Path, where: dict[str, str]) -> None:
         self.folder = folder
@@ -201,12 +200,12 @@ def serving(stage: Stage) -> Iterator[Server]:
 
 
 def run_once(peer: Peer, stage: Stage, server: Server, row: Row) -> None:
-    """One run of a peer, whose figures are added to the row. Whoever does not find all sessions ends the benchmark."""
+    """One run of a peer, whose figures are added to the row. A run that does not find all sessions ends the benchmark."""
     command = [part.format(sessions=stage.sessions) for part in peer.command]
-    said = server.folder / "said"
+    printed = server.folder / "printed"
     server.reset()
-    with said.open("wb") as output, (server.folder / "errors").open("wb") as errors:
-        began = time.perf_counter()
+    with printed.open("wb") as output, (server.folder / "errors").open("wb") as errors:
+        start = time.perf_counter()
         process = subprocess.Popen(
             command,
             env=server.environment,
@@ -216,25 +215,25 @@ def run_once(peer: Peer, stage: Stage, server: Server, row: Row) -> None:
             stderr=errors,
         )
         _pid, status, used = os.wait4(process.pid, 0)
-        row.seconds.append(time.perf_counter() - began)
+        row.seconds.append(time.perf_counter() - start)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        shown = said.read_text(encoding="utf-8") + (server.folder / "errors").read_text(encoding="utf-8")
-        sys.exit(f"{' '.join(command)} failed:\n{shown}")
+        output_text = printed.read_text(encoding="utf-8") + (server.folder / "errors").read_text(encoding="utf-8")
+        sys.exit(f"{' '.join(command)} failed:\n{output_text}")
     counters = server.counters()
     row.processor.append(used.ru_utime + used.ru_stime)
     row.memory.append(used.ru_maxrss / 1024)
     row.in_flight.append(counters["max_in_flight"])
     row.requests.append(counters["requests"])
     if peer.counts:
-        found = json.loads(said.read_text(encoding="utf-8"))
+        found = json.loads(printed.read_text(encoding="utf-8"))
         if (found["sessions"], found["vms"]) != (stage.sessions, stage.sessions * TASKS):
             sys.exit(f"{' '.join(command)} found {found}")
         row.inside.append(found["seconds"])
 
 
 def make_ready_hosts(stage: Stage, server: Server) -> None:
-    """What the script inventory prints: the hosts and variables of the plugin."""
+    """Write what the script inventory prints: the hosts and variables of the plugin."""
     with (server.folder / "hosts.json").open("wb") as output:
         listing = subprocess.Popen(PLAIN.command, env=server.environment, cwd=server.folder, stdout=subprocess.PIPE)
         maker = [sys.executable, str(BENCH / "ready_hosts.py"), str(stage.sessions * TASKS)]
@@ -260,13 +259,13 @@ def measure(stage: Stage) -> list[Row]:
 
 def main(arguments: list[str]) -> int:
     quick = "--quick" in arguments
-    began = time.monotonic()
+    start = time.monotonic()
     load = os.getloadavg()[0]
     rows: list[Row] = []
     for stage in QUICK if quick else STAGES:
-        print(f"{time.monotonic() - began:4.0f} s: {stage.sessions:,} sessions, {stage.latency_ms} ms", flush=True)
+        print(f"{time.monotonic() - start:4.0f} s: {stage.sessions:,} sessions, {stage.latency_ms} ms", flush=True)
         rows += measure(stage)
-    results = {"quick": quick, "load": load, "seconds": time.monotonic() - began, "rows": list(map(asdict, rows))}
+    results = {"quick": quick, "load": load, "seconds": time.monotonic() - start, "rows": list(map(asdict, rows))}
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / ("quick.json" if quick else "results.json")
     path.write_text(json.dumps(results, indent=1), encoding="utf-8")

@@ -14,8 +14,10 @@ is kept in build/test.md or build/matrix.md.
 from __future__ import annotations
 
 import argparse
+import glob
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -24,20 +26,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-
-from find_python import path_of
+from typing import Any
 
 REPO = Path(__file__).resolve().parent.parent
 LOGS = REPO / "build" / "legs"
-TARGETS = len([path for path in (REPO / "tests/integration/targets").iterdir() if not path.name.startswith("setup_")])
-EVERYTHING = "tests/unit"
-# What needs ansible-core. The rest runs on the versions of requirements-test.txt only, in the leg "unit", and everything in the matrix.
-ON_ANSIBLE = " ".join(
-    [f"tests/unit/plugins/{name}" for name in ("action", "filter", "inventory", "lookup", "modules", "plugin_utils")]
-    + ["tests/unit/extensions"]
-)
-# Whole workflows, node after node, take minutes. They run on the oldest core here, and on all in the matrix.
-NO_WORKFLOWS = "--ignore=tests/unit/extensions/test_awx_workflow.py"
+ALL_TARGETS = {path.name for path in (REPO / "tests/integration/targets").iterdir() if path.name[:6] != "setup_"}
+EVERYTHING = "-m '' tests/unit"
+# What depends on ansible-core. All else runs in the leg "unit" only, and everything in the matrix.
+ON_ANSIBLE = " ".join(f"tests/unit/plugins/{name}" for name in ("action", "filter", "inventory", "lookup", "modules"))
+MAX_SECONDS = 3600
+"""A leg that takes longer hangs. It is ended with all that it started."""
 
 
 @dataclass(frozen=True)
@@ -47,37 +45,38 @@ class Leg:
     :ivar targets: for make, one after the other; one that fails does not stop the others.
     :ivar pythons: the first of these versions that is found here is used; none for the one of .venv.
     :ivar variables: for make.
-    :ivar integration: whether all integration targets must have run in it.
-    :ivar alone: whether nothing may run beside it: the trust tests see to it that a run ends in time.
+    :ivar targets_run: the integration targets that must have run in it.
     """
 
     name: str
     targets: tuple[str, ...]
     pythons: tuple[str, ...] = ()
     variables: dict[str, str] = field(default_factory=dict)
-    integration: bool = False
-    alone: bool = False
+    targets_run: frozenset[str] = frozenset()
 
 
-def on_core(name: str, pythons: tuple[str, ...], requirements: str, tests: str) -> Leg:
-    """Unit tests and all integration targets on one ansible-core, which the requirements name."""
-    variables = {"VENV": f".venv-{name}", "REQUIREMENTS": requirements, "UNIT_TESTS": tests}
-    return Leg(name, ("some-unit", "integration"), pythons, variables, integration=True)
+def on_core(name: str, pythons: tuple[str, ...], group: str, tests: str) -> Leg:
+    """Unit tests and all integration targets on one ansible-core, which the group in pyproject.toml names."""
+    variables = {"VENV": f".venv-{name}", "GROUP": group, "UNIT_TESTS": tests}
+    return Leg(name, ("some-unit", "integration"), pythons, variables, frozenset(ALL_TARGETS))
 
 
+# Of the artifact in an execution environment one target is enough: that one imports, reads, and finds its files.
+ONE_TARGET = "failover_session_info"
 LEGS = {
-    # After what runs alone the longest first, so that none is left over at the end.
+    # The longest first, so that none is left over at the end.
     "test": [
-        Leg("unit", ("unit",), variables={"UNIT_ARGS": NO_WORKFLOWS}, alone=True),
-        on_core("core-2.16", ("3.10", "3.11", "3.12"), "requirements-floor.txt", ON_ANSIBLE),
-        on_core("core-2.21", ("3.13", "3.12"), "requirements-test.txt", f"{ON_ANSIBLE} {NO_WORKFLOWS}"),
-        Leg("artifact", ("package", "ee", "import-check"), integration=True),
+        Leg("unit", ("unit",)),
+        on_core("core-2.16", ("3.10", "3.11", "3.12"), "floor", ON_ANSIBLE),
+        on_core("core-2.21", ("3.13", "3.12"), "test", ON_ANSIBLE),
         Leg("checks", ("lint", "docs-lint", "docs", "sanity")),
+        Leg("artifact", ("ee", "import-check"), variables={"TARGETS": ONE_TARGET}, targets_run=frozenset([ONE_TARGET])),
     ],
     "matrix": [
-        on_core("core-2.16", ("3.10", "3.11", "3.12"), "requirements-floor.txt", EVERYTHING),
-        on_core("core-2.19", ("3.11",), "requirements-test.txt", EVERYTHING),
-        on_core("core-2.21", ("3.13", "3.12"), "requirements-test.txt", EVERYTHING),
+        on_core("core-2.16", ("3.10", "3.11", "3.12"), "floor", EVERYTHING),
+        on_core("core-2.19", ("3.11",), "test", EVERYTHING),
+        on_core("core-2.21", ("3.13", "3.12"), "test", EVERYTHING),
+        Leg("artifact", ("ee",), targets_run=frozenset(ALL_TARGETS)),
     ],
 }
 
@@ -99,15 +98,30 @@ class Outcome:
         core, python, requests, xmltodict = versions[-1] if versions else ("–",) * 4
         tests = re.findall(r"^=*\s*((?:\d+ \w+, )*\d+ passed.*?) in [\d.]+s", self.log, re.MULTILINE)
         tasks = sum(map(int, re.findall(r"^testhost +: ok=(\d+)", self.log, re.MULTILINE)))
-        ran = f"{targets_run(self.log)} targets, {tasks} tasks" if tasks else "–"
+        ran = f"{len(targets_run(self.log))} targets, {tasks} tasks" if tasks else "–"
         libraries = f"{requests}, {xmltodict}" if versions else "–"
         took = f"{self.seconds:.0f} s"
         return self.leg.name, core, python, libraries, tests[-1] if tests else "–", ran, took, self.result
 
 
-def targets_run(log: str) -> int:
-    """How many integration targets a log says have begun: ansible-test says nothing, and passes, if it finds none."""
-    return len(re.findall(r"^Running \S+ integration test role$", log, re.MULTILINE))
+def targets_run(log: str) -> set[str]:
+    """The integration targets that a log says were started: ansible-test says nothing, and passes, if it finds none."""
+    return set(re.findall(r"^Running (\S+) integration test role$", log, re.MULTILINE))
+
+
+def path_of(version: str) -> str | None:
+    """The Python of a version, such as 3.13, that runs here."""
+    # pyenv's shims of versions that are not selected are on PATH but do not run, so its folders are looked into too.
+    pyenv = sorted(glob.glob(os.path.expanduser(f"~/.pyenv/versions/{version}.*/bin/python")))
+    for candidate in (sys.executable, f"python{version}", *pyenv):
+        command = [candidate, "-c", "import sys, ensurepip; print('%d.%d' % sys.version_info[:2], sys.executable)"]
+        try:
+            found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split(None, 1)
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        if found[0] == version:
+            return found[1].strip()
+    return None
 
 
 _terminal = threading.Lock()
@@ -116,6 +130,18 @@ _terminal = threading.Lock()
 def say(*lines: str) -> None:
     with _terminal:
         print(*lines, sep="\n", flush=True)
+
+
+def bounded(command: list[str], **options: Any) -> int:
+    """Run a command in a session of its own, of which nothing is left if it takes too long or is interrupted."""
+    with subprocess.Popen(command, start_new_session=True, **options) as process:
+        try:
+            return process.wait(MAX_SECONDS)
+        except BaseException as exc:
+            os.killpg(process.pid, signal.SIGKILL)
+            if not isinstance(exc, subprocess.TimeoutExpired):
+                raise
+            return 124
 
 
 def run(leg: Leg, environment: dict[str, str]) -> Outcome:
@@ -130,19 +156,16 @@ def run(leg: Leg, environment: dict[str, str]) -> Outcome:
     say(f"leg {leg.name} begins: make {' '.join(leg.targets)}, log in {path.relative_to(REPO)}")
     began = time.monotonic()
     with path.open("wb") as log:
-        status = subprocess.run(
-            ["make", "--keep-going", *leg.targets, *(f"{name}={value}" for name, value in variables.items())],
-            cwd=REPO,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            check=False,
-        ).returncode
+        command = ["make", "--keep-going", *leg.targets, *(f"{name}={value}" for name, value in variables.items())]
+        status = bounded(command, cwd=REPO, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     text = path.read_text(encoding="utf-8", errors="replace")
     result = "passed" if status == 0 else "FAILED"
-    if status == 0 and leg.integration and targets_run(text) != TARGETS:
-        result = f"FAILED: {targets_run(text)} of {TARGETS} integration targets have run"
+    if missing := leg.targets_run - targets_run(text):
+        result = (
+            f"FAILED: {len(missing)} of {len(leg.targets_run)} integration targets did not run"
+            if status == 0
+            else result
+        )
     outcome = Outcome(leg, result == "passed", result, time.monotonic() - began, text)
     line = f"===== leg {leg.name}: {result} after {outcome.seconds:.0f} s ====="
     say(f"===== leg {leg.name} =====", text.rstrip(), line)
@@ -161,12 +184,10 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="legs that run at once")
     options = parser.parse_args()
     LOGS.mkdir(parents=True, exist_ok=True)
-    legs = sorted(LEGS[options.legs], key=lambda leg: not leg.alone)
     # Who has one Python only can test as well; what others rely on must have run on all.
     environment = {**os.environ, **({"CI": "true"} if options.legs == "matrix" else {})}
-    alone = [run(leg, environment) for leg in legs if leg.alone]
     with ThreadPoolExecutor(options.jobs) as pool:
-        outcomes = [*alone, *pool.map(partial(run, environment=environment), legs[len(alone) :])]
+        outcomes = list(pool.map(partial(run, environment=environment), LEGS[options.legs]))
     text = table(outcomes)
     (REPO / "build" / f"{options.legs}.md").write_text(text + "\n", encoding="utf-8")
     all_must_run = bool(environment.get("CI"))

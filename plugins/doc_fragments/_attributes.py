@@ -2,8 +2,6 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# This file is private to the collection: it can change in any release.
-
 from __future__ import annotations
 
 
@@ -31,11 +29,11 @@ options: {}
 attributes:
   check_mode:
     support: full
-    details: It reads only, and gives the same answer in check mode.
+    details: Only reads, and returns the same in check mode.
   diff_mode:
     support: N/A
-    details: It changes nothing.
+    details: Changes nothing.
   idempotent:
     support: full
-    details: It changes nothing.
+    details: Changes nothing.
 """

@@ -2,8 +2,6 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# This file is private to the collection: it can change in any release.
-
 from __future__ import annotations
 
 
@@ -14,61 +12,61 @@ class ModuleDocFragment:
 options:
   url:
     description:
-      - Scheme, host and port of Veeam Backup Enterprise Manager, such as V(https://em.example.com:9398).
-      - A trailing V(/) or V(/api) is accepted. User name and password do not belong here.
-      - With V(http://) the password goes over the wire in clear text, and a warning says so.
+      - Scheme, host and port of Veeam Backup Enterprise Manager, for example V(https://em.example.com:9398).
+      - A trailing V(/) or V(/api) is accepted. Do not put a user name or password here.
+      - V(http://) sends the password in clear text, with a warning.
       - If not set, the value of the environment variable E(VEEAM_EM_URL) is used.
     type: str
     required: true
   username:
     description:
-      - User with a role in Enterprise Manager, as V(DOMAIN\\user), V(user@domain) or a local user of the EM server. It must not contain a colon.
-      - Portal User or VM Restore Operator is enough to read sessions. Plans and their runs need VM Restore Operator, restore points Portal User.
-        One account can have both roles. They are documented for the resources; that they add up is assumed.
-      - Where a role is missing, the error has RV(ignore:error.kind=permission) and names it.
+      - User with a role in Enterprise Manager, as V(DOMAIN\\user), V(user@domain) or a local user of the EM server. Must not contain a colon.
+      - Portal User or VM Restore Operator is enough to read sessions. Plans and their runs need VM Restore Operator, restore points need
+        Portal User. One account can have both roles. Veeam documents which role each resource needs; that roles add up is assumed.
+      - If a role is missing, the error names it and has RV(ignore:error.kind=permission).
       - If not set, the value of the environment variable E(VEEAM_EM_USERNAME) is used.
     type: str
     required: true
   password:
     description:
-      - Password of the user. It is sent with the log on only, as HTTP Basic in UTF-8.
+      - Password of the user. It is sent at logon only, as HTTP Basic in UTF-8.
       - If not set, the value of the environment variable E(VEEAM_EM_PASSWORD) is used.
     type: str
     required: true
   validate_certs:
     description:
-      - Whether the server's TLS certificate must be valid. Prefer O(ca_path) to switching this off.
-      - V(false) is in force even if E(REQUESTS_CA_BUNDLE) is set.
+      - Whether the server's TLS certificate must be valid. Rather than switching this off, set O(ca_path).
+      - V(false) applies even if E(REQUESTS_CA_BUNDLE) is set.
       - If not set, the value of the environment variable E(VEEAM_EM_VALIDATE_CERTS) is used.
     type: bool
     default: true
   ca_path:
     description:
       - PEM file (or folder prepared with C(c_rehash)) with the certificate of the CA that signed the server's certificate. For a self-signed
-        certificate, as Enterprise Manager's installation makes it, that certificate itself.
-      - Give an absolute path. A relative one counts from the working directory, which for a module is the folder of the playbook.
-      - The host in O(url) must stand in the certificate under subjectAltName. A common name (CN) alone does not count, save with
-        the old urllib3 1.
+        certificate, which Enterprise Manager's setup creates, use that certificate.
+      - Give an absolute path. A relative path starts at the working directory, which for a module is the folder of the playbook.
+      - The certificate must list the host of O(url) in its subjectAltName. A common name (CN) alone is ignored, except by urllib3 1.x.
       - If neither this nor the environment variable E(VEEAM_EM_CA_PATH) is set, E(REQUESTS_CA_BUNDLE) and then the CAs of Python's C(certifi)
         are used.
     type: str
   timeout:
     description:
-      - Seconds that one request may take, from sending it to the last byte of the answer, from 1 to 3600.
+      - Maximum number of seconds for one request, from sending it to the last byte of the response, from 1 to 3600. A server that stalls in the
+        middle of a response can take twice as long.
       - If not set, the value of the environment variable E(VEEAM_EM_TIMEOUT) is used.
     type: int
     default: 30
   retries:
     description:
-      - How often a read is repeated that failed in transit or with HTTP status 500, 502, 503 or 504. The pause doubles from half a second,
-        and is never shorter than the server asks for with C(Retry-After).
-      - A log on is repeated only where the server surely made none, which is if nobody listened or it answered 503.
+      - Maximum number of retries of a read that failed in transit or with HTTP status 500, 502, 503 or 504. The pause starts at half a second,
+        doubles each time, and is never shorter than the server's C(Retry-After).
+      - A logon is repeated only if the server certainly created no session, that is, if nothing was listening or it answered 503.
       - If not set, the value of the environment variable E(VEEAM_EM_RETRIES) is used.
     type: int
     default: 3
   api_version:
     description:
-      - Version of the REST API to ask for at log on, V(latest) or such as V(v1_7).
+      - Version of the REST API to request at logon, V(latest) or for example V(v1_7).
       - If not set, the value of the environment variable E(VEEAM_EM_API_VERSION) is used.
     type: str
     default: latest
@@ -76,7 +74,7 @@ requirements:
   - requests
   - xmltodict
 notes:
-  - A proxy is taken from the environment (E(HTTPS_PROXY), E(HTTP_PROXY), E(NO_PROXY)). Redirects are not followed.
+  - A proxy is read from the environment (E(HTTPS_PROXY), E(HTTP_PROXY), E(NO_PROXY)). Redirects are not followed.
 """
 
     PLUGIN = r"""

@@ -7,14 +7,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import OptionError
-from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._report import page as _report
+from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._report.files import make
+from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._report.record import CONTEXT
 
-OPTIONS = ("verdict", "plan", "manifests", *_report.CONTEXT)
+OPTIONS = ("verdict", "plan", "manifests", "files", *CONTEXT)
 
 
 def failover_report(session: Any, /, *args: Any, **options: Any) -> dict[str, Any]:
@@ -23,12 +24,10 @@ def failover_report(session: Any, /, *args: Any, **options: Any) -> dict[str, An
     if args or unknown:
         wrong = f"there is no option {unknown[0]}" if unknown else "each option needs its name"
         raise AnsibleFilterError(f"failover_report: {wrong}. Options are: {', '.join(OPTIONS)}.")
-    given = {option: options.pop(option, None) for option in ("verdict", "plan", "manifests")}
     try:
-        made: dict[str, Any] = wrap_var(_report.make(session, context=options, **given))
+        return cast("dict[str, Any]", wrap_var(make(session, options)))
     except OptionError as exc:
         raise AnsibleFilterError(f"failover_report: {exc}") from None
-    return made
 
 
 class FilterModule:

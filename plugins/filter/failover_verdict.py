@@ -12,7 +12,8 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.evaluate import VerdictError, judge
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.evaluate import evaluate
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.targets import VerdictError
 from jinja2 import Undefined
 
 
@@ -21,15 +22,15 @@ def failover_verdict(session: Any, /, *args: Any, **targets: Any) -> dict[str, A
     try:
         if args:
             raise VerdictError("Give each target with its name, such as rto='1h'.")
-        given = {name: _ready(name, value) for name, value in targets.items()}
+        given = {name: _from_template(name, value) for name, value in targets.items()}
         source = given.pop("session_source", None)
-        return wrap_var(judge(_ready("session", session), given, source))
+        return wrap_var(evaluate(_from_template("session", session), given, source))
     except VerdictError as exc:
         raise AnsibleFilterError(f"failover_verdict: {exc}") from None
 
 
-def _ready(name: str, value: Any) -> Any:
-    """A value as :func:`judge` takes it: Jinja gives generators, and extra variables are texts."""
+def _from_template(name: str, value: Any) -> Any:
+    """A value as :func:`evaluate` takes it: Jinja gives generators, and extra variables are texts."""
     if isinstance(value, Iterator):
         value = list(value)
     _check_defined(name, value)
@@ -45,10 +46,8 @@ def _check_defined(name: str, value: Any) -> None:
     # ansible-core 2.16 hands undefined variables over, and later ones those inside of a list or dictionary.
     if isinstance(value, Undefined):
         raise VerdictError(f"{name} is undefined. Check the variable that it is taken from.")
-    items = (
-        value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, (list, tuple)) else ()
-    )
-    for key, item in items:
+    items: Any = value.items() if isinstance(value, Mapping) else ()
+    for key, item in enumerate(value) if isinstance(value, (list, tuple)) else items:
         _check_defined(f"{name}[{key!r}]", item)
 
 

@@ -9,12 +9,11 @@ name: failover_session
 short_description: VMs of cloud failover sessions of Veeam Backup Enterprise Manager as hosts
 version_added: 1.0.0
 description:
-  - Makes each VM of the selected cloud failover sessions a host, with what the session says about it as host variables. So the next job
-    can run exactly on the VMs of the last failover, or only on those that failed.
-  - The name of the inventory file must be V(veeam_em.yml) or end with V(.veeam_em.yml), or the same with V(.yaml).
-  - It changes nothing. It logs on once, reads as few pages as the criteria allow, and logs off whatever happens. With a cache, it
-    asks Enterprise Manager (EM) only when the cache has no answer, or when C(--flush-cache) or C(meta=refresh_inventory) asks for a
-    new one.
+  - Adds each VM of the selected cloud failover sessions as a host, with its facts from the session as host variables. The next job
+    can then run exactly on the VMs of the last failover, or only on those that failed.
+  - The inventory file must be named V(veeam_em.yml), or its name must end with V(.veeam_em.yml). V(.yaml) works, too.
+  - It changes nothing. It logs on once, reads as few pages as the criteria allow, and always logs off. With a cache, it
+    queries Enterprise Manager (EM) only if the cache has no answer, or if C(--flush-cache) or C(meta=refresh_inventory) requests a new one.
 extends_documentation_fragment:
   - dr_runbook.veeam_em._connection
   - dr_runbook.veeam_em._connection.plugin
@@ -23,7 +22,7 @@ extends_documentation_fragment:
   - ansible.builtin.inventory_cache
 options:
   plugin:
-    description: Marks the file as one for this plugin.
+    description: Marks the file as an inventory of this plugin.
     type: str
     required: true
     choices:
@@ -31,30 +30,29 @@ options:
   id:
     description:
       - Sessions with these ids, each as GUID, as URN or as Href. An id that EM does not know is an error here, since a play
-        that finds no hosts would pass for a success.
-      - Set O(latest_per_plan=false) with it, unless you want the sessions only if they are the newest of their plans. A warning tells
-        what is left out.
+        without hosts would look like a success.
+      - Also set O(latest_per_plan=false), unless you want the sessions only if they are the newest of their plans. A warning names the
+        sessions left out.
   latest_per_plan:
     description:
-      - Only sessions that are the newest of their plan (plans are told apart by name and backup server), so that a host shows the newest
-        run of its plan.
-      - As with all criteria, the others must hold too. So with O(result=Failed) it selects the plans whose newest run failed, not the newest
+      - Only the newest session of each plan, so that a host shows the newest run of its plan. A plan is a name on a backup server.
+      - The session must match the other criteria, too. So with O(result=Failed) you get the plans whose newest run failed, not the newest
         failed run of each plan.
     default: true
   sort_order:
-    description: Order of the sessions by creation time, which tells with O(limit) which ones are taken.
+    description: Order of the sessions by creation time. With O(limit), it decides which sessions are used.
   vm_source:
     description:
       - Where the VMs of a session come from.
-      - V(tasks) takes the VMs that the session lists, with the state and the result of each.
-      - V(plan) takes the VMs that the plan of the same name on the same backup server has now. What became of each VM is then not known,
-        so C(state), C(result) and so on of the host are null. Those of the session are in C(session).
-      - V(tasks_or_plan) takes them from the plan where a session lists no VMs. All samples of finished sessions in Veeam's documentation
-        list none, and it is not known whether that is the rule. The plans are read with one query for all.
-      - If there is no plan of that name on that backup server, or more than one, a warning says so and the session gives no hosts.
-      - Plans may be read with the role VM Restore Operator or Portal Administrator in Enterprise Manager. For another user, such as one with
-        Portal User only, V(tasks_or_plan) takes the sessions that list VMs. One warning names the others, which give no hosts. It is an
-        error if O(strict=true) or if no session lists VMs. V(plan) is an error then, and V(tasks) reads no plans.
+      - V(tasks) uses the VMs that the session lists, with the state and the result of each.
+      - V(plan) uses the VMs that the plan of the same name on the same backup server has now. The result of each VM is not known then,
+        so C(state), C(result) and so on of the host are null. C(session) has those of the session.
+      - V(tasks_or_plan) uses the plan if a session lists no VMs. All samples of finished sessions in Veeam's documentation
+        list none, and it is not known whether that is the rule. All plans are read in one query.
+      - If there is no plan of that name on that backup server, or more than one, the session gives no hosts, with a warning.
+      - Reading plans needs the role VM Restore Operator or Portal Administrator in Enterprise Manager. For other users, for example with
+        Portal User only, V(tasks_or_plan) uses the sessions that list VMs. The others give no hosts, and one warning names them. That is
+        an error if O(strict=true) or if no session lists VMs. V(plan) is an error for such users, and V(tasks) reads no plans.
     type: str
     choices:
       - tasks
@@ -63,31 +61,31 @@ options:
     default: tasks_or_plan
   hostname:
     description:
-      - A Jinja expression over the host variables listed in the examples, for the name of the host. If it is not set, it is the name of the VM.
-      - VMs of the same host name are one host. The VM of the newer session wins, with a warning, or with an error if O(strict=true). So
-        where two tenants have VMs of the same name, use an expression that tells them apart.
+      - Jinja expression for the host name, with the host variables listed in the examples. By default, the name of the VM.
+      - VMs with the same host name are one host. The VM of the newer session wins, with a warning, or with an error if O(strict=true).
+        If two tenants have VMs of the same name, use an expression that makes host names unique.
     type: str
   hostvars_prefix:
-    description: What the names of all host variables begin with.
+    description: Prefix of all host variables.
     type: str
     default: veeam_
 notes:
-  - Connection options and criteria can be templates over extra variables (C(ansible-playbook -e), C(ansible-inventory -e)). An undefined
+  - Connection options and criteria can be templates with extra variables (C(ansible-playbook -e), C(ansible-inventory -e)). An undefined
     variable is an error, and so is a criterion that is null.
-  - Where an inventory cannot be read, Ansible warns and goes on with no hosts from it. Set
+  - If an inventory cannot be read, Ansible warns and continues without its hosts. Set
     E(ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED=true), so that a wrong password does not look like a failover without VMs.
-  - The cache holds the answer of EM before groups and variables are made, so that changes to O(groups), O(compose) or O(hostname) apply at once.
-    It is kept for each URL, user and criteria, and holds no password and no token.
+  - The cache stores EM's answer before groups and variables are created, so changes to O(groups), O(compose) or O(hostname) apply at once.
+    There is one cache entry per URL, user and criteria. It contains no password and no token.
   - Without O(groups) and O(keyed_groups) the hosts are in no group.
-  - Sessions of the last 30 days are documented to be listed. See the notes of P(dr_runbook.veeam_em.failover_session_info#module) on
-    what EM's sessions say and what they do not say.
+  - Veeam documents that EM lists the sessions of the last 30 days. The notes of P(dr_runbook.veeam_em.failover_session_info#module) explain
+    what a session shows and what it does not.
 seealso:
   - plugin: dr_runbook.veeam_em.failover_session_info
     plugin_type: module
   - plugin: dr_runbook.veeam_em.failover_session
     plugin_type: lookup
   - name: Guide to the inventory
-    description: Caching, groups for runbooks, and what happens on errors.
+    description: Caching, groups for runbooks, and errors.
     link: https://github.com/dr-runbook/veeam_em/blob/main/docs/inventory.md
   - name: Guide to AWX
     description: The inventory as an inventory source, with a credential type that ships with this collection.
@@ -97,14 +95,14 @@ author:
 """
 
 EXAMPLES = r"""
-# Each document below is a file of its own. In all of them the connection options come from the environment: VEEAM_EM_URL,
-# VEEAM_EM_USERNAME, VEEAM_EM_PASSWORD, and where the certificate needs it VEEAM_EM_CA_PATH.
+# Each document below is a separate file. In all of them the connection options come from the environment: VEEAM_EM_URL,
+# VEEAM_EM_USERNAME, VEEAM_EM_PASSWORD, and VEEAM_EM_CA_PATH if the certificate needs it.
 
 ---
 # veeam_em.yml: the VMs of the newest run of each plan. A host has these variables:
 #
 #   veeam_vm_name: filesrv03
-#   veeam_vm_source: tasks          # or plan: then all up to veeam_replica_point are null
+#   veeam_vm_source: tasks          # or plan: then all variables down to veeam_replica_point are null
 #   veeam_state: Stopped            # of this VM: Starting, Working, Stopping or Stopped
 #   veeam_result: Failed            # of this VM: Success, Warning, Failed, or the text None while it is not finished
 #   veeam_failure_message: No restore point of filesrv03 is available for failover
@@ -132,7 +130,7 @@ EXAMPLES = r"""
 plugin: dr_runbook.veeam_em.failover_session
 
 ---
-# runbook.veeam_em.yml: groups for a runbook, by what became of each VM, by plan and by backup server
+# runbook.veeam_em.yml: groups for a runbook, by the result of each VM, by plan and by backup server
 plugin: dr_runbook.veeam_em.failover_session
 strict: true
 groups:
@@ -140,14 +138,14 @@ groups:
   warned: veeam_result == 'Warning'
   failed: veeam_result == 'Failed'
   still_running: veeam_vm_source == 'tasks' and veeam_state != 'Stopped'
-  # Neither failed nor succeeded as far as EM says; treat it as its own case.
+  # Neither failed nor succeeded, as far as EM says. Handle it as a separate case.
   unknown: veeam_vm_source == 'plan' or (veeam_state == 'Stopped' and veeam_result not in ['Success', 'Warning', 'Failed'])
 keyed_groups:
   - key: veeam_session.name
     prefix: plan
   - key: veeam_session.backup_server.name | default('unknown', true)
     prefix: backup_server
-# VMs of different tenants can have one name, and plans on different backup servers too.
+# VMs of different tenants can share a name, and so can plans on different backup servers.
 hostname: >-
   veeam_vm_name ~ '.' ~ (veeam_session.name ~ '.' ~ veeam_session.backup_server.name | default('unknown', true))
   | lower | regex_replace('[^a-z0-9.]+', '-')
@@ -155,21 +153,21 @@ compose:
   ansible_host: veeam_vm_name ~ '.dr.example.com'
 
 ---
-# session.veeam_em.yml: the VMs of one session, whose id an earlier job has handed over as extra variable:
+# session.veeam_em.yml: the VMs of one session, whose id an earlier job passed on as an extra variable:
 #   ansible-playbook -i session.veeam_em.yml -e failover_session_id=475420ee-d045-4493-9869-0a970e08f6f9 checks.yml
 plugin: dr_runbook.veeam_em.failover_session
 id: "{{ failover_session_id }}"
 latest_per_plan: false
 
 ---
-# newest.veeam_em.yml: the VMs of the newest run of one plan, only if that run began in the last 4 hours
+# newest.veeam_em.yml: the VMs of the newest run of one plan, only if that run started in the last 4 hours
 plugin: dr_runbook.veeam_em.failover_session
 name: ABC Company Failover Plan
 created_after: 4h
 
 ---
-# cached.veeam_em.yml: EM is asked every 10 minutes at most. The cache outlives the run, and holds no password and no token.
-# Keep it where nobody else can write: whoever writes it chooses the hosts.
+# cached.veeam_em.yml: EM is queried at most every 10 minutes. The cache outlives the run, and contains no password and no token.
+# Keep it where nobody else can write, since whoever writes to it chooses the hosts.
 plugin: dr_runbook.veeam_em.failover_session
 cache: true
 cache_plugin: ansible.builtin.jsonfile
@@ -181,7 +179,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection
-from typing import Any
+from typing import Any, TypedDict
 
 from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.inventory.data import InventoryData
@@ -190,161 +188,156 @@ from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructa
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.client import EnterpriseManager
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import EmPermissionError, OptionError
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.redaction import single_line, truncate
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.redaction import single_line
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._argspec import SESSION_CRITERIA_SPEC
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import SessionCriteria
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import Fact, sort_key
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import Plan, Session, sort_key
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.permissions import VM_RESTORE_OPERATOR
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plans import PlanReader
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import SessionReader
-from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
+from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._hosts import (
+    Hosts,
+    list_some,
+    needs_plan,
+    session_vms,
+    short,
+)
+from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._plugin import (
+    check_options,
+    connect,
+    connection_variables,
+    fail_on_error,
+    resolve_templates,
+)
 
 ANSWER_FORMAT = 1
-"""Part of the cache's key. To be raised when the cached answer changes its shape, so that an old one is not read."""
-RUN_FACTS = ("state", "result", "failure_message", "creation_time", "end_time", "duration", "replica_point")
-"""Facts of a task that become variables of its host."""
+"""Part of the cache's key. Raise it when the shape of an answer or of its facts changes, so that an old one is not read."""
 _WITHOUT_PLANS = "Without that role, vm_source: tasks takes only the VMs that sessions list, and reads no plans."
-SHOWN = 3
-"""So many of a long list are named in a warning."""
-LONGEST_NAME = 100
-"""So many characters of a name are shown in a warning."""
+
+
+class Answer(TypedDict):
+    """What EM answered, as it goes into the cache. ``plans`` are those that are needed, or None if the user may not read them."""
+
+    sessions: list[Session]
+    plans: list[Plan] | None
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     NAME = "dr_runbook.veeam_em.failover_session"
 
     def verify_file(self, path: str) -> bool:
-        if not super().verify_file(path):
-            return False
-        return path.endswith(("/veeam_em.yml", "/veeam_em.yaml", ".veeam_em.yml", ".veeam_em.yaml"))
+        endings = ("/veeam_em.yml", "/veeam_em.yaml", ".veeam_em.yml", ".veeam_em.yaml")
+        return bool(super().verify_file(path)) and path.endswith(endings)
 
     def set_options(self, task_keys: Any = None, var_options: Any = None, direct: Any = None) -> None:
         """Called while the file is read: templates in it are resolved before the types of its options are checked."""
         if direct:
             self.templar.available_variables = self._vars
-            direct = _plugin.resolved(direct, self.templar)
-            var_options = _plugin.connection_variables(self._vars, self.templar, besides=direct)
-            direct = _plugin.checked_options(direct, var_options, self.option_definitions)
+            direct = resolve_templates(direct, self.templar)
+            var_options = connection_variables(self._vars, self.templar, besides=direct)
+            direct = check_options(direct, var_options, self.option_definitions)
         super().set_options(task_keys=task_keys, var_options=var_options, direct=direct)
 
     def parse(self, inventory: InventoryData, loader: DataLoader, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
-        with _plugin.fail_on_error(AnsibleParserError):
+        with fail_on_error(AnsibleParserError):
             self._read_config_data(path)
             criteria = SessionCriteria.from_options(self.get_option)
             answer = self._cached() if cache else None
             if answer is None:
-                answer = self._ask(criteria)
+                with connect(self.get_option) as client:
+                    answer = self._read(client, criteria)
                 if self.get_option("cache"):
                     self._cache[self._key()] = answer
             self._populate(answer)
 
-    # The answer of EM, and its cache
+    # The cache
 
     def _key(self) -> str:
-        """What the answer depends on. The password is no part of it: who may read a cache is for the file system to say."""
-        names = ("url", "username", "vm_source", *_plugin.CRITERIA_OPTIONS)
+        """What the answer depends on, without the password: who may read a cache is decided by the file system."""
+        names = ("url", "username", "vm_source", *SESSION_CRITERIA_SPEC)
         options = {name: self.get_option(name) for name in names}
         text = json.dumps([ANSWER_FORMAT, options], sort_keys=True, default=str)
         return f"{self.NAME}_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
-    def _cached(self) -> dict[str, Any] | None:
+    def _cached(self) -> Answer | None:
         if not self.get_option("cache"):
             return None
         try:
-            answer = self._cache[self._key()]
-            if not _is_answer(answer):
-                raise AnsibleError("it holds something else than an answer of Enterprise Manager")
+            answer: Answer = self._cache[self._key()]
+            if set(answer) != {"sessions", "plans"} or not isinstance(answer["sessions"], list):
+                raise AnsibleError("it is not an answer of Enterprise Manager")
         except KeyError:
             return None
-        except (AnsibleError, TypeError) as exc:  # a file that is broken must not stop a runbook
-            self.display.warning(f"The inventory cache cannot be read, so Enterprise Manager is asked: {exc}")
+        except (AnsibleError, TypeError) as exc:  # a broken file must not stop a runbook
+            self.display.warning(f"The inventory cache cannot be read, so Enterprise Manager is read instead: {exc}")
             return None
-        self.display.vv("Inventory from the cache; Enterprise Manager is not asked.")
+        self.display.vv("Inventory from the cache; Enterprise Manager is not contacted.")
         return answer
 
-    def _ask(self, criteria: SessionCriteria) -> dict[str, Any]:
-        """The sessions, and the plans where they are needed, as they go into the cache."""
-        with _plugin.connect(_plugin.connection(self.get_option)) as client:
-            answer = SessionReader(client).list_sessions(criteria)
-            if answer.missing_ids:
-                raise AnsibleParserError(
-                    f"Read cloud failover sessions failed: {client.base_url} knows none with the id {_list(answer.missing_ids)}. "
-                    "Check the id. Enterprise Manager forgets sessions after some time."
-                )
-            left_out = set(criteria.ids or ()) - {session["id"] for session in answer.sessions}
-            if left_out:
-                self.display.warning(
-                    f"Sessions asked for by id for which another criterion does not hold: {_list(left_out)}. They give no hosts. "
-                    "latest_per_plan is true unless it is set to false."
-                )
-            return {"sessions": answer.sessions, "plans": self._plans(client, answer.sessions)}
+    # Reading
 
-    def _plans(self, client: EnterpriseManager, sessions: list[Fact]) -> list[Fact] | None:
+    def _read(self, client: EnterpriseManager, criteria: SessionCriteria) -> Answer:
+        result = SessionReader(client).list_sessions(criteria)
+        if result.missing_ids:
+            raise AnsibleParserError(
+                f"No cloud failover session with the id {list_some(result.missing_ids)} on {client.base_url}. Check the id. "
+                "Enterprise Manager forgets sessions after some time."
+            )
+        excluded = set(criteria.ids or ()) - {session["id"] for session in result.sessions}
+        if excluded:
+            self.display.warning(
+                f"Sessions requested by id but excluded by another criterion: {list_some(excluded)}. They give no hosts. "
+                "latest_per_plan is true unless it is set to false."
+            )
+        return {"sessions": result.sessions, "plans": self._read_plans(client, result.sessions)}
+
+    def _read_plans(self, client: EnterpriseManager, sessions: list[Session]) -> list[Plan] | None:
         """The plans that the sessions need, or None if the user may not read plans and other sessions list their VMs."""
-        names = {session["name"] for session in sessions if session["name"] and self._needs_plan(session)}
+        needing = [session for session in sessions if needs_plan(session, self.get_option("vm_source"))]
+        names = {session["name"] for session in needing if session["name"]}
         try:
             return PlanReader(client).plans_named(names) if names else []
         except EmPermissionError as exc:
-            if all(self._needs_plan(session) for session in sessions):
+            if len(needing) == len(sessions):
                 raise AnsibleParserError(f"{exc} {_WITHOUT_PLANS}") from None
             return None
 
     # Hosts
 
-    def _populate(self, answer: dict[str, Any]) -> None:
-        """Make the hosts. Newer sessions come first, so that of VMs with one host name the newest wins."""
+    def _populate(self, answer: Answer) -> None:
+        if answer["plans"] is None:
+            self._warn_without_plans(answer["sessions"])
+        groups = {*self.inventory.groups, *map(self._sanitize_group_name, self.get_option("groups"))}
+        hosts = self._hosts(answer, groups)
+        for problem in hosts.problems():
+            self._warn_or_fail(problem)
+        for host, variables in hosts.variables.items():
+            self._add_host(host, variables)
+        # Ansible takes such a host for the group; keyed_groups makes groups only with the hosts.
+        like_groups = hosts.like_groups + [host for host in hosts.variables if host in self.inventory.groups]
+        if like_groups:
+            self._warn_or_fail(
+                f"VMs that are named like a group, and so are missing or in wrong groups: {list_some(map(short, like_groups))}. "
+                "Set hostname to make names that no group has."
+            )
+
+    def _hosts(self, answer: Answer, groups: Collection[str]) -> Hosts:
+        """The hosts, without contacting EM. Newer sessions come first, so that of VMs with one host name the newest wins."""
         prefix = self.get_option("hostvars_prefix")
         if not re.fullmatch(r"([A-Za-z_]\w*)?", prefix):
             accepted = "Give letters, digits and underscores, not beginning with a digit."
             raise OptionError("hostvars_prefix", prefix, accepted)
-        hosts: dict[str, dict[str, Any]] = {}
-        runs: dict[str, str] = {}
-        doubled: list[str] = []
-        nameless: list[str] = []
-        like_groups: list[str] = []
-        if answer["plans"] is None:
-            self._say_without_plans(answer["sessions"])
-        groups = {*self.inventory.groups, *map(self._sanitize_group_name, self.get_option("groups"))}
+        hosts = Hosts(groups)
         for session in sorted(answer["sessions"], key=sort_key, reverse=True):
-            run = f"{_shown(session['name'])} of {session['creation_time']} ({session['id']})"
-            facts = wrap_var({key: value for key, value in session.items() if key != "tasks"})
-            for vm in self._vms(session, answer["plans"]):
-                variables = {f"{prefix}{key}": value for key, value in wrap_var(vm).items()}
+            vms = session_vms(session, self.get_option("vm_source"), answer["plans"], self.display.warning)
+            run = f"{short(session['name'])} of {session['creation_time']} ({session['id']})"
+            facts = wrap_var({name: value for name, value in session.items() if name != "tasks"})
+            for vm in vms:
+                variables = {f"{prefix}{name}": value for name, value in wrap_var(vm).items()}
                 variables[f"{prefix}session"] = facts
-                host = self._host_name(variables, vm["vm_name"], run)
-                if not host.strip():
-                    nameless.append(run)
-                elif host in groups:  # ansible-core would take it for the group
-                    like_groups.append(_shown(host))
-                elif host in hosts:
-                    doubled.append(f"{_shown(host)} (that of {runs[host]} is taken, not that of {run})")
-                else:
-                    hosts[host], runs[host] = variables, run
-        if nameless:
-            self._left_out(f"VMs without a name in the sessions {_list(nameless)}", "an expression that names them")
-        if doubled:
-            self._left_out(f"Host names that stand for more than one VM: {_list(doubled)}", "one that tells them apart")
-        for host, variables in hosts.items():
-            self._add_host(host, variables)
-        like_groups += [_shown(host) for host in hosts if host in self.inventory.groups]  # by keyed_groups
-        if like_groups:
-            what = f"VMs that are named like a group, and so are missing or in wrong groups: {_list(like_groups)}"
-            self._left_out(what, "an expression that no group is named like")
-
-    def _say_without_plans(self, sessions: list[Fact]) -> None:
-        runs = [f"{_shown(session['name'])} ({session['id']})" for session in sessions if self._needs_plan(session)]
-        self._warn_or_fail(
-            f"Sessions that list no VMs and so give no hosts, since {self.get_option('username')} may not read their plans: "
-            f"{_list(runs)}. Check that this user has the role {VM_RESTORE_OPERATOR} in Enterprise Manager. {_WITHOUT_PLANS}"
-        )
-
-    def _left_out(self, what: str, hostname: str) -> None:
-        self._warn_or_fail(f"{what}. Give {hostname} as hostname.")
-
-    def _warn_or_fail(self, sentence: str) -> None:
-        if self.get_option("strict"):
-            raise AnsibleParserError(sentence)
-        self.display.warning(sentence)
+                hosts.add(self._host_name(variables, vm["vm_name"], run), variables, run)
+        return hosts
 
     def _host_name(self, variables: dict[str, Any], vm_name: str | None, run: str) -> str:
         expression = self.get_option("hostname")
@@ -353,7 +346,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             try:
                 host = self._compose(expression, variables)
             except Exception as exc:  # whatever an expression of the user may raise
-                sentence = f"hostname: {expression!r} cannot be evaluated for the VM {_shown(vm_name)} of {run}: {exc}"
+                sentence = f"hostname: {expression!r} cannot be evaluated for the VM {short(vm_name)} of {run}: {exc}"
                 raise AnsibleParserError(single_line(sentence)) from None
         name = "" if host is None else "".join(str(host))
         # join() takes the mark off. ansible-inventory prints a marked text as an object, and AWX wants names to be texts.
@@ -369,71 +362,15 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         self._add_host_to_composed_groups(self.get_option("groups"), {}, host, strict)
         self._add_host_to_keyed_groups(self.get_option("keyed_groups"), {}, host, strict)
 
-    # The VMs of a session
-
-    def _needs_plan(self, session: Fact) -> bool:
-        source = self.get_option("vm_source")
-        return source == "plan" or (source == "tasks_or_plan" and not session["tasks"])
-
-    def _vms(self, session: Fact, plans: list[Fact] | None) -> list[Fact]:
-        """What there is to say about each VM of a session, without prefix.
-
-        :arg plans: the plans of the sessions that need one, or None if they may not be read.
-        """
-        if not self._needs_plan(session):
-            if not session["tasks"]:
-                self.display.warning(
-                    f"The session {session['id']} of {_shown(session['name'])!r} lists no VMs, so it gives no hosts. With "
-                    "vm_source=tasks_or_plan they come from its plan."
-                )
-            return [
-                {"vm_source": "tasks", **{key: task[key] for key in ("vm_name", *RUN_FACTS)}}
-                for task in session["tasks"]
-            ]
-        if plans is None:  # said once for all sessions
-            return []
-        named = [plan for plan in plans if plan["name"] == session["name"] and _same(plan, session)]
-        server = (session["backup_server"] or {}).get("name")
-        if len(named) != 1:
-            found = f"{len(named)} plans" if named else "no plan"
-            self.display.warning(
-                f"The VMs of the session {session['id']} are not known, since it lists none and there is {found} named "
-                f"{_shown(session['name'])!r} on the backup server {_shown(server)}. It gives no hosts."
-            )
-            return []
-        unknown = dict.fromkeys(RUN_FACTS)
-        return [{"vm_source": "plan", "vm_name": vm["name"], **unknown} for vm in named[0]["vms"]]
-
-
-def _is_answer(value: Any) -> bool:
-    """Whether a value from the cache has all that is read of it."""
-    try:
-        return (
-            set(value) == {"sessions", "plans"}
-            and all({"id", "name", "creation_time", "backup_server"} <= set(session) for session in value["sessions"])
-            and all({"vm_name", *RUN_FACTS} <= set(task) for session in value["sessions"] for task in session["tasks"])
-            and (value["plans"] is None or all(map(_is_plan, value["plans"])))
+    def _warn_without_plans(self, sessions: list[Session]) -> None:
+        needing = [session for session in sessions if needs_plan(session, self.get_option("vm_source"))]
+        runs = [f"{short(session['name'])} ({session['id']})" for session in needing]
+        self._warn_or_fail(
+            f"Sessions that list no VMs give no hosts, because {self.get_option('username')} may not read their plans: "
+            f"{list_some(runs)}. Check that this user has the role {VM_RESTORE_OPERATOR} in Enterprise Manager. {_WITHOUT_PLANS}"
         )
-    except (TypeError, KeyError):
-        return False
 
-
-def _is_plan(value: Any) -> bool:
-    return {"name", "backup_server"} <= set(value) and all("name" in vm for vm in value["vms"])
-
-
-def _same(plan: Fact, session: Fact) -> bool:
-    """Whether both are of the same backup server; not if it is not known."""
-    one, other = plan["backup_server"] or {}, session["backup_server"] or {}
-    key = "id" if one.get("id") and other.get("id") else "name"
-    return one.get(key) is not None and one.get(key) == other.get(key)
-
-
-def _shown(name: str | None) -> str:
-    """A name from EM as it can stand in a sentence on a terminal."""
-    return truncate(single_line(str(name)), LONGEST_NAME)
-
-
-def _list(items: Collection[str]) -> str:
-    shown = ", ".join(sorted(items)[:SHOWN])
-    return shown if len(items) <= SHOWN else f"{shown} and {len(items) - SHOWN} more"
+    def _warn_or_fail(self, sentence: str) -> None:
+        if self.get_option("strict"):
+            raise AnsibleParserError(sentence)
+        self.display.warning(sentence)

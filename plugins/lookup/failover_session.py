@@ -9,10 +9,10 @@ name: failover_session
 short_description: Look up cloud failover sessions of Veeam Backup Enterprise Manager
 version_added: 1.0.0
 description:
-  - Looks up the cloud failover sessions that Veeam Backup Enterprise Manager (EM) has recorded, by plan name, by id, or by other criteria,
+  - Looks up cloud failover sessions in Veeam Backup Enterprise Manager (EM) by plan name, by id or by other criteria,
     and returns the facts of P(dr_runbook.veeam_em.failover_session_info#module).
-  - It changes nothing. It logs on once for all terms, reads as few pages as the criteria allow, and logs off whatever happens.
-  - The answer is complete, as far as EM lists sessions, or the lookup fails. There is no partial answer.
+  - It changes nothing. It logs on once for all terms, reads as few pages as the criteria allow, and always logs off.
+  - You get every matching session that EM lists, or an error, never a partial answer.
 extends_documentation_fragment:
   - dr_runbook.veeam_em._connection
   - dr_runbook.veeam_em._connection.plugin
@@ -21,47 +21,46 @@ options:
   _terms:
     description:
       - What to look up. Each term is the name of a plan, exactly as EM shows it, or the id of a session as GUID, as URN or as Href.
-      - Sessions are returned in the order of the terms, and for each term as O(sort_order) says. A term for which no session meets all criteria
-        is an error, unless there is a O(default).
-      - A term can be a list of terms. An empty list is refused, while no terms at all mean that the criteria alone select. So give a
-        variable with names as one term, C(plans), rather than C(*plans), which is no term if the list is empty.
+      - Sessions are returned in the order of the terms, and within a term in O(sort_order). A term without a matching session
+        is an error, unless you set O(default).
+      - A term can be a list of terms. An empty list is refused, whereas without any terms the criteria alone select. So pass a
+        variable with names as one term, C(plans), not as C(*plans), which is no term at all if the list is empty.
     type: list
     elements: str
   id:
-    description: Ids of sessions, which can stand here instead of in the terms, but not in both.
+    description: Ids of sessions, as an alternative to terms. Do not give both.
   name:
-    description: Names of plans, which can stand here instead of in the terms, but not in both.
+    description: Names of plans, as an alternative to terms. Do not give both.
   limit:
-    description: With terms, it counts for each term.
+    description: With terms, it applies to each term.
   latest:
     description:
-      - Only the newest session for each term, of those that meet the other criteria. Without terms, only the newest of all.
-      - So with O(latest=true) and O(result=Failed) you get the newest run of a plan that failed. Use O(latest_per_plan) to look at the newest
-        run only, whatever became of it.
+      - Only the newest session for each term that matches the other criteria. Without terms, only the newest of all.
+      - So with O(latest=true) and O(result=Failed) you get a plan's newest failed run. To check only its newest run, whatever its result,
+        use O(latest_per_plan).
     type: bool
     default: false
   default:
     description:
-      - The value that stands in the place of a term that matches nothing, or of an empty answer if there are no terms.
-      - V(none) is a value too. Errors of EM, such as a wrong password, stay errors.
+      - The value to return for a term that matches nothing, or instead of an empty answer if there are no terms.
+      - V(none) is a value, too. Errors of EM, such as a wrong password, remain errors.
     type: raw
 notes:
-  - R(lookup,query) unwraps a list of one session; use C(query) where you want a list in any case.
-  - A variable that holds a lookup runs it each time the variable is used, and each time is a log on. Where you need the answer
-    twice, keep it with M(ansible.builtin.set_fact), or use M(dr_runbook.veeam_em.failover_session_info).
-  - In a task, the logon is kept until the task is over, so that loops and templates of that task share it. Each fork has its own.
-  - It runs on the controller, so the Python libraries must be there, and the log on comes from there.
-  - A criterion that is null is refused, so that a value which a runbook has not found does not select everything. With O(result), write
+  - R(lookup,query) unwraps a list of one session. Use C(query) if you always want a list.
+  - A variable that contains a lookup runs it each time the variable is used, with a logon each time. If you need the answer
+    twice, store it with M(ansible.builtin.set_fact), or use M(dr_runbook.veeam_em.failover_session_info).
+  - It runs on the controller, so install the Python libraries there. The logon comes from there, too.
+  - A criterion that is null is refused, so that a value that a runbook did not find does not select everything. With O(result), write
     C('None') in quotes for sessions without a result. C(omit) leaves an option out.
-  - Sessions of the last 30 days are documented to be listed. See the notes of P(dr_runbook.veeam_em.failover_session_info#module) on
-    what EM's sessions say and what they do not say.
+  - Veeam documents that EM lists the sessions of the last 30 days. The notes of P(dr_runbook.veeam_em.failover_session_info#module) explain
+    what a session shows and what it does not.
 seealso:
   - plugin: dr_runbook.veeam_em.failover_session_info
     plugin_type: module
   - plugin: dr_runbook.veeam_em.failover_session
     plugin_type: inventory
   - name: Guide to the lookup
-    description: When a lookup runs, what it costs, and how to keep its answer.
+    description: When a lookup runs, what it costs, and how to store its answer.
     link: https://github.com/dr-runbook/veeam_em/blob/main/docs/lookup.md
 author:
   - dr_runbook contributors (@dr-runbook)
@@ -75,7 +74,7 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ lookup('dr_runbook.veeam_em.failover_session', 'ABC Company Failover Plan', latest=true).result }}"
 
-- name: Keep the newest runs of two plans, so that EM is asked once and not at each use
+- name: Store the newest runs of two plans, so that EM is queried only once
   ansible.builtin.set_fact:
     newest_runs: "{{ query('dr_runbook.veeam_em.failover_session', plans, latest=true) }}"
   vars:
@@ -83,18 +82,18 @@ EXAMPLES = r"""
       - ABC Company Failover Plan
       - UCM Company Full SIte Failover
 
-- name: Stop the runbook unless both have succeeded
+- name: Stop the runbook unless both succeeded
   ansible.builtin.assert:
     that: newest_runs | map(attribute='succeeded') | list == [true, true]
     fail_msg: "{{ newest_runs | rejectattr('succeeded', 'eq', true) | map(attribute='name') | join(', ') }} did not succeed"
   ignore_errors: true
 
-# failover_session_id is the id of a session that an earlier job or task has handed over.
-- name: Look one session up by its id
+# failover_session_id is the id of a session, passed on by an earlier job or task.
+- name: Look up one session by its id
   ansible.builtin.debug:
     msg: "{{ lookup('dr_runbook.veeam_em.failover_session', failover_session_id).creation_time }}"
 
-- name: Go through the failed VMs of the last week
+- name: Show the failed VMs of the last week
   ansible.builtin.debug:
     msg: "{{ item.1.vm_name }}: {{ item.1.failure_message }}"
   loop: "{{ query('dr_runbook.veeam_em.failover_session', result=['Warning', 'Failed'], created_after='7d')
@@ -102,13 +101,13 @@ EXAMPLES = r"""
   loop_control:
     label: "{{ item.0.name }}"
 
-- name: Tell a plan that has never run from one that has, without an error
+- name: Handle a plan that has never run, without an error
   ansible.builtin.debug:
     msg: "{{ run.creation_time | default('never run') }}"
   vars:
     run: "{{ lookup('dr_runbook.veeam_em.failover_session', 'A plan without runs', latest=true, default={}) }}"
 
-- name: Show what runs at this moment
+- name: Show the running plans
   ansible.builtin.debug:
     msg: "{{ query('dr_runbook.veeam_em.failover_session', state=['Starting', 'Working', 'Stopping']) | map(attribute='name') | list }}"
 """
@@ -116,9 +115,9 @@ EXAMPLES = r"""
 RETURN = r"""
 _raw:
   description:
-    - The sessions found, in the order of the terms. The facts of each are those that
-      RV(dr_runbook.veeam_em.failover_session_info#module:failover_sessions) of the module describes.
-    - The value of O(default) stands in the place of a term that matches nothing.
+    - The sessions found, in the order of the terms, with the facts described in
+      RV(dr_runbook.veeam_em.failover_session_info#module:failover_sessions).
+    - For a term that matches nothing, the value of O(default).
   type: list
   elements: dict
   sample:
@@ -170,60 +169,58 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.client import EnterpriseManager
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import OptionError
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import (
     SessionCriteria,
     guid_of_session,
 )
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import Fact
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import Session
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import SessionReader
-from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
+from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._plugin import (
+    check_options,
+    connect,
+    connection_variables,
+    fail_on_error,
+)
 
 
 class LookupModule(LookupBase):
     def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
-        with _plugin.fail_on_error(AnsibleLookupError):
-            kwargs.pop("wantlist", None)  # ansible-core 2.16 gives it where the lookup is a loop (with_...)
-            omit = variables.get("omit") if variables else None
-            kwargs = {name: value for name, value in kwargs.items() if omit is None or value != omit}
-            values = _plugin.connection_variables(variables or {}, self._templar, besides=kwargs)
-            definitions = {name: entry for name, entry in self.option_definitions.items() if name != "_terms"}
-            self.set_options(var_options=values, direct=_plugin.checked_options(kwargs, values, definitions))
+        with fail_on_error(AnsibleLookupError):
+            self._set_options(variables or {}, kwargs)
             criteria = SessionCriteria.from_options(self.get_option)
             if self.get_option("latest"):
                 criteria = replace(criteria, limit=1, descending=True)
             terms = _flat(terms)
             keys = [_key(term) for term in terms]
             if keys and (criteria.ids or criteria.names):
+                name = "id" if criteria.ids else "name"
                 accepted = "Give plan names and ids as terms or as options, not both."
-                raise OptionError(
-                    "id" if criteria.ids else "name", self.get_option("id") or self.get_option("name"), accepted
-                )
-            with _plugin.connect(_plugin.connection(self.get_option)) as client:
-                found = (
-                    _by_term(client, criteria, keys)
-                    if keys
-                    else [SessionReader(client).list_sessions(criteria).sessions]
-                )
-            answer: list[Any] = []
-            unknown: list[str] = []
-            for term, sessions in zip(terms or [None], found):
-                if not sessions and "default" in kwargs:
-                    answer.append(kwargs["default"])
-                elif not sessions and keys:
-                    unknown.append(repr(str(term)))
-                answer += wrap_var(sessions)
-            if unknown:
+                raise OptionError(name, self.get_option(name), accepted)
+            with connect(self.get_option) as client:
+                reader = SessionReader(client)
+                found = _by_key(reader, criteria, keys) if keys else [reader.list_sessions(criteria).sessions]
+            missing = [repr(str(term)) for term, sessions in zip(terms, found) if not sessions]
+            if missing and "default" not in kwargs:
                 raise AnsibleLookupError(
-                    f"No cloud failover session found for {', '.join(unknown)} on {client.base_url}. A plan name must be written "
+                    f"No cloud failover session found for {', '.join(missing)} on {client.base_url}. A plan name must be written "
                     "as EM shows it, with its case and spaces, and all other criteria must hold too. Give default to go on without a session."
                 )
-            return answer
+            default = [kwargs["default"]] if "default" in kwargs else []
+            return [item for sessions in found for item in (wrap_var(sessions) if sessions else default)]
+
+    def _set_options(self, variables: dict[str, Any], kwargs: dict[str, Any]) -> None:
+        kwargs.pop("wantlist", None)  # ansible-core 2.16 gives it where the lookup is a loop (with_...)
+        omit = variables.get("omit")
+        for name in [name for name, value in kwargs.items() if omit is not None and value == omit]:
+            del kwargs[name]
+        values = connection_variables(variables, self._templar, besides=kwargs)
+        definitions = {name: entry for name, entry in self.option_definitions.items() if name != "_terms"}
+        self.set_options(var_options=values, direct=check_options(kwargs, values, definitions))
 
 
 def _flat(terms: list[Any]) -> list[Any]:
-    """The terms, with those of a term that is a list in its place."""
+    """The terms, with each list among them replaced by its items."""
     for term in terms:
         if term == []:
             # Without terms the criteria alone select, so a runbook that computed no names would get sessions of others.
@@ -232,27 +229,25 @@ def _flat(terms: list[Any]) -> list[Any]:
 
 
 def _key(term: Any) -> tuple[str, str]:
-    """What a term asks for: the criterion, ``id`` or ``name``, and its value."""
+    """The criterion that a term stands for, ``id`` or ``name``, and its value."""
     if term is None or isinstance(term, (bool, float, list, dict)) or not str(term).strip():
         raise OptionError("term", term, "Give the name of a plan, or the id of a session as GUID, URN or Href.")
     guid = guid_of_session(str(term))
     return ("id", guid) if guid else ("name", str(term))
 
 
-def _by_term(client: EnterpriseManager, criteria: SessionCriteria, keys: list[tuple[str, str]]) -> list[list[Fact]]:
-    """The sessions for each term, asked for in as few questions as there can be."""
-    names = tuple(dict.fromkeys(value for kind, value in keys if kind == "name"))
+def _by_key(reader: SessionReader, criteria: SessionCriteria, keys: list[tuple[str, str]]) -> list[list[Session]]:
+    """The sessions for each key, read with as few queries as possible."""
+    names = list(dict.fromkeys(value for kind, value in keys if kind == "name"))
     ids = tuple(dict.fromkeys(value for kind, value in keys if kind == "id"))
-    found: dict[tuple[str, str], list[Fact]] = {}
-    questions = []
+    # A limit counts for each name, and spares EM the rest.
+    batches = [[name] for name in names] if criteria.limit else [names] if names else []
+    queries = [replace(criteria, names=frozenset(batch)) for batch in batches]
     if ids:
-        questions.append(replace(criteria, ids=ids, limit=None))
-    if criteria.limit is None:
-        questions += [replace(criteria, names=frozenset(names))] if names else []
-    else:  # the limit counts for each term, and spares EM the rest
-        questions += [replace(criteria, names=frozenset([name])) for name in names]
-    for question in questions:
-        kind = "name" if question.ids is None else "id"
-        for fact in SessionReader(client).list_sessions(question).sessions:
-            found.setdefault((kind, fact[kind]), []).append(fact)
+        queries.append(replace(criteria, ids=ids, limit=None))
+    found: dict[tuple[str, str | None], list[Session]] = {}
+    for query in queries:
+        for session in reader.list_sessions(query).sessions:
+            key = ("name", session["name"]) if query.ids is None else ("id", session["id"])
+            found.setdefault(key, []).append(session)
     return [found.get(key, []) for key in keys]

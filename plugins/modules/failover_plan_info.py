@@ -10,8 +10,8 @@ module: failover_plan_info
 short_description: Read cloud failover plans from Veeam Backup Enterprise Manager
 version_added: 1.0.0
 description:
-  - Reads the cloud failover plans that Veeam Backup Enterprise Manager (EM) has, with their tenants, backup servers and VMs.
-  - It changes nothing. It logs on, asks for all plans in one query where EM allows that, and logs off whatever happens.
+  - Reads cloud failover plans from Veeam Backup Enterprise Manager (EM), with their tenants, backup servers and VMs.
+  - It changes nothing. It logs on, reads all plans in one query if EM allows that, and always logs off.
 extends_documentation_fragment:
   - dr_runbook.veeam_em._attributes
   - dr_runbook.veeam_em._attributes.info_module
@@ -19,14 +19,14 @@ extends_documentation_fragment:
 options:
   id:
     description:
-      - Ids of plans, as GUID, URN or Href. Unknown ids are no error, see RV(missing_ids).
-      - All criteria must hold; several values in one criterion are alternatives.
+      - Ids of plans, each as GUID, URN or Href. An unknown id is not an error, see RV(missing_ids).
+      - A plan must match all criteria. Several values in one criterion are alternatives.
     type: list
     elements: str
   name:
     description:
       - Name or list of names, exactly as EM shows them. Plans of two tenants may share a name.
-      - It is not split at commas, which names may contain.
+      - A single text is not split at commas, since plan names may contain them.
     type: raw
   tenant:
     description: Names of tenants, exactly as EM shows them.
@@ -37,9 +37,9 @@ options:
     type: list
     elements: str
 notes:
-  - The commands of a plan are returned as EM gives them. If passwords stand in them, they are in the result, in registered variables and,
-    with C(-v), in the output. Use C(no_log=true) for the task then, or better, take the passwords out of the commands.
-  - A plan has no state. Whether it is running, or was, is only in its sessions.
+  - The commands of a plan are returned as EM gives them. If they contain passwords, the result, registered variables and, with C(-v), the
+    output contain them, too. Set C(no_log=true) for the task, or better, remove the passwords from the commands.
+  - A plan has no state. Only its sessions show whether it is running or was run.
 seealso:
   - module: dr_runbook.veeam_em.failover_plan
   - module: dr_runbook.veeam_em.failover_session_info
@@ -65,11 +65,11 @@ EXAMPLES = r"""
     name: ABC Company Failover Plan
   register: found
 
-- name: Show the order in which its VMs start
+- name: Show the start order of its VMs
   ansible.builtin.debug:
     msg: "{{ found.failover_plans[0].vms | map(attribute='name') | join(', then ') }}"
 
-- name: Stop if the plan is not there, or not unique, or may not be tested
+- name: Stop if the plan is missing, is not unique or may not be tested
   ansible.builtin.assert:
     that:
       - found.failover_plans | length == 1
@@ -79,7 +79,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 failover_plans:
-  description: The plans for which all criteria hold, sorted by name.
+  description: The plans that match all criteria, sorted by name.
   returned: success
   type: list
   elements: dict
@@ -120,7 +120,7 @@ failover_plans:
           type: str
           sample: ABC Company
     backup_server:
-      description: The backup server that has the plan. V(null) if EM gives none.
+      description: The backup server that holds the plan. V(null) if EM gives none.
       returned: always
       type: dict
       contains:
@@ -140,12 +140,12 @@ failover_plans:
       type: dict
       contains:
         enabled:
-          description: Whether it is to run. V(null) if EM does not say.
+          description: Whether it is enabled. V(null) if EM does not say.
           returned: always
           type: bool
           sample: true
         command:
-          description: The script, as EM gives it. It may hold secrets. V(null) if there is none.
+          description: The script, as EM gives it. It may contain secrets. V(null) if there is none.
           returned: always
           type: str
           sample: C:\scripts\before.ps1
@@ -155,17 +155,17 @@ failover_plans:
       type: dict
       contains:
         enabled:
-          description: Whether it is to run. V(null) if EM does not say.
+          description: Whether it is enabled. V(null) if EM does not say.
           returned: always
           type: bool
           sample: false
         command:
-          description: The script, as EM gives it. It may hold secrets. V(null) if there is none.
+          description: The script, as EM gives it. It may contain secrets. V(null) if there is none.
           returned: always
           type: str
           sample: C:\scripts\after.ps1
     vms:
-      description: The VMs in the order in which they start.
+      description: The VMs in their start order.
       returned: always
       type: list
       elements: dict
@@ -181,27 +181,27 @@ failover_plans:
           type: str
           sample: filesrv03
         order:
-          description: Place in the order, from 0. V(null) if EM gives none.
+          description: Position in the start order, from 0. V(null) if EM gives none.
           returned: always
           type: int
           sample: 0
     actions:
-      description: Those of V(start), V(test) and V(undo) that EM offers links for. A missing one may mean a missing right (assumed).
+      description: Those of V(start), V(test) and V(undo) that EM offers a link for. A missing one may mean a missing permission (assumed).
       returned: always
       type: list
       elements: str
       sample: [start, test, undo]
 missing_ids:
   description:
-    - GUIDs given in O(id) that EM does not know. That is no error.
-    - Before it is said, EM must have answered with a list of plans that does not hold these.
+    - GUIDs in O(id) that EM does not know. That is not an error.
+    - A GUID is reported only after EM returned a list of plans without it.
   returned: success
   type: list
   elements: str
   sample: []
 error:
-  description: What went wrong, for playbooks to branch on. The sentence for people is in RV(msg).
-  returned: failure, unless an option could not be used or the run was interrupted
+  description: What went wrong, for playbooks to branch on. RV(msg) has the sentence for people.
+  returned: failure, unless an option is invalid or the run was interrupted
   type: dict
   contains:
     kind:
@@ -212,12 +212,12 @@ error:
       type: str
       sample: permission
     status:
-      description: HTTP status of the answer that carried the problem. V(null) if none did, as with V(connection), V(tls) and V(timeout).
+      description: HTTP status of the response that caused the failure. V(null) if none did, as with V(connection), V(tls) and V(timeout).
       returned: always
       type: int
       sample: 403
     message:
-      description: The server's own words, cut to one line. V(null) if it said nothing.
+      description: The server's message, cut to one line. V(null) if there is none.
       returned: always
       type: str
       sample: Access is denied
@@ -231,6 +231,8 @@ msg:
     (https://em.example.com:9398/api/cloud/cloudFailoverPlans?format=Entity)
 """
 
+from typing import Any
+
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plans import PlanCriteria, PlanReader
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
     client_from_module,
@@ -238,7 +240,7 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import
     fail_on_error,
 )
 
-SPEC = {
+SPEC: dict[str, Any] = {
     "id": {"type": "list", "elements": "str"},
     "name": {"type": "raw"},  # a list would be split at commas, which names may contain
     "tenant": {"type": "list", "elements": "str"},
@@ -251,8 +253,8 @@ def main() -> None:
     with fail_on_error(module):
         criteria = PlanCriteria.from_options(module.params.get)
         with client_from_module(module) as client:
-            found = PlanReader(client).list_plans(criteria)
-        module.exit_json(changed=False, failover_plans=found.plans, missing_ids=found.missing_ids)
+            result = PlanReader(client).list_plans(criteria)
+        module.exit_json(changed=False, failover_plans=result.plans, missing_ids=result.missing_ids)
 
 
 if __name__ == "__main__":

@@ -10,37 +10,49 @@ module: failover_session_info
 short_description: Read cloud failover sessions from Veeam Backup Enterprise Manager
 version_added: 1.0.0
 description:
-  - Reads the cloud failover sessions that Veeam Backup Enterprise Manager (EM) has recorded, one for each run of a cloud failover plan,
-    with the VMs of each run, and returns them as facts with one fixed structure.
-  - It changes nothing. It logs on, reads as few pages as the criteria allow, and logs off whatever happens.
-  - The answer is complete, as far as EM lists sessions, or the task fails. There is no partial answer.
+  - Reads cloud failover sessions from Veeam Backup Enterprise Manager (EM), one for each run of a cloud failover plan, with the VMs of
+    each run, and returns them as facts in one fixed structure.
+  - It changes nothing. It logs on, reads as few pages as the criteria allow, and always logs off.
+  - You get every matching session that EM lists, or a failed task, never a partial answer.
 extends_documentation_fragment:
   - dr_runbook.veeam_em._attributes
   - dr_runbook.veeam_em._attributes.info_module
   - dr_runbook.veeam_em._connection
   - dr_runbook.veeam_em._session_criteria
 options:
+  fields:
+    description:
+      - Names of the facts to return for each session. If not set, all are returned.
+      - Set it for answers of thousands of sessions. Ansible spends most of the time of a large answer on storing facts that the playbook may
+        not use, above all V(tasks) with its entry for each VM.
+      - It does not change what is read from EM, or what the criteria compare.
+      - An unknown name is an error, and so is an empty list.
+    type: list
+    elements: str
+    choices: [id, uid, name, job_type, state, result, progress, failure_message, creation_time, end_time, duration, finished, succeeded,
+      backup_server, href, tasks, task_summary]
   replica_points:
     description:
-      - Read the restore points that the VMs used, which fills C(creation_time) and C(state) of
-        RV(failover_sessions[].tasks[].replica_point). It takes one request for up to 100 restore points.
-      - It needs the role Portal User or Portal Administrator. VM Restore Operator may not read restore points; an account can be given
-        this role and Portal User.
-      - What cannot be read is V(null), with a warning. It is not an error.
+      - Whether to read the restore points that the VMs used. This fills C(creation_time) and C(state) of
+        RV(failover_sessions[].tasks[].replica_point) and takes one request for up to 100 restore points.
+      - It needs the role Portal User or Portal Administrator. VM Restore Operator may not read restore points; one account can have both
+        VM Restore Operator and Portal User.
+      - What cannot be read is V(null), with a warning. That is not an error.
+      - With O(fields), V(tasks) must be one of them.
     type: bool
     default: false
 notes:
-  - Sessions of the last 30 days are documented to be listed. This module asks EM's query service, which may reach back as far as EM keeps
-    its history, 13 weeks by default. Veeam does not say so, so do not rely on it. A plan without a session in EM cannot appear.
-  - EM shows a copy of what its backup servers know. It refreshes that copy every 15 minutes by default, so a session that was started in
-    the console can be missing or look running for that long.
-  - A session says that failover was carried out, not that the VMs are in failover still; O(replica_points) shows that. It does not say
-    either whether it was a start, a test or an undo of the plan. EM records none of that in a session.
-  - Every sample of a finished session in Veeam's documentation has an empty list of VMs. EM may drop that list when a session ends;
-    RV(failover_sessions[].tasks) is then empty and RV(failover_sessions[].task_summary) counts zero VMs.
+  - Veeam documents that EM lists the sessions of the last 30 days. This module uses EM's query service, which may reach back as far as EM
+    keeps its history, 13 weeks by default. Veeam does not document that, so do not rely on it. A plan without a session in EM cannot appear.
+  - EM shows a copy of its backup servers' data, refreshed every 15 minutes by default. For that long, a session that was started in the
+    console can be missing, or appear to be running.
+  - A session shows that a failover was carried out, not that its VMs are still in failover; O(replica_points) shows that. EM does not
+    record in a session whether it was a start, a test or an undo of the plan.
+  - Every sample of a finished session in Veeam's documentation has an empty list of VMs. If EM drops that list when a session ends,
+    RV(failover_sessions[].tasks) is empty and RV(failover_sessions[].task_summary) counts zero VMs.
 seealso:
   - name: Evidence for what Enterprise Manager does
-    description: Which behaviour Veeam documents, which was seen, and which is only assumed.
+    description: Which behaviour Veeam documents, which was seen, and which is assumed.
     link: https://github.com/dr-runbook/veeam_em/blob/main/docs/evidence.md
 author:
   - dr_runbook contributors (@dr-runbook)
@@ -55,9 +67,14 @@ EXAMPLES = r"""
 #       username: DR\robot
 #       password: "{{ vault_veeam_em_password }}"
 
-- name: Read all cloud failover sessions that Enterprise Manager has
+- name: Read all cloud failover sessions
   dr_runbook.veeam_em.failover_session_info:
   register: all_sessions
+
+- name: Read only what a list of thousands of runs shows, which is quick
+  dr_runbook.veeam_em.failover_session_info:
+    fields: [id, name, state, result, creation_time, duration]
+  register: overview
 
 - name: Read the failed runs of one plan in the last week
   dr_runbook.veeam_em.failover_session_info:
@@ -93,7 +110,7 @@ EXAMPLES = r"""
     limit: 1
   register: newest_run
 
-- name: Stop the runbook if the plan has no run, which is also the case for a misspelt name
+- name: Stop the runbook if the plan has no run (or its name is misspelt)
   ansible.builtin.assert:
     that: newest_run.failover_sessions | length == 1
     quiet: true
@@ -110,7 +127,7 @@ EXAMPLES = r"""
     msg: "{{ newest_run.failover_sessions[0].tasks | selectattr('replica_point.state', 'eq', 'Failover') | map(attribute='vm_name') | list }}"
   when: newest_run.points_seen_at is not none
 
-- name: Read what runs at this moment
+- name: Read the running sessions
   dr_runbook.veeam_em.failover_session_info:
     state:
       - Starting
@@ -118,8 +135,8 @@ EXAMPLES = r"""
       - Stopping
   register: running
 
-# failover_session_id is the id of a session that an earlier job or task has handed over.
-- name: Wait until that session has finished, for 30 minutes at most
+# failover_session_id is the id of a session, passed on by an earlier job or task.
+- name: Wait up to 30 minutes until that session has finished
   dr_runbook.veeam_em.failover_session_info:
     id: "{{ failover_session_id }}"
   register: session
@@ -127,22 +144,22 @@ EXAMPLES = r"""
   retries: 120
   delay: 15
 
-- name: Stop the runbook unless it is that session and has succeeded
+- name: Stop the runbook unless that session succeeded
   ansible.builtin.assert:
     that:
       - session.failover_sessions | map(attribute='id') | list == [failover_session_id]
       - session.failover_sessions[0].succeeded is true
     quiet: true
 
-# A failure has error.kind, unless an option could not be used or the run was interrupted; msg is the sentence for people in both cases.
-- name: Read the newest session and tell a missing right from other failures
+# A failure has error.kind, unless an option is invalid or the run was interrupted. msg is always there, for people.
+- name: Read the newest session and handle a missing permission
   block:
     - name: Read the newest session
       dr_runbook.veeam_em.failover_session_info:
         limit: 1
       register: newest
   rescue:
-    - name: Say what to do
+    - name: Explain what to do
       ansible.builtin.fail:
         msg: >-
           {{ 'Ask for a role in Enterprise Manager.' if ansible_failed_result.error.kind | default('') == 'permission'
@@ -152,8 +169,9 @@ EXAMPLES = r"""
 RETURN = r"""
 failover_sessions:
   description:
-    - The sessions for which all criteria hold, newest first unless O(sort_order=ascending).
-    - All times are UTC in one format with six fraction digits, so that they sort as text.
+    - The sessions that match all criteria, newest first unless O(sort_order=ascending).
+    - All times are UTC, in one format with six fraction digits, so they sort as text.
+    - With O(fields), each session has only these facts.
   returned: success
   type: list
   elements: dict
@@ -174,55 +192,55 @@ failover_sessions:
       type: str
       sample: ABC Company Failover Plan
     job_type:
-      description: EM's word for the kind of job. Only V(FailoverPlan) is documented. V(null) if EM gives none.
+      description: EM's job type. Only V(FailoverPlan) is documented. V(null) if EM gives none.
       returned: always
       type: str
       sample: FailoverPlan
     state:
-      description: EM's word, V(Starting), V(Working), V(Stopping) or V(Stopped). A word that is not documented is passed through.
+      description: EM's state, V(Starting), V(Working), V(Stopping) or V(Stopped). An undocumented state is returned as is.
       returned: always
       type: str
       sample: Stopped
     result:
       description:
-        - EM's word, V(Success), V(Warning) or V(Failed), and the text V(None) while the session runs. Other words are passed through.
-        - The text V(None) in a session that has finished means that EM gives no result. It is not a success.
+        - EM's result, V(Success), V(Warning) or V(Failed), or the text V(None) while the session runs. An undocumented result is returned as is.
+        - The text V(None) in a finished session means that EM gives no result. That is not a success.
       returned: always
       type: str
       sample: Success
     progress:
-      description: Percent as EM gives it, V(null) if it gives none. EM shows 0 and 100 only in its samples, so do not judge by it.
+      description: Percentage as EM gives it. V(null) if it gives none. Veeam's samples show only 0 and 100, so do not base decisions on it.
       returned: always
       type: int
       sample: 100
     failure_message:
-      description: EM's reason for a failure. V(null) if EM gives none, which happens for failed sessions too.
+      description: EM's reason for a failure. V(null) if EM gives none, which also happens for failed sessions.
       returned: always
       type: str
       sample: Failover of 1 of 8 VMs failed
     creation_time:
-      description: Start of the run in UTC. V(null) if EM's text is no usable time.
+      description: Start of the run in UTC. V(null) if EM gives no valid time.
       returned: always
       type: str
       sample: "2015-12-07T17:38:16.000000Z"
     end_time:
-      description: End of the run in UTC. V(null) while it runs, and where EM gives no end or one of its dates for "never".
+      description: End of the run in UTC. V(null) while it runs, and if EM gives no end or one of its dates for "never".
       returned: always
       type: str
       sample: "2015-12-07T17:39:36.000000Z"
     duration:
-      description: Seconds from start to end. V(null) while the session runs, and where a time is missing or the end lies before the start.
+      description: Seconds from start to end. V(null) while the session runs, and if a time is missing or the end is before the start.
       returned: always
       type: float
       sample: 80.0
     finished:
-      description: Whether RV(failover_sessions[].state) is V(Stopped), the only word that ends a run.
+      description: Whether RV(failover_sessions[].state) is V(Stopped), the only state of a finished run.
       returned: always
       type: bool
       sample: true
     succeeded:
       description:
-        - V(true) if the session is finished with result V(Success), V(false) if it is finished with anything else, V(Warning) included.
+        - V(true) if the session finished with result V(Success), V(false) if it finished with any other result, including V(Warning).
         - V(null) while it runs.
       returned: always
       type: bool
@@ -243,12 +261,12 @@ failover_sessions:
           type: str
           sample: 172.17.53.48
     href:
-      description: Path of the session in EM's REST API, without host, since the host in EM's links is EM's own idea.
+      description: Path of the session in EM's REST API. The host in EM's links is left out, since it may not be reachable.
       returned: always
       type: str
       sample: /api/cloud/failoverSessions/475420ee-d045-4493-9869-0a970e08f6f9
     tasks:
-      description: One entry for each VM of the run. Empty where EM gives none, as in all documented samples of finished sessions.
+      description: One entry for each VM of the run. Empty if EM gives none, as in all documented samples of finished sessions.
       returned: always
       type: list
       elements: dict
@@ -279,12 +297,12 @@ failover_sessions:
           type: str
           sample: "Failed to power on replica VM: insufficient memory on host esx07"
         creation_time:
-          description: Start of the work on this VM in UTC.
+          description: Start of this VM's failover in UTC.
           returned: always
           type: str
           sample: "2026-03-02T08:00:06.110000Z"
         end_time:
-          description: End of the work on this VM in UTC. V(null) while it runs.
+          description: End of this VM's failover in UTC. V(null) while it runs.
           returned: always
           type: str
           sample: "2026-03-02T08:02:11.500000Z"
@@ -294,7 +312,7 @@ failover_sessions:
           type: float
           sample: 125.39
         finished:
-          description: Whether the work on this VM has ended.
+          description: Whether this VM has finished.
           returned: always
           type: bool
           sample: true
@@ -304,7 +322,7 @@ failover_sessions:
           type: bool
           sample: false
         replica_point:
-          description: The restore point of the replica that was used. V(null) if EM gives none.
+          description: The restore point that the VM used. V(null) if EM gives none.
           returned: always
           type: dict
           contains:
@@ -314,7 +332,7 @@ failover_sessions:
               type: str
               sample: c1beab6b-2b18-47f1-9e71-354ab8a49fc2
             name:
-              description: Name of the restore point. The time in it has no zone; EM does not say which it is.
+              description: Name of the restore point. The time in it has no time zone, and EM does not give one.
               returned: always
               type: str
               sample: filesrv03@2020-02-13 05:00:46
@@ -325,85 +343,84 @@ failover_sessions:
               sample: "2020-02-13T05:00:46.000000Z"
             state:
               description:
-                - EM's word for where the restore point stands at RV(points_seen_at), such as V(Ready), V(Failover), V(Failback),
-                  V(PermanentFailover) or V(Unknown). With V(Failover), the VM is failed over now.
+                - EM's state of the restore point at RV(points_seen_at), such as V(Ready), V(Failover), V(Failback),
+                  V(PermanentFailover) or V(Unknown). V(Failover) means that the VM was failed over at that time.
                 - V(null) unless O(replica_points=true) and EM still has it.
               returned: always
               type: str
               sample: Ready
     task_summary:
-      description: How many VMs stand where, counted from RV(failover_sessions[].tasks).
+      description: Number of VMs by result, counted from RV(failover_sessions[].tasks).
       returned: always
       type: dict
       contains:
         total:
-          description: VMs in all.
+          description: All VMs.
           returned: always
           type: int
           sample: 2
         success:
-          description: VMs finished with V(Success).
+          description: VMs that finished with V(Success).
           returned: always
           type: int
           sample: 1
         warning:
-          description: VMs finished with V(Warning).
+          description: VMs that finished with V(Warning).
           returned: always
           type: int
           sample: 0
         failed:
-          description: VMs finished with V(Failed).
+          description: VMs that finished with V(Failed).
           returned: always
           type: int
           sample: 1
         running:
-          description: VMs that are not finished.
+          description: VMs that have not finished.
           returned: always
           type: int
           sample: 0
         other:
-          description: VMs finished with V(None) or a word that is not documented.
+          description: VMs that finished with V(None) or an undocumented result.
           returned: always
           type: int
           sample: 0
 missing_ids:
   description:
-    - GUIDs given in O(id) that EM does not know. That is no error.
-    - Before it is said, EM must have answered with a list of sessions that does not hold these. Of more than five ids that a query has
-      not found, the first five are asked for directly. If EM knows none of them, the query is believed for the others.
+    - GUIDs in O(id) that EM does not know. That is not an error.
+    - A GUID is reported only after it was read directly, and EM returned a list of sessions without it.
   returned: success
   type: list
   elements: str
   sample: []
 points_seen_at:
-  description: When EM was asked for the restore points, in UTC. V(null) unless O(replica_points=true) and EM has shown them.
+  description: When the restore points were read, in UTC. V(null) unless O(replica_points=true) and they could be read.
   returned: success
   type: str
   sample: "2026-11-22T03:12:46.502113Z"
 query:
-  description: What was asked and what it cost.
+  description: What was requested, and what it cost.
   returned: success
   type: dict
   contains:
     filter:
       description:
-        - The filter expression that EM was sent and accepted. V(null) if there was none, or if EM refused it and everything was read instead.
-        - The pieces of a long list of ids are sent one after the other and are shown here joined by commas (OR).
-        - Bounds in time are sent a second wider than asked for. All criteria are checked exactly on this side.
+        - The filter expression that EM accepted. V(null) if there was none, or if EM refused it and all sessions were read instead.
+        - A long list of ids is sent in several queries, which are shown here joined by commas (OR).
+        - Time limits are sent one second wider than given. All criteria are then checked exactly on the client.
       returned: always
       type: str
       sample: (Name=="ABC Company Failover Plan";(Result==Failed))
     source:
       description:
-        - V(query) if EM's query service was asked, or sessions were read directly by their ids.
-        - V(collection) if EM refused the query, or forbade it to this user (HTTP 403), with a warning. The list of sessions
-          was read instead, which is documented to cover the last 30 days only, and the criteria were checked here. The module fails only if the
-          list is forbidden too.
+        - V(query) if EM's query service answered, or sessions were read directly by their ids.
+        - V(collection), with a warning, if EM refused the query or this user may not run it (HTTP 403). Then the list of sessions was
+          read instead, which is documented to cover the last 30 days only, and the criteria were checked on the client. The module fails
+          only if the user may not read the list either.
       returned: always
       type: str
       sample: query
     requests:
-      description: Requests sent, log on and log off included.
+      description: Requests sent, including logon and logoff.
       returned: always
       type: int
       sample: 5
@@ -413,35 +430,35 @@ query:
       type: int
       sample: 3
     queried_at:
-      description: The moment that ages such as V(7d) count from, in UTC.
+      description: The time that ages such as V(7d) count from, in UTC.
       returned: always
       type: str
       sample: "2026-11-22T03:12:45.123456Z"
     api_version:
-      description: The API version asked for at log on.
+      description: The API version requested at logon.
       returned: always
       type: str
       sample: latest
 error:
-  description: What went wrong, for playbooks to branch on. The sentence for people is in RV(msg).
-  returned: failure, unless an option could not be used or the run was interrupted
+  description: What went wrong, for playbooks to branch on. RV(msg) has the sentence for people.
+  returned: failure, unless an option is invalid or the run was interrupted
   type: dict
   contains:
     kind:
       description:
-        - V(auth) for a wrong user or password, V(permission) for a missing right, V(not_found) for an unknown object,
-          V(connection) if the server could not be reached, V(tls) if its certificate was refused, V(timeout) if it was too slow,
-          V(protocol) for an answer that EM would not give, V(server) for an error in EM.
+        - V(auth) for a wrong user or password, V(permission) for a missing permission, V(not_found) for an unknown object,
+          V(connection) if the server cannot be reached, V(tls) if its certificate is not trusted, V(timeout) if it is too slow,
+          V(protocol) for a response that does not come from EM's API, V(server) for an error in EM.
       returned: always
       type: str
       sample: auth
     status:
-      description: HTTP status of the answer that carried the problem. V(null) if none did, as with V(connection), V(tls) and V(timeout).
+      description: HTTP status of the response that caused the failure. V(null) if none did, as with V(connection), V(tls) and V(timeout).
       returned: always
       type: int
       sample: 401
     message:
-      description: The server's own words, cut to one line. V(null) if it said nothing.
+      description: The server's message, cut to one line. V(null) if there is none.
       returned: always
       type: str
       sample: The user name or password is incorrect
@@ -457,45 +474,59 @@ msg:
 
 from typing import Any
 
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import OptionError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._argspec import SESSION_CRITERIA_SPEC
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import SessionCriteria
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.replica_points import PointReader
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import SessionReader
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import format_time
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
-    SESSION_CRITERIA_SPEC,
     client_from_module,
     create_module,
-    exit_with_facts,
     fail_on_error,
 )
 
-SPEC: dict[str, Any] = {**SESSION_CRITERIA_SPEC, "replica_points": {"type": "bool", "default": False}}
+FIELDS = (
+    *("id", "uid", "name", "job_type", "state", "result", "progress", "failure_message", "creation_time", "end_time"),
+    *("duration", "finished", "succeeded", "backup_server", "href", "tasks", "task_summary"),
+)
+"""The facts of a session, in the order of RETURN."""
+
+SPEC: dict[str, Any] = {
+    **SESSION_CRITERIA_SPEC,
+    "fields": {"type": "list", "elements": "str", "choices": list(FIELDS)},
+    "replica_points": {"type": "bool", "default": False},
+}
 
 
 def main() -> None:
     module = create_module(SPEC, supports_check_mode=True)
     with fail_on_error(module):
+        fields, replica_points = module.params["fields"], module.params["replica_points"]
+        if fields == []:
+            raise OptionError("fields", fields, "An empty list returns no facts; leave the option out to return all.")
+        if fields and replica_points and "tasks" not in fields:
+            accepted = "Restore points are returned in tasks: add tasks to fields, or leave replica_points out."
+            raise OptionError("replica_points", replica_points, accepted)
         criteria = SessionCriteria.from_options(module.params.get)
         client = client_from_module(module)
         with client:
-            answer = SessionReader(client).list_sessions(criteria)
-            sessions, points_seen_at = answer.sessions, None
-            if module.params["replica_points"]:
+            result = SessionReader(client).list_sessions(criteria)
+            sessions, points_seen_at = result.sessions, None
+            if replica_points:
                 sessions, points_seen_at = PointReader(client).fill(sessions)
-        exit_with_facts(
-            module,
-            "failover_sessions",
-            sessions,
+        module.exit_json(
             changed=False,
-            missing_ids=answer.missing_ids,
+            failover_sessions=[{name: fact[name] for name in fields} for fact in sessions] if fields else sessions,
+            missing_ids=result.missing_ids,
             points_seen_at=points_seen_at,
             query={
-                "filter": answer.filter,
-                "source": "collection" if answer.from_collection else "query",
+                "filter": result.filter,
+                "source": "collection" if result.from_collection else "query",
                 "requests": client.counters.requests,
                 "pages": client.counters.pages,
                 "queried_at": format_time(criteria.now),
-                "api_version": client.api_version,
+                "api_version": module.params["api_version"],
             },
         )
 

@@ -11,8 +11,8 @@ short_description: Wait until a cloud failover session appears or has finished
 version_added: 1.0.0
 description:
   - Waits until a cloud failover session appears in Veeam Backup Enterprise Manager (EM), or until it has finished, and returns its facts.
-  - It changes nothing, so it can be stopped and started again at any time.
-  - While it waits, each change is shown in the output of the playbook. The wait goes on if EM is unavailable for a while or restarts.
+  - It changes nothing, so you can stop and restart it at any time.
+  - While it waits, the playbook output shows each change. The wait continues if EM restarts or is unavailable for a while.
 extends_documentation_fragment:
   - dr_runbook.veeam_em._attributes
   - dr_runbook.veeam_em._attributes.info_module
@@ -21,36 +21,36 @@ attributes:
   async:
     description: Supports being used with the C(async) keyword.
     support: full
-    details: Changes are not shown then.
+    details: Progress is not shown with C(async).
 options:
   id:
     description:
-      - The session, as GUID, URN or Href.
+      - Id of the session, as GUID, URN or Href.
       - Exactly one of O(id) and O(plan) is required.
     type: str
   plan:
     description:
-      - Name of a plan, exactly as EM shows it. The session is one of this name that was created at O(created_after) or later.
-      - If there are several, the newest is taken, with a warning. If they are on different backup servers, the task fails.
+      - Name of a plan, exactly as EM shows it. The module waits for a session of this name that was created at O(created_after) or later.
+      - If there are several, the newest is used, with a warning. If they are on different backup servers, the task fails.
     type: str
   created_after:
     description:
-      - The session must have been created at this moment or later, by EM's clock. ISO 8601 with zone, or an age such as V(90m), V(24h) or V(7d).
-      - Required with O(plan), since an old session of the plan would be taken for the one that is waited for otherwise.
+      - Ignore sessions that were created before this time, by EM's clock. ISO 8601 with a time zone, or an age such as V(90m), V(24h) or V(7d).
+      - Required with O(plan), since the module would otherwise return an old session of the plan.
     type: str
   until:
-    description: What to wait for, the appearance of the session or its end.
+    description: Whether to wait until the session has appeared or until it has finished.
     type: str
     choices: [appeared, finished]
     default: finished
   appear_timeout:
-    description: Seconds to wait for the session to appear. EM may show a run that was started in the console up to 15 minutes late.
+    description: Maximum number of seconds until the session appears. EM may show a run that was started in the console up to 15 minutes late.
     type: int
     default: 300
   finish_timeout:
     description:
-      - Seconds to wait for its end, counted from its appearance.
-      - Both times can be exceeded by one read with its O(timeout) and O(retries).
+      - Maximum number of seconds until the session finishes, counted from its appearance.
+      - With both limits, the last read can add its O(timeout) and O(retries).
     type: int
     default: 3600
   poll_interval:
@@ -59,17 +59,18 @@ options:
     default: 5
   last_seen:
     description:
-      - Facts of the session that an earlier task of this module has returned as RV(failover_session), if its wait is continued.
-      - EM may drop the list of VMs when a run ends. Then the VMs of these facts are returned, and their restore points are read.
-      - Only with O(id), and the id must be the same.
+      - To continue an earlier wait, the facts that it returned as RV(failover_session).
+      - EM may drop the list of VMs when a run ends. The VMs of these facts are returned then, and their restore points are read.
+      - With O(id) only, and the id must be the same.
     type: dict
 notes:
-  - The task fails if a time is over. It does not fail if the session has failed; C(succeeded) in RV(failover_session) tells that, as an
+  - The task fails if a time limit expires. It does not fail if the session failed; check C(succeeded) in RV(failover_session), as an
     example shows.
-  - When the session has finished, the restore points that its VMs used are read too. That takes one request for up to 100, and the role
-    Portal User or Portal Administrator. If they cannot be read, that is a warning and not an error.
-  - EM must answer when the wait begins. From then on it may be away, or start again, until the time is over. That is a warning when it begins.
-  - A logon that EM refuses during the wait is tried once more a minute later, and then ends the wait, so that no account gets locked.
+  - When the session has finished, the restore points that its VMs used are read, too. That takes one request for up to 100 points, and the
+    role Portal User or Portal Administrator. If they cannot be read, the module warns and does not fail.
+  - EM must answer when the wait starts. After that it may restart or be unavailable until the time limit, with a warning when that starts.
+  - If EM refuses a logon during the wait, the module tries once more a minute later. If that fails, too, the task fails, so that no account
+    gets locked.
 seealso:
   - module: dr_runbook.veeam_em.failover_plan
   - module: dr_runbook.veeam_em.failover_session_info
@@ -86,8 +87,8 @@ EXAMPLES = r"""
 #       username: DR\robot
 #       password: "{{ vault_veeam_em_password }}"
 
-# failover_session_id is the id of a session that an earlier job or task has handed over.
-- name: Wait until a session is over, and fail unless it has succeeded
+# failover_session_id is the id of a session, passed on by an earlier job or task.
+- name: Wait until a session has finished, and fail unless it succeeded
   dr_runbook.veeam_em.failover_session_wait:
     id: "{{ failover_session_id }}"
     finish_timeout: 1800
@@ -107,11 +108,12 @@ EXAMPLES = r"""
 RETURN = r"""
 failover_session:
   description:
-    - Facts of the session, with the structure of an item of
-      RV(dr_runbook.veeam_em.failover_session_info#module:failover_sessions), and one key more, C(tasks_kept_at).
-    - EM may drop the list of VMs when a run ends. The last list seen during the wait is then returned as C(tasks), with its C(task_summary),
-      and C(tasks_kept_at) says when EM gave it; a VM may have gone further since. It is V(null) where EM still gives the list or never did.
-    - On failure, the last facts that were seen. V(null) if the session has not appeared.
+    - Facts of the session, in the structure of an item of
+      RV(dr_runbook.veeam_em.failover_session_info#module:failover_sessions), plus C(tasks_kept_at).
+    - EM may drop the list of VMs when a run ends. C(tasks) and C(task_summary) then hold the last list seen during the wait, and
+      C(tasks_kept_at) is the time of that list; a VM may have progressed since. C(tasks_kept_at) is V(null) if EM still lists the VMs, or
+      never did.
+    - On failure, the last facts seen. V(null) if the session has not appeared.
   returned: always
   type: dict
   sample:
@@ -135,47 +137,47 @@ failover_session:
     tasks_kept_at: null
 points_seen_at:
   description:
-    - When EM was asked for the restore points that the VMs used, in UTC, after the session had finished. C(replica_point) of each VM then
-      has its C(creation_time) and C(state).
-    - V(null) if O(until=appeared), if the wait has failed, or if EM has shown no restore points.
+    - When the restore points that the VMs used were read, in UTC, after the session had finished. This fills C(creation_time) and C(state)
+      of each VM's C(replica_point).
+    - V(null) if O(until=appeared), if the wait failed, or if no restore points could be read.
   returned: always
   type: str
   sample: "2015-12-07T17:39:41.733408Z"
 waited:
-  description: Seconds that the wait took.
+  description: Duration of the wait in seconds.
   returned: always
   type: float
   sample: 80.4
 url:
-  description: Scheme, host and port of the EM that was asked. V(null) if the connection options could not be used.
+  description: Scheme, host and port of EM. V(null) if the connection options are invalid.
   returned: always
   type: str
   sample: https://em.example.com:9398
 timed_out:
-  description: Whether the task failed because O(appear_timeout) or O(finish_timeout) was over.
+  description: Whether the task failed because O(appear_timeout) or O(finish_timeout) expired.
   returned: failure
   type: bool
   sample: true
 error:
-  description: What went wrong, for playbooks to branch on. The sentence for people is in RV(msg).
-  returned: failure, unless an option could not be used or the run was interrupted
+  description: What went wrong, for playbooks to branch on. RV(msg) has the sentence for people.
+  returned: failure, unless an option is invalid or the run was interrupted
   type: dict
   contains:
     kind:
       description:
-        - V(wait_timeout) if a time was over, V(ambiguous) if sessions on several backup servers fit.
+        - V(wait_timeout) if a time limit expired, V(ambiguous) if sessions on several backup servers match.
         - V(auth), V(permission), V(not_found), V(connection), V(tls), V(timeout), V(protocol) and V(server) as in
           M(dr_runbook.veeam_em.failover_session_info).
       returned: always
       type: str
       sample: wait_timeout
     status:
-      description: HTTP status of the answer that carried the problem. V(null) if none did, as with V(wait_timeout) and V(ambiguous).
+      description: HTTP status of the response that caused the failure. V(null) if none did, as with V(wait_timeout) and V(ambiguous).
       returned: always
       type: int
       sample:
     message:
-      description: The server's own words, cut to one line. V(null) if it said nothing.
+      description: The server's message, cut to one line. V(null) if there is none.
       returned: always
       type: str
       sample:
@@ -184,22 +186,26 @@ msg:
   returned: failure
   type: str
   sample: >-
-    Wait for the end of session 475420ee-d045-4493-9869-0a970e08f6f9 of plan ABC Company Failover Plan failed: em.example.com:9398 had it in
-    state Working with 3 of 8 VMs done after 3600 seconds. The run goes on in EM: wait on with failover_session_wait and this id, or look at it
-    in the console. (https://em.example.com:9398/api/cloud/failoverSessions/475420ee-d045-4493-9869-0a970e08f6f9)
+    Wait for the end of session 475420ee-d045-4493-9869-0a970e08f6f9 of plan ABC Company Failover Plan failed: em.example.com:9398 showed
+    state Working with 3 of 8 VMs done after 3600 seconds. The run goes on in EM: keep waiting with failover_session_wait and this id, or check
+    it in the console. (https://em.example.com:9398/api/cloud/failoverSessions/475420ee-d045-4493-9869-0a970e08f6f9)
 """
 
 from typing import Any
 
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import EmWaitError, OptionError
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import waiter as _wait
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import clock
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import (
     SessionCriteria,
     guid_of_session,
 )
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import Fact, merge_tasks
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import Session, merge_tasks
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.replica_points import PointReader
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import format_time, utc_now
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.waiter import (
+    wait_until_appeared,
+    wait_until_finished,
+)
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
     at_least,
     client_from_module,
@@ -219,30 +225,6 @@ SPEC: dict[str, Any] = {
 }
 
 
-def _last_seen(params: dict[str, Any]) -> Fact | None:
-    """The facts of an earlier wait.
-
-    :raises OptionError: they are not of this session, or not as they were returned.
-    """
-    fact: Fact | None = params["last_seen"]
-    if fact is None:
-        return None
-    tasks = fact.get("tasks")
-    whole = (
-        isinstance(tasks, list)
-        and all(isinstance(task, dict) and _is_point(task.get("replica_point")) for task in tasks)
-        and isinstance(fact.get("task_summary"), dict)
-    )
-    if whole and fact.get("id") == guid_of_session(params["id"]):
-        return fact
-    accepted = "Give failover_session of an earlier result of failover_session_wait, whose id is that of the option id."
-    raise OptionError("last_seen", fact.get("id"), accepted)
-
-
-def _is_point(value: object) -> bool:
-    return value is None or (isinstance(value, dict) and "id" in value)
-
-
 def main() -> None:
     module = create_module(
         SPEC,
@@ -251,38 +233,69 @@ def main() -> None:
         mutually_exclusive=[("id", "plan"), ("id", "created_after"), ("plan", "last_seen")],
         required_by={"plan": ["created_after"]},
     )
-    params = module.params
-    started = _wait.monotonic()
-    session: Fact | None = None
-    points_seen_at: str | None = None
-    timed_out = False
-    url = None
+    started = clock.monotonic()
+    result: dict[str, Any] = {"url": None, "failover_session": None, "points_seen_at": None}
+    failure = {"timed_out": False}
 
-    def known() -> dict[str, Any]:
-        waited = round(_wait.monotonic() - started, 3)
-        return {"url": url, "failover_session": session, "points_seen_at": points_seen_at, "waited": waited}
+    def waited() -> dict[str, Any]:
+        return {**result, "waited": round(clock.monotonic() - started, 3)}
 
-    with fail_on_error(module, lambda: {**known(), "timed_out": timed_out}):
-        at_least(module, 1, "appear_timeout", "finish_timeout", "poll_interval")
-        ids = None if params["id"] is None else [params["id"]]
-        wanted = {"id": ids, "name": params["plan"], "created_after": params["created_after"]}
-        criteria = SessionCriteria.from_options(wanted.get)
-        last_seen = _last_seen(params)
-        client = client_from_module(module)
-        url = client.base_url
+    with fail_on_error(module, lambda: {**waited(), **failure}):
         try:
-            with client:
-                session = _wait.wait_until_appeared(client, criteria, params["appear_timeout"], params["poll_interval"])
-                session = merge_tasks(session, last_seen, format_time(utc_now()))
-                if params["until"] == "finished":
-                    times = (params["finish_timeout"], params["poll_interval"])
-                    for fact in _wait.wait_until_finished(client, session["id"], *times, session):
-                        session = fact
-                    (session,), points_seen_at = PointReader(client).fill([session])
+            wait(module, result)
         except EmWaitError:
-            timed_out = True
+            failure["timed_out"] = True
             raise
-        module.exit_json(changed=False, **known())
+        module.exit_json(changed=False, **waited())
+
+
+def wait(module: Any, result: dict[str, Any]) -> None:
+    """Wait as the options say, and keep in the result what is known at each moment.
+
+    :raises OptionError: an option cannot be used.
+    :raises EmError: the wait failed.
+    """
+    params = module.params
+    at_least(module, 1, "appear_timeout", "finish_timeout", "poll_interval")
+    ids = None if params["id"] is None else [params["id"]]
+    options = {"id": ids, "name": params["plan"], "created_after": params["created_after"]}
+    criteria = SessionCriteria.from_options(options.get)
+    last_seen = checked_last_seen(params["last_seen"], params["id"])
+    interval = params["poll_interval"]
+    client = client_from_module(module)
+    result["url"] = client.base_url
+    with client:
+        appeared = wait_until_appeared(client, criteria, params["appear_timeout"], interval)
+        first = result["failover_session"] = merge_tasks(appeared, last_seen, format_time(utc_now()))
+        if params["until"] == "finished":
+            for session in wait_until_finished(client, first["id"], params["finish_timeout"], interval, first):
+                result["failover_session"] = session
+            sessions, result["points_seen_at"] = PointReader(client).fill([result["failover_session"]])
+            result["failover_session"] = sessions[0]
+
+
+def checked_last_seen(last_seen: Any, guid: str | None) -> Session | None:
+    """The option ``last_seen``.
+
+    :raises OptionError: it is not of this session, or not as it was returned.
+    """
+    if last_seen is None:
+        return None
+    tasks = last_seen.get("tasks")
+    complete = (
+        isinstance(tasks, list)
+        and all(isinstance(task, dict) and _is_point(task.get("replica_point")) for task in tasks)
+        and isinstance(last_seen.get("task_summary"), dict)
+    )
+    if complete and last_seen.get("id") == guid_of_session(guid or ""):
+        session: Session = last_seen
+        return session
+    accepted = "Give failover_session of an earlier result of failover_session_wait, whose id is that of the option id."
+    raise OptionError("last_seen", last_seen.get("id"), accepted)
+
+
+def _is_point(value: object) -> bool:
+    return value is None or (isinstance(value, dict) and "id" in value)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# This file is private to the collection: it can change in any release.
-
 """Live progress of a wait: a module cannot show anything while it runs, so it is run for a short time again and again."""
 
 from __future__ import annotations
@@ -13,22 +11,29 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.utils.display import Display
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import EmWaitError
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.redaction import single_line, truncate
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import waiter as _wait
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import Fact, merge_tasks
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import clock
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import (
+    Session,
+    SessionTask,
+    merge_tasks,
+)
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import COLLECTION
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import format_time, utc_now
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.waiter import (
+    Poller,
+    not_appeared,
+    not_finished,
+)
 
 Result = dict[str, Any]
 
-LONGEST = 60.0
-"""Seconds that one run of the module waits after a while. At first it takes three looks. Each run is a logon to EM."""
+MAX_RUN = 60.0
+"""Maximum seconds that one run of the module waits. At first it takes three polls. Each run is a logon to EM."""
 HEARTBEAT = 300.0
 """Seconds after which a line is shown even if nothing has changed."""
-MOST_PARTS = 6
-"""So many changes are told in one line; the others are counted."""
-TRANSIENT_ERRORS = frozenset(kind.kind for kind in _wait.TRANSIENT_ERRORS)
+MAX_CHANGES = 6
+"""Maximum number of changes in one line; the others are counted."""
 
 _display = Display()
 
@@ -36,27 +41,24 @@ _display = Display()
 class Waiting:
     """One wait of a task, in many runs of the module failover_session_wait.
 
-    An outage or a logon that is refused means for the whole wait what it means for a run of the module alone, see
-    :class:`_wait.Poller`.
+    An outage or a refused logon means for the whole wait what it means for one run of the module: see :class:`Poller`.
 
     :arg execute: runs the module with these options and returns its result.
     :arg quiet: show nothing (``no_log``).
-    :ivar subject: what each line begins with.
-    :ivar warnings: all that the runs have said, once each.
+    :ivar subject: what each line starts with.
+    :ivar warnings: those of all runs, once each.
     """
 
     def __init__(self, execute: Callable[[Mapping[str, Any]], Result], subject: str, quiet: bool) -> None:
         self._execute = execute
         self.subject = subject
         self._quiet = quiet
-        self._outage = False
-        self._refused = 0
-        self._shown_at = _wait.monotonic()
+        self._shown_at = clock.monotonic()
         self.warnings: list[str] = []
 
     def show(self, line: str) -> None:
         """One line in the output of the playbook, on stderr, where it cannot spoil what a machine reads."""
-        self._shown_at = _wait.monotonic()
+        self._shown_at = clock.monotonic()
         if not self._quiet:
             _display.display(single_line(f"[{self.subject}] {line}"), stderr=True)
 
@@ -66,114 +68,121 @@ class Waiting:
         time_option: str,
         seconds: float,
         interval: float,
-        session: Fact | None = None,
+        session: Session | None = None,
         vms: int = 0,
-        began: float | None = None,
+        started: float | None = None,
     ) -> Result:
-        """Run the module until it succeeds, fails with what does not pass, or the time is over.
+        """Run the module until it succeeds, fails with an error that is not transient, or the time limit is reached.
 
         :arg options: of the module.
-        :arg time_option: the option whose time is over then.
+        :arg time_option: the option that sets the time limit.
         :arg session: the facts that are known already.
         :arg vms: how many VMs the plan has, if that is known.
-        :arg began: from when on the time counts, if not from now on.
+        :arg started: when the wait started, if not now.
         :returns: the last result, with the facts of the session that any of the runs saw last.
         """
-        began = _wait.monotonic() if began is None else began
+        started = clock.monotonic() if started is None else started
+        poller = Poller(self._warn, interval, seconds - (clock.monotonic() - started))
         while True:
-            seen_at = format_time(utc_now())
-            waited = _wait.monotonic() - began
-            slice_ = min(max(3 * interval, min(waited / 20, LONGEST)), seconds - waited)
-            # Both, since a run that waits for the end waits for the session to be readable before.
-            times = dict.fromkeys(("appear_timeout", "finish_timeout"), max(1, math.ceil(slice_)))
-            # EM may drop the list of VMs when the run ends, and the run of the module that sees it must know them then.
-            last_seen = {"last_seen": session} if session else {}
-            result = self._execute({**options, **times, **last_seen})
-            fact = result.get("failover_session")
-            if fact:
-                fact = merge_tasks(fact, session, seen_at)
-                self._tell(session, fact, vms)
-                session = fact
+            read_at = format_time(utc_now())
+            result = self._execute({**options, **_time_limits(interval, seconds, poller.left), **_last_seen(session)})
+            self.keep_warnings(result, show=True)
+            found = result.get("failover_session")
+            if found:
+                found = merge_tasks(found, session, read_at)
+                self._show_changes(session, found, vms)
+                session = found
             result["failover_session"] = session
-            pause = self._after(result, interval)
-            waited = _wait.monotonic() - began
+            if not result.get("failed"):
+                return result
+            pause = _after_failure(poller, result)
             if pause is None:
                 return result
-            if waited + pause >= seconds:
-                return self._timed_out(result, session, waited, time_option)
-            _wait.sleep(pause)
+            if poller.left <= 0:
+                return _timed_out(result, session, clock.monotonic() - started, time_option, poller.unavailable)
+            clock.sleep(min(pause, poller.left))
 
-    def _after(self, result: Result, interval: float) -> float | None:
-        """How long to pause before the next run, or None if there must be none."""
-        kind = (result.get("error") or {}).get("kind")
-        answered = not result.get("failed") or bool(result.get("timed_out"))
-        away = self.keep_warnings(result)
-        if not answered and kind in TRANSIENT_ERRORS:
-            if not (self._outage or away):
-                self._warn(f"{result['msg']} {_wait.GOES_ON}")
-            self._outage = True
-            return interval
-        self._outage = away
-        if not result.get("failed"):
-            return None
-        if answered:
-            return 0.0
-        if kind == "auth":
-            self._refused += 1
-            if self._refused < _wait.MAX_REFUSED:
-                self._warn(f"{result['msg']} It is tried once more in {_wait.REFUSED_PAUSE:g} seconds.")
-                return max(interval, _wait.REFUSED_PAUSE)
-        return None
-
-    def keep_warnings(self, result: Result) -> bool:
-        """Take the warnings out of a result; an outage that goes on from one run to the next is told once.
-
-        :returns: whether one of them tells of an outage.
-        """
-        away = False
+    def keep_warnings(self, result: Result, show: bool = False) -> None:
+        """Take the warnings out of a result. Ansible shows them when the task ends; during the wait they matter at once."""
         for warning in result.pop("warnings", ()):
-            if str(warning).endswith(_wait.GOES_ON):
-                away = True
-                if not self._outage:
-                    self._warn(warning)
-            elif warning not in self.warnings:
+            if warning not in self.warnings:
                 self.warnings.append(warning)
-        return away
+                if show:
+                    self.show(str(warning))
 
     def _warn(self, sentence: str) -> None:
-        """A warning comes with the result, and what matters at once is shown, too."""
-        self.warnings.append(sentence)
+        self.keep_warnings({"warnings": [sentence]})
         self.show(sentence)
 
-    def _timed_out(self, result: Result, session: Fact | None, waited: float, time_option: str) -> Result:
-        """The result of the last run, as if it had waited for the whole time."""
-        outage = (result.get("error") or {}).get("message") if result.get("timed_out") else result["msg"]
-        base = result.get("url") or ""
-        problem: EmWaitError
-        if time_option == "appear_timeout":
-            problem = _wait.not_there(base + COLLECTION, waited, outage)
-        else:
-            guid = session["id"] if session else "that was started"
-            path = session["href"] if session else COLLECTION
-            problem = _wait.not_over(base + path, guid, session, waited, outage)
-        error = {"kind": problem.kind, "status": problem.status, "message": problem.server_message}
-        # From ansible-core 2.19 on, the exception of the last run would be the headline, which knows of its own time only.
-        result.pop("exception", None)
-        return {**result, "msg": str(problem), "error": error, "timed_out": True}
-
-    def _tell(self, before: Fact | None, now: Fact, vms: int) -> None:
+    def _show_changes(self, before: Session | None, now: Session, vms: int) -> None:
         line = changes(before, now, vms)
         if line:
             self.show(line)
-        elif _wait.monotonic() - self._shown_at >= HEARTBEAT:
-            self.show(f"still {now['state']}{_done(now, vms)}")
+        elif clock.monotonic() - self._shown_at >= HEARTBEAT:
+            self.show(", ".join([f"still {now['state']}", *_vms_done(now, vms)]))
 
 
-def changes(before: Fact | None, now: Fact, vms: int = 0) -> str | None:
+def _time_limits(interval: float, seconds: float, left: float) -> dict[str, int]:
+    """The options of one run: short at first, and longer in a long wait, in which each logon counts.
+
+    Both options, since a run that waits for the end waits for the session to be readable before.
+    """
+    limit = min(max(3 * interval, min((seconds - left) / 20, MAX_RUN)), left)
+    return dict.fromkeys(("appear_timeout", "finish_timeout"), max(1, math.ceil(limit)))
+
+
+def _last_seen(session: Session | None) -> dict[str, Session]:
+    """EM may drop the list of VMs when the run ends, and the run of the module that sees it must know them then."""
+    return {"last_seen": session} if session else {}
+
+
+def _after_failure(poller: Poller, result: Result) -> float | None:
+    """Seconds to wait before the next run of the module, or None if there is to be none."""
+    error = result.get("error") or {}
+    if not result.get("timed_out"):
+        return poller.failed(error.get("kind", ""), result["msg"])
+    if error["message"]:  # EM was unavailable at the end of this run, which has warned of it
+        return poller.not_answered(error["message"], warned=True)
+    poller.answered()
+    return 0.0
+
+
+def _timed_out(
+    result: Result, session: Session | None, waited: float, time_option: str, unavailable: str | None
+) -> Result:
+    """The result of the last run, as if it had waited for the whole time."""
+    base_url = result.get("url") or ""
+    if time_option == "appear_timeout":
+        problem = not_appeared(base_url + COLLECTION, waited, unavailable)
+    else:
+        guid = session["id"] if session else "that was started"
+        url = base_url + (session["href"] if session else COLLECTION)
+        problem = not_finished(url, guid, session, waited, unavailable)
+    error = {"kind": problem.kind, "status": problem.status, "message": problem.server_message}
+    # From ansible-core 2.19 on, the exception of the last run would be the headline, which knows of its own time only.
+    result.pop("exception", None)
+    return {**result, "msg": str(problem), "error": error, "timed_out": True}
+
+
+def changes(before: Session | None, now: Session, vms: int = 0) -> str | None:
     """What has changed in a session, as one line such as "3/8 VMs done, filesrv03 Success 42 s", or None."""
-    known = {_identity(task): task for task in before["tasks"]} if before else {}
+    parts = _task_changes(before["tasks"] if before else [], now["tasks"])
+    new_state = before is None or before["state"] != now["state"]
+    if not parts and not new_state:
+        return None
+    if now["finished"]:
+        seconds = "" if now["duration"] is None else f" after {now['duration']:.0f} s"
+        parts.append(f"{now['state']}, result {now['result']}{seconds}")
+    elif new_state:
+        parts.append(str(now["state"]))
+    return ", ".join(truncate(single_line(part), 200) for part in [*_vms_done(now, vms), *parts])
+
+
+def _task_changes(before: list[SessionTask], now: list[SessionTask]) -> list[str]:
+    """The VMs that have started or finished; what is not a success comes first, so that it is not cut off."""
+    known = {_identity(task): task for task in before}
     ranked: list[tuple[int, str]] = []
-    for task in now["tasks"]:
+    for task in now:
         earlier = known.get(_identity(task))
         if task["finished"] and not (earlier and earlier["finished"]):
             seconds = "" if task["duration"] is None else f" {task['duration']:.0f} s"
@@ -181,27 +190,18 @@ def changes(before: Fact | None, now: Fact, vms: int = 0) -> str | None:
             ranked.append((rank, f"{task['vm_name']} {task['result']}{seconds}"))
         elif earlier is None:
             ranked.append((2, f"{task['vm_name']} started"))
-    # What needs a look comes first, so that it is not cut off.
     parts = [part for dummy, part in sorted(ranked, key=lambda item: item[0])]
-    if len(parts) > MOST_PARTS:
-        parts = [*parts[:MOST_PARTS], f"and {len(parts) - MOST_PARTS} more"]
-    state = before is None or before["state"] != now["state"]
-    if not parts and not state:
-        return None
-    if now["finished"]:
-        seconds = "" if now["duration"] is None else f" after {now['duration']:.0f} s"
-        parts.append(f"{now['state']}, result {now['result']}{seconds}")
-    elif state:
-        parts.append(now["state"])
-    return ", ".join(truncate(single_line(str(part)), 200) for part in [*filter(None, [_done(now, vms)[2:]]), *parts])
+    if len(parts) > MAX_CHANGES:
+        parts = [*parts[:MAX_CHANGES], f"and {len(parts) - MAX_CHANGES} more"]
+    return parts
 
 
-def _done(now: Fact, vms: int) -> str:
+def _vms_done(now: Session, vms: int) -> list[str]:
     summary = now["task_summary"]
     total = max(summary["total"], vms)
-    return f", {summary['total'] - summary['running']}/{total} VMs done" if total else ""
+    return [f"{summary['total'] - summary['running']}/{total} VMs done"] if total else []
 
 
-def _identity(task: Fact) -> tuple[Any, Any]:
+def _identity(task: SessionTask) -> tuple[Any, Any]:
     """Two VMs of a session may have the same name."""
-    return task["vm_name"], (task["replica_point"] or {}).get("id")
+    return task["vm_name"], (task["replica_point"] or {"id": None})["id"]

@@ -231,6 +231,8 @@ class FaultMiddleware:
             media_type, body = self._service.error_body(scope, status, options["message"], options["error_body"])
             await reply(send, status, media_type, body, options["headers"])
         elif rule.action == "unauthorized":
+            if scope["method"] != "DELETE":
+                self._service.expire_logons()
             media_type, body = self._service.error_body(scope, 401, None, None)
             await reply(send, 401, media_type, body, {"WWW-Authenticate": "Basic Realm=RestSvc"})
         elif rule.action == "reply":

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
@@ -21,10 +22,10 @@ import pytest
 
 REPO = Path(__file__).resolve().parents[2]
 ROOT = REPO / ".ansible" / "collections"
-TESTS = str(REPO / "tests")
 
-if TESTS not in sys.path:
-    sys.path.insert(0, TESTS)  # for the package "emulator"
+for folder in (REPO / "tests", REPO / "tests" / "unit"):  # for the package "emulator" and the module "programs"
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
 
 # A shell ignores Ctrl-C for what it runs in the background, and so would the tests and all that they start.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -38,6 +39,20 @@ if "ansible_collections" not in REPO.parts:  # under ansible-test the tree is al
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(os.path.relpath(REPO, link.parent), target_is_directory=True)
     init_plugin_loader([str(ROOT)])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_folder(tmp_path_factory):
+    """Temporary files of the code under test, such as its locks, do not gather in the machine's folder for them."""
+    folder = str(tmp_path_factory.mktemp("tmp"))
+    before = tempfile.tempdir, os.environ.get("TMPDIR")
+    tempfile.tempdir = os.environ["TMPDIR"] = folder
+    yield
+    tempfile.tempdir = before[0]
+    if before[1] is None:
+        del os.environ["TMPDIR"]
+    else:
+        os.environ["TMPDIR"] = before[1]
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +73,7 @@ def em(plain_emulator):
     for (
         thread
     ) in threading.enumerate():  # requests that an abandoned reading had sent ahead must not count in the next test
-        if thread.name == "veeam_em read ahead":
+        if thread.name.startswith("veeam_em prefetch"):
             thread.join(5)
 
 
@@ -67,7 +82,9 @@ def quiet_em(em):
     """The emulator when it has answered what earlier tests did not wait for, so that counters tell of one test only."""
     until = time.monotonic() + 10
     for thread in threading.enumerate():
-        if thread.name == "veeam_em read ahead":  # of a client that is gone: its request may not have arrived yet
+        if thread.name.startswith(
+            "veeam_em prefetch"
+        ):  # of a client that is gone: its request may not have arrived yet
             thread.join(10)
     while em.counters.in_flight and time.monotonic() < until:
         time.sleep(0.02)
@@ -94,7 +111,7 @@ def fake_clock(em, monkeypatch):
 
     ``fake_clock.at(seconds, call)`` has something happen at that time; ``fake_clock.now`` is the time; ``fake_clock.slept`` the pauses.
     """
-    from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import waiter as _wait
+    from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import clock
 
     class FakeClock:
         now = 0.0
@@ -123,8 +140,8 @@ def fake_clock(em, monkeypatch):
 
     time = FakeClock()
     em.clock.rate = 0
-    monkeypatch.setattr(_wait, "sleep", time.sleep)
-    monkeypatch.setattr(_wait, "monotonic", lambda: time.now)
+    monkeypatch.setattr(clock, "sleep", time.sleep)
+    monkeypatch.setattr(clock, "monotonic", lambda: time.now)
     return time
 
 

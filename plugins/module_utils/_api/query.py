@@ -2,43 +2,38 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# This file is private to the collection: it can change in any release.
+"""All objects of a type for which a filter holds: page after page, and by other means where EM refuses the query.
 
-"""EM's query service: filter expressions, paging, and the way round it where EM refuses it.
-
-Source: docs/evidence.md, "Query service". What is only assumed there is not relied on: enum words and quoted values
-are sent as documented, every criterion is checked again by the caller, and a refused filter or type is done without.
+Source: docs/evidence.md, "Query service". Nothing relies on what is only assumed there: every criterion is compared
+again by the caller, and the query goes on without a filter, or without the query service, that EM refuses.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, suppress
+from typing import Any
 from urllib.parse import quote
 
-from . import xml as _xml
+from . import xml
 from .client import EnterpriseManager
-from .errors import CHECK_EM, EmError, EmPermissionError, EmProtocolError, Operation
+from .errors import EmError, EmPermissionError, EmProtocolError, Operation
 from .redaction import truncate
+from .resource import LISTS, ResourceType, read_list
+from .transport import Response
 
 DEFAULT_PAGE_SIZE = 100
-"""EM's own page size, so one that it surely takes (docs/evidence.md, "Query service")."""
-MAX_URL = 8000
-"""Characters. HTTP servers and proxies commonly refuse a request line beyond 8 KiB."""
-OTHER_PARAMETERS = 200
-"""Characters kept for path, type, format, sort and paging; they take less than 120."""
+"""EM's own page size, so one that EM surely accepts (docs/evidence.md, "Query service")."""
+MAX_PREFETCH = 3
+"""Maximum number of prefetched pages. With the one that is waited for, or another request meanwhile, four are in flight."""
 MAX_STALE_PAGES = 2
-"""So many pages in a row may bring nothing new (sessions that shift by a page); then the paging is called endless."""
-COLLECTION_SHAPES = (_xml.ENTITIES, _xml.REFERENCES)
-"""What a collection answers: with ``format=Entity`` the entities, without it (or where EM ignores it) references."""
-MAX_PASSES = 3
-"""So often everything is read from the start when items were seen to move between pages."""
+"""Maximum number of pages in a row without anything new (objects that shift by a page); then the paging is endless."""
 
-_NOT_WHOLE = "No part of it is returned, since it may not be whole. Try again, or with another page_size."
-# With these EM may refuse a filter or a type (docs/evidence.md, "Errors": assumed); with 500 only if it says so, since
-# that is also what a database says that is down. 502 to 504 say nothing of the query.
+# With these EM may refuse a filter or a type (docs/evidence.md, "Errors": assumed); with 500 only if the message says
+# so, since a database that is down gives 500 too. 502 to 504 have nothing to do with the query.
 _REFUSALS = frozenset({400, 404, 405, 501})
-_SPEAKS_OF_THE_QUERY = re.compile(
+_ABOUT_THE_QUERY = re.compile(
     r"\b(?:filter|expression|syntax|operator|pageSize)\b|\b(?:query|unknown|invalid|unsupported) type\b"
     r"|\bnot (?:supported|implemented)\b",
     re.IGNORECASE,
@@ -48,253 +43,8 @@ _SPEAKS_OF_THE_QUERY = re.compile(
 def is_refusal(error: EmError) -> bool:
     """Whether EM may have refused the query itself: its filter, its type or the size of its pages."""
     if error.status == 500:
-        return bool(_SPEAKS_OF_THE_QUERY.search(error.server_message or ""))
+        return bool(_ABOUT_THE_QUERY.search(error.server_message or ""))
     return error.status in _REFUSALS
-
-
-def _words_of(error: EmError) -> str:
-    return f"HTTP {error.status}" + (f": {error.server_message}" if error.server_message else "")
-
-
-# Filter expressions
-
-
-def comparison(field: str, operator: str, word: str) -> str:
-    """A comparison with an enum word or a number, such as ``State==Working``."""
-    return f"{field}{operator}{word}"
-
-
-def quoted(field: str, operator: str, value: str) -> str:
-    """A comparison with a text, such as ``Name=="Acme DR plan"``. Unquoted, EM would silently drop the spaces.
-
-    :arg value: any text for which :func:`can_be_quoted` holds.
-    """
-    return f'{field}{operator}"{value}"'
-
-
-def can_be_quoted(value: str) -> bool:
-    """Whether a text can be sent in quotes. How EM reads a quote inside is documented by a doubtful example only."""
-    return '"' not in value and value.isprintable()
-
-
-def any_of(terms: Sequence[str]) -> str:
-    """At least one must hold (``,``), in brackets where there are several: EM's precedence is not documented."""
-    return terms[0] if len(terms) == 1 else f"({','.join(terms)})"
-
-
-def all_of(terms: Sequence[str]) -> str:
-    """All must hold (``;``), in brackets where there are several."""
-    return terms[0] if len(terms) == 1 else f"({';'.join(terms)})"
-
-
-def one_of(field: str, values: Collection[str]) -> list[str]:
-    """The term for a field that has one of these values, or no term.
-
-    Alternatives of which one cannot be sent must all be left out, or what it names would be lost.
-    """
-    if not values or not all(can_be_quoted(value) for value in values):
-        return []
-    return [any_of([quoted(field, "==", value) for value in sorted(values)])]
-
-
-# Reading
-
-
-class Reading:
-    """All entities of one type for which a filter holds, page by page, each entity once.
-
-    Iterate over it for pages: lists of entities (or of references, where EM gives only those) not yielded before, in
-    the server's order. What it learned stands in its attributes when the iteration is over.
-
-    :arg entity_type: the type's name, such as ``CloudFailoverSession``.
-    :arg collection: path of the type's collection, for an EM whose query service refuses the type.
-    :arg expression: filter expression or None for all.
-    :arg sort: the field to sort by. Ascending keeps pages still while new objects appear at the end.
-    :arg shrinking: whether an object can drop out of the filter while pages are read, as one that ends and is no longer
-        running. What takes several pages is then read until nothing new comes.
-    :arg ahead: whether all pages will be wanted, so that the next ones may be asked for while one is being worked on.
-    :arg collection_limit: what the collection lacks, for the warning that it had to be read (", which ...").
-    :ivar expression: the filter that EM accepted; None after a refusal, and then nothing is filtered.
-    :ivar from_collection: whether EM refused or forbade to query the type, so that its collection was read, which is not sorted.
-    :raises EmError: as :meth:`EnterpriseManager.get`; a partial answer is never passed off as whole.
-    """
-
-    def __init__(
-        self,
-        client: EnterpriseManager,
-        entity_type: str,
-        collection: str,
-        operation: Operation,
-        expression: str | None,
-        sort: str,
-        descending: bool = False,
-        page_size: int = DEFAULT_PAGE_SIZE,
-        shrinking: bool = False,
-        ahead: bool = True,
-        collection_limit: str = "",
-    ) -> None:
-        self._client = client
-        self._type = entity_type
-        self._collection = collection
-        self._operation = operation
-        self._sort = f"{'sortDesc' if descending else 'sortAsc'}={sort}"
-        self._page_size = page_size
-        self.shrinking = shrinking
-        self._ahead = ahead and not shrinking  # what moves up between two pages is seen better one by one
-        self._collection_limit = collection_limit
-        self._seen: set[str] = set()
-        self.expression = expression
-        self.from_collection = False
-
-    def __iter__(self) -> Iterator[list[_xml.Entity]]:
-        try:
-            yield from self._passes()
-        finally:
-            self._client.forget_ahead()
-
-    def _passes(self) -> Iterator[list[_xml.Entity]]:
-        first = self._first_page()
-        for _attempt in range(MAX_PASSES):
-            known = len(self._seen)
-            several, moved = yield from self._pass(first)
-            # An item that came twice shows that something was inserted before it, perhaps on a page read already.
-            # Where items can drop out of the filter, the rest moves up unseen: then a reading must bring nothing new.
-            if not (moved or (several and self.shrinking and len(self._seen) > known)):
-                return
-            first = self._page(1)
-        happened = f"gave pages whose items moved from page to page in each of {MAX_PASSES} readings"
-        raise self._error(1, happened, _NOT_WHOLE)
-
-    def _first_page(self) -> _xml.Document:
-        """Page 1. What EM refuses is done without: large pages, then the filter, then the query service itself.
-
-        Which role may query is not documented, but which may read the collection is. So what a query is forbidden (403)
-        may be allowed there; only where that is forbidden too, a role is missing (or the logon has ended).
-        """
-        done_without = ""
-        forbidden = False
-        while True:
-            try:
-                document = self._page(1)
-            except EmPermissionError as exc:
-                if self.from_collection:
-                    raise
-                forbidden = True
-                refusal = _words_of(exc)
-            except EmError as exc:
-                if self.from_collection or not is_refusal(exc):
-                    if done_without:
-                        self._client.warn(done_without)
-                    raise
-                refusal = _words_of(exc)
-            else:
-                if done_without:
-                    self._client.warn(done_without)
-                return document
-            if forbidden:
-                self.expression = None
-                self.from_collection = True
-                done_without = (
-                    f"EM forbids {self._client.username} to query {self._type} ({refusal}), so the list {self._collection} is "
-                    f"read instead{self._collection_limit}."
-                )
-            elif self._page_size > DEFAULT_PAGE_SIZE:
-                done_without = (
-                    f"EM refused pages of {self._page_size} ({refusal}), so pages of {DEFAULT_PAGE_SIZE} are read."
-                )
-                self._page_size = DEFAULT_PAGE_SIZE
-            elif self.expression is not None:
-                shown = truncate(self.expression, 300)
-                done_without = f"EM refused the filter {shown} ({refusal}), so everything is read and filtered here."
-                self.expression = None
-            else:
-                done_without = (
-                    f"EM refused to query {self._type} ({refusal}), so its collection {self._collection} is read instead"
-                    f"{self._collection_limit}."
-                )
-                self.from_collection = True
-
-    def _pass(self, document: _xml.Document) -> Generator[list[_xml.Entity], None, tuple[bool, bool]]:
-        """One reading from page 1 to the last. Returns whether it took several pages, and whether an item came twice."""
-        met = set() if self._seen else self._seen  # in the first reading they are the same
-        moved = False
-        stale = 0
-        number = 1
-        while True:
-            items = {_xml.identity(item): item for item in document.items}
-            news = not items.keys() <= met
-            pages, has_next = document.paging or (0, False)
-            # Nothing says how many pages there are, and this one is empty or the same again.
-            if not (news or pages or has_next):
-                return number > 1, moved
-            if self._ahead:
-                self._client.read_ahead(self._paths(number + 1, pages), self._operation)
-            moved = moved or not met.isdisjoint(items)
-            fresh = [item for key, item in items.items() if key not in self._seen]
-            met.update(items)
-            self._seen.update(items)
-            yield fresh
-            if 0 < pages <= number and not has_next:
-                if pages > 1 and not met:
-                    raise self._error(number, f"gave {pages} pages without a single item", _NOT_WHOLE)
-                full = len(items) >= self._page_size and not self.from_collection
-                beyond = self._page_beyond(number + 1) if full else None
-                if beyond is None or {_xml.identity(item) for item in beyond.items} <= met:
-                    return number > 1, moved
-                number, document = number + 1, beyond
-                continue
-            stale = 0 if news else stale + 1
-            if stale > MAX_STALE_PAGES:
-                happened = (
-                    f"gave {stale} pages in a row, up to page {number}, without anything new, though more are announced"
-                )
-                raise self._error(number, happened, _NOT_WHOLE)
-            number += 1
-            document = self._page(number, self._paths(number + 1, pages) if self._ahead else ())
-
-    def _page_beyond(self, number: int) -> _xml.Document | None:
-        """The page after the last one: where that is full, only this shows that EM's count of pages is not too low."""
-        try:
-            return self._page(number)
-        except EmError as exc:
-            if is_refusal(exc):  # what EM does with such a page is not documented
-                return None
-            raise
-
-    def _page(self, number: int, ahead: Iterable[str] = ()) -> _xml.Document:
-        document = self._client.get(self._path(number), self._operation, ahead=ahead)
-        self._client.counters.pages += 1
-        shapes = COLLECTION_SHAPES if self.from_collection else (_xml.QUERY,)
-        expect_list(self._client, document, shapes, self._operation, self._path(number), self._type)
-        if self.from_collection and document.paging is None:
-            # Collections are not documented as paged: without a word on paging, this is all.
-            return document._replace(paging=_xml.Paging(1, False))
-        return document
-
-    def _paths(self, first: int, last: int) -> Iterator[str]:
-        return map(self._path, range(first, last + 1))
-
-    def _path(self, number: int) -> str:
-        if self.from_collection:
-            return f"{self._collection}?format=Entity" + (f"&page={number}" if number > 1 else "")
-        return query_path(self._type, self.expression, self._sort, self._page_size, number)
-
-    def _error(self, number: int, happened: str, check: str) -> EmProtocolError:
-        return EmProtocolError(self._operation, self._client.on_base_url(self._path(number)), happened, check, 200)
-
-
-def expect_list(
-    client: EnterpriseManager, document: _xml.Document, shapes: Sequence[str], operation: Operation, path: str, of: str
-) -> None:
-    """Make sure that a reply is a list.
-
-    :arg shapes: the shapes of :mod:`_xml` that are lists here.
-    :arg of: what it should be a list of, for the error's sentence.
-    :raises EmProtocolError: it is something else.
-    """
-    if document.shape not in shapes:
-        happened = f"answered with a document {client.redact(document.root)}, which is no list of {of}"
-        raise EmProtocolError(operation, client.on_base_url(path), happened, CHECK_EM, 200)
 
 
 def query_path(entity_type: str, expression: str | None, sort: str, page_size: int, page: int) -> str:
@@ -303,18 +53,214 @@ def query_path(entity_type: str, expression: str | None, sort: str, page_size: i
     return path + (f"&filter={quote(expression, safe='')}" if expression else "")
 
 
-def fits(client: EnterpriseManager, expression: str) -> bool:
-    """Whether a request with this filter stays within :data:`MAX_URL`, whatever its other parameters are."""
-    return len(client.base_url) + OTHER_PARAMETERS + len(quote(expression, safe="")) <= MAX_URL
+class QueryPager:
+    """All objects of one type for which a filter holds, page after page, each object once.
+
+    Iterate over it for pages: lists of entities (or of references, where EM gives only those), in the server's order.
+
+    :arg expression: filter expression or None for all.
+    :arg sort: the field to sort by. Ascending keeps pages still while new objects appear at the end.
+    :arg unstable: whether an object can drop out of the filter while pages are read, as a session that ends is no longer
+        running. If that takes several pages, they are read until nothing new comes.
+    :arg prefetch: whether all pages will be wanted, so that the next ones may be requested while one is processed.
+    :ivar expression: the filter that EM accepted; None after a refusal, and then nothing is filtered.
+    :ivar from_collection: whether EM refused or forbade to query the type, so that its collection was read, which is not
+        sorted.
+    :raises EmError: as :meth:`EnterpriseManager.get`. There is no partial result.
+    """
+
+    def __init__(
+        self,
+        client: EnterpriseManager,
+        resource: ResourceType,
+        expression: str | None,
+        sort: str,
+        descending: bool = False,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        unstable: bool = False,
+        prefetch: bool = True,
+    ) -> None:
+        self._client = client
+        self._resource = resource
+        self._sort = f"{'sortDesc' if descending else 'sortAsc'}={sort}"
+        self._page_size = page_size
+        self.unstable = unstable
+        self._prefetch = prefetch and not unstable  # objects that move up are noticed better page by page
+        self._seen: set[str] = set()
+        self.expression = expression
+        self.from_collection = False
+
+    def __iter__(self) -> Iterator[list[xml.Entity]]:
+        page = self._first_page()
+        with closing(_Prefetch(self._client, self._resource.operation, self._prefetch)) as prefetch:
+            # An object that comes twice shows that another was inserted before it, perhaps on a page already read.
+            # Objects that drop out of the filter move the rest up unseen, so another reading must bring nothing new.
+            for dummy in range(3 if self.unstable else 2):
+                known = len(self._seen)
+                several, moved = yield from self._read_all(page, prefetch)
+                if not (moved or (several and self.unstable and len(self._seen) > known)):
+                    return
+                page = self._page(1)
+        raise self._error(1, "lists objects that keep moving from page to page")
+
+    def _first_page(self) -> xml.Document:
+        """Page 1, without what EM refuses: large pages, then the filter, then the query service itself.
+
+        Which role may query is not documented, but which may read the collection is. So a user who may not query (403)
+        may be allowed to read the collection; only where that is forbidden too, a role is missing.
+        """
+        requests = self._client.counters.requests
+        warning = ""
+        while True:
+            try:
+                page = self._page(1)
+            except EmError as exc:
+                forbidden = isinstance(exc, EmPermissionError)
+                if self.from_collection or not (forbidden or is_refusal(exc)):
+                    if warning and not forbidden:
+                        self._client.warn(warning)
+                    raise
+                warning = self._leave_out(exc)
+            else:
+                if warning:
+                    self._client.warn(warning)
+                # A server in trouble gets one request at a time.
+                self._prefetch = self._prefetch and self._client.counters.requests == requests + 1
+                return page
+
+    def _leave_out(self, refusal: EmError) -> str:
+        """Change the request to one that EM may accept; returns the warning to give if it does."""
+        status = f"HTTP {refusal.status}" + (f": {refusal.server_message}" if refusal.server_message else "")
+        if not isinstance(refusal, EmPermissionError):
+            if self._page_size > DEFAULT_PAGE_SIZE:
+                refused, self._page_size = self._page_size, DEFAULT_PAGE_SIZE
+                return f"EM refused pages of {refused} ({status}). Reading pages of {DEFAULT_PAGE_SIZE} instead."
+            if self.expression is not None:
+                refused_filter, self.expression = truncate(self.expression, 300), None
+                return (
+                    f"EM refused the filter {refused_filter} ({status}). Reading everything and filtering here instead."
+                )
+        self.expression = None
+        self.from_collection = True
+        refused_query = f"EM refused to query {self._resource.name} ({status})"
+        if isinstance(refusal, EmPermissionError):
+            refused_query = f"EM forbids {self._client.username} to query {self._resource.name} ({status})"
+        return (
+            f"{refused_query}. Reading the list {self._resource.collection} instead{self._resource.collection_limit}."
+        )
+
+    def _read_all(
+        self, document: xml.Document, prefetch: _Prefetch
+    ) -> Generator[list[xml.Entity], None, tuple[bool, bool]]:
+        """From page 1 to the last. Returns whether there were several pages, and whether an object came twice."""
+        page_ids: set[str] = set()
+        moved = False
+        stale = 0
+        number = 1
+        while True:
+            items = {xml.identity(item): item for item in document.items}
+            has_new = not items.keys() <= page_ids
+            pages, has_next = document.paging or (0, False)
+            # Nothing says how many pages there are, and this one is empty or the same again.
+            if not (has_new or pages or has_next):
+                return number > 1, moved
+            prefetch.request(self._paths(number + 1, pages))
+            moved = moved or not page_ids.isdisjoint(items)
+            new = [item for key, item in items.items() if key not in self._seen]
+            page_ids.update(items)
+            self._seen.update(items)
+            yield new
+            if 0 < pages <= number and not has_next:
+                if pages > 1 and not page_ids:
+                    raise self._error(number, f"announces {pages} pages, but all of them are empty")
+                full = len(items) >= self._page_size and not self.from_collection
+                beyond = self._page_beyond(number + 1) if full else None
+                if beyond is None or {xml.identity(item) for item in beyond.items} <= page_ids:
+                    return number > 1, moved
+                number, document = number + 1, beyond
+                continue
+            stale = 0 if has_new else stale + 1
+            if stale > MAX_STALE_PAGES:
+                problem = (
+                    f"gave {stale} pages in a row, up to page {number}, without anything new, though more are announced"
+                )
+                raise self._error(number, problem)
+            number += 1
+            document = self._page(number, prefetch.response(self._path(number), self._paths(number + 1, pages)))
+
+    def _page_beyond(self, number: int) -> xml.Document | None:
+        """The page after the last one: if the last is full, only this shows that EM's number of pages is not too low."""
+        try:
+            return self._page(number)
+        except EmError as exc:
+            if is_refusal(exc):  # what EM does with such a page is not documented
+                return None
+            raise
+
+    def _page(self, number: int, prefetched: Response | None = None) -> xml.Document:
+        path = self._path(number)
+        shapes = LISTS if self.from_collection else (xml.QUERY,)
+        document = read_list(
+            self._client, path, self._resource.operation, shapes, f"{self._resource.noun}s", prefetched
+        )
+        self._client.counters.pages += 1
+        if self.from_collection and document.paging is None:
+            # Collections are not documented as paged: without a word on paging, this is all.
+            return document._replace(paging=xml.Paging(1, False))
+        return document
+
+    def _paths(self, first: int, last: int) -> Iterator[str]:
+        return map(self._path, range(first, last + 1))
+
+    def _path(self, number: int) -> str:
+        if self.from_collection:
+            return f"{self._resource.collection}?format=Entity" + (f"&page={number}" if number > 1 else "")
+        return query_path(self._resource.name, self.expression, self._sort, self._page_size, number)
+
+    def _error(self, number: int, problem: str) -> EmProtocolError:
+        hint = "Nothing is returned, since it may be incomplete. Try again, or with another page_size."
+        return EmProtocolError(
+            self._resource.operation, self._client.on_base_url(self._path(number)), problem, hint, 200
+        )
 
 
-def pieces(client: EnterpriseManager, terms: Sequence[str]) -> Iterator[list[str]]:
-    """Cut a long list of alternatives into lists whose :func:`any_of` fits into one URL each, with their order kept."""
-    piece: list[str] = []
-    for term in terms:
-        if piece and not fits(client, any_of([*piece, term])):
-            yield piece
-            piece = []
-        piece.append(term)
-    if piece:
-        yield piece
+class _Prefetch:
+    """Requests the next pages while one is processed, until a request fails: then the pages are read one at a time."""
+
+    def __init__(self, client: EnterpriseManager, operation: Operation, enabled: bool) -> None:
+        self._client = client
+        self._operation = operation
+        self._degraded = not enabled
+        self._executor: Any = None
+        self._requests: dict[str, Any] = {}
+
+    def request(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            if self._degraded or len(self._requests) >= MAX_PREFETCH:
+                return
+            if path in self._requests:
+                continue
+            if self._executor is None:
+                from concurrent.futures import ThreadPoolExecutor  # takes 15 ms, which one page does not need
+
+                self._executor = ThreadPoolExecutor(MAX_PREFETCH + 1, "veeam_em prefetch")
+            try:
+                self._requests[path] = self._executor.submit(self._client.fetch, path, self._operation)
+            except RuntimeError:  # no more threads can be started
+                self._degraded = True
+
+    def response(self, path: str, following: Iterable[str]) -> Response | None:
+        """The response to a request for this page, if there was one; the pages after it are requested meanwhile."""
+        request = self._requests.pop(path, None)
+        if request is None:
+            return None
+        self.request(following)
+        response: Response | None = None
+        with suppress(EmError):  # the page is requested again
+            response = request.result()
+        self._degraded = self._degraded or response is None or not 200 <= response.status < 300
+        return response
+
+    def close(self) -> None:
+        if self._executor:
+            self._executor.shutdown(wait=False, cancel_futures=True)

@@ -6,8 +6,14 @@
 
 from __future__ import annotations
 
+import json
+import re
+from html.entities import codepoint2name
+
 MAX_MESSAGE = 300
 """Characters of a server's own words that are shown in a sentence."""
+MAX_SCANNED = 16 * 1024
+"""Characters of a server's own words that are read at all."""
 
 
 def single_line(text: str) -> str:
@@ -18,3 +24,51 @@ def single_line(text: str) -> str:
 def truncate(text: str, length: int) -> str:
     """The text, or its beginning and three dots where it is longer."""
     return text if len(text) <= length else text[: length - 3] + "..."
+
+
+class Redactor:
+    """Masks secrets in texts from outside, also where a server or proxy has escaped them for a URL, HTML, XML or JSON."""
+
+    def __init__(self) -> None:
+        self._secrets: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+
+    def add(self, *secrets: str) -> None:
+        self._secrets.update(filter(None, secrets))
+        self._pattern = None
+
+    def mask_secrets(self, text: str) -> str:
+        if not self._secrets:
+            return text
+        if self._pattern is None:  # made when first needed: most runs show no text from outside
+            longest_first = sorted(self._secrets, key=len, reverse=True)
+            self._pattern = re.compile("|".join("".join(map(_spellings, secret)) for secret in longest_first))
+        return self._pattern.sub("********", text)
+
+    def redact(self, text: str) -> str:
+        """The text as one short line without control characters and secrets.
+
+        Secrets go before the line is made, which may change a secret so that it is not recognized, and after it, since
+        it may also put one together.
+        """
+        return truncate(self.mask_secrets(single_line(self.mask_secrets(text)[:MAX_SCANNED])), MAX_MESSAGE)
+
+
+def _spellings(char: str) -> str:
+    """A pattern for one character of a secret: percent-encoded, as an entity, escaped in JSON, or as it is."""
+    utf16 = char.encode("utf-16-be", "surrogatepass").hex()
+    spellings = [
+        "".join(f"%{byte:02x}" for byte in char.encode("utf-8", "surrogatepass")),
+        "".join(rf"\\u{utf16[start : start + 4]}" for start in range(0, len(utf16), 4)),
+        f"&#0*{ord(char)};",
+        f"&#x0*{ord(char):x};",
+    ]
+    name = "apos" if char == "'" else codepoint2name.get(ord(char))
+    if name:
+        spellings.append(f"&{name};")
+    in_json = r"\/" if char == "/" else json.dumps(char)[1:-1]
+    if in_json != char:
+        spellings.append(re.escape(in_json))
+    if char == " ":
+        spellings.append(r"\+")
+    return f"(?:(?i:{'|'.join(spellings)})|{re.escape(char)})"

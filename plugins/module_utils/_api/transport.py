@@ -2,33 +2,25 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# This file is private to the collection: it can change in any release.
+"""One HTTP request: its whole response, in time and within bounds, or the error that fits, in words without secrets.
 
-"""One HTTP request: its whole reply, in time and within bounds, or the error that fits, in words without secrets.
-
-Which requests there are, and what a reply means, is for ``_client.py``.
+Which requests there are, and what a response means, is for ``client.py``.
 """
 
 from __future__ import annotations
 
-import html
-import json
-import os
 import re
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
-from itertools import product
 from typing import Any
-from urllib.parse import SplitResult, unquote, unquote_plus, urlsplit
+from urllib.parse import unquote
 
-from . import xml as _xml
 from .errors import (
     WRONG_SERVICE,
     EmConnectionError,
@@ -39,11 +31,14 @@ from .errors import (
     Operation,
     OptionError,
 )
-from .redaction import MAX_MESSAGE, single_line, truncate
+from .options import split_url
+from .redaction import Redactor
+from .xml import error_text
 
 try:
     import requests
     import urllib3
+    from urllib3.util.ssl_match_hostname import CertificateError
 
     REQUESTS_IMPORT_ERROR = None
 except ImportError as exc:  # reported by the caller: the import itself must work where only documentation is wanted
@@ -52,17 +47,19 @@ except ImportError as exc:  # reported by the caller: the import itself must wor
 
 TOKEN_HEADER = "X-RestSvcSessionId"
 CHUNK = 64 * 1024
-MAX_SCANNED = 16 * 1024
-"""Characters of a server's own words that are read at all."""
 MAX_BODY = 64 * 1024 * 1024
-"""Bytes, unpacked. A larger reply is refused; 1,000 sessions of 10 VMs (the largest page) take about 10 MB."""
-PACKED_AS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+"""Bytes, unpacked. A larger response is refused; 1,000 sessions of 10 VMs (the largest page) take about 10 MB."""
+ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 """Content encodings that are unpacked. Others, and several at once, pack a body of any size into a few bytes."""
+
+# OpenSSL's X509_V_ERR_*: ..._CERT_NOT_YET_VALID, ..._CERT_HAS_EXPIRED; ..._HOSTNAME_MISMATCH, ..._IP_ADDRESS_MISMATCH.
+_OUT_OF_ITS_DATES = frozenset({9, 10})
+_OTHER_HOST = frozenset({62, 64})
 
 
 @dataclass
 class Counters:
-    """What the reading cost: requests sent (log on and log off included), pages of results, bytes of reply bodies."""
+    """What the reading cost: requests sent (log on and log off included), pages of results, bytes of response bodies."""
 
     requests: int = 0
     pages: int = 0
@@ -71,43 +68,66 @@ class Counters:
 
 @dataclass
 class Response:
-    """What came back, and for an error's sentence what it was that was tried, on which URL."""
+    """A complete response to one request, whatever its status."""
 
     operation: Operation
     url: str
     status: int
     headers: Any
     body: bytes
+    redactor: Redactor
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
 
     @cached_property
-    def said(self) -> str:
+    def text(self) -> str:
         """The server's words in an error's body, in full and as they came."""
-        return _xml.error_text(self.body) or ""
+        return error_text(self.body) or ""
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds to wait by the header ``Retry-After`` (a number or an HTTP date), or None."""
+        try:
+            return float(urllib3.util.Retry().parse_retry_after(self.headers.get("Retry-After", "")))
+        except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):  # a year or number without bounds
+            return None
+
+    def error(self, kind: type[EmError], hint: str, detail: str = "", quote: bool = True) -> EmError:
+        """The error for this response: its status, the server's words (with ``quote``), more of the problem, a hint."""
+        message = self.redactor.redact(self.text) if self.status >= 300 else ""
+        problem = f"answered with HTTP {self.status}"
+        if quote and message:
+            problem += f" and the message '{message}'"
+        if detail:
+            problem += f" {detail}"
+        return kind(self.operation, self.url, problem, hint, self.status, message or None)
+
+    def redirect_error(self) -> EmError:
+        target = split_url(self.headers.get("Location", ""))
+        host = target.netloc.rpartition("@")[2]  # without a user name and password
+        where = f"{target.scheme}://{host}{target.path}" if host else target.path or "nowhere"
+        detail = f"which points to {self.redactor.redact(where)}; redirects are not followed, so that the logon goes nowhere else"
+        return self.error(EmProtocolError, "Give the address of Enterprise Manager itself as url.", detail, quote=False)
 
 
 class Transport:
-    """Sends requests to one server, and knows what must never be told of them.
+    """Sends requests to one server.
 
     :arg base_url: scheme, host and port.
     :arg verify: what requests takes for it: true, false, or the path of CA certificates.
     :arg agent: name and version of what sends.
-    :arg deadline: a context manager that bounds what is done in it to so many seconds.
     :raises OptionError: the environment names a proxy whose address cannot be read.
-    :ivar counters: :class:`Counters`.
-    :ivar secrets: texts that are masked in all that :meth:`shown` and :meth:`error` make.
+    :ivar redactor: knows what must not appear in any text.
     """
 
-    def __init__(
-        self,
-        base_url: str,
-        verify: bool | str,
-        agent: str,
-        deadline: Callable[[float], AbstractContextManager[None]],
-    ) -> None:
+    def __init__(self, base_url: str, verify: bool | str, agent: str) -> None:
         self.counters = Counters()
         self._counting = threading.Lock()
-        self._deadline = deadline
-        self._proxy, self.secrets = _proxy(base_url)
+        self.redactor = Redactor()
+        self._proxy, secrets = _proxy(base_url)
+        self.redactor.add(*secrets)
         self._verify = verify
         if not verify:
             # The user knows; urllib3 would say it again on each request.
@@ -115,7 +135,7 @@ class Transport:
         self._http = requests.Session()
         self._kept_alive = False  # whether there may be a connection from an earlier request
         # Even if it is not to follow redirects, requests would read where they lead, and fail on what it cannot read.
-        self._http.get_redirect_target = _nowhere  # type: ignore[assignment, method-assign, unused-ignore]
+        self._http.get_redirect_target = lambda response: None  # type: ignore[assignment, method-assign, unused-ignore]
         # EM believes a cookie more than the token header, so an old cookie would defeat a fresh token.
         self._http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._http.headers.update(
@@ -133,22 +153,26 @@ class Transport:
     def send(
         self, method: str, url: str, operation: Operation, headers: dict[str, str], timeout: float, body: bytes = b""
     ) -> Response:
-        """Send one request and read its whole reply, within ``timeout`` seconds; any status is a reply."""
+        """Send one request and read its whole response; any status is a response.
+
+        Connecting and the start of the response have ``timeout`` seconds, and so has each wait for more of it. When
+        they are over for the request as a whole, the next bytes end it: a server that stalls can take twice as long.
+        """
         deadline = time.monotonic() + timeout
         try:
-            with self._deadline(timeout), self._open(method, url, headers, deadline, body) as response:
+            with self._open(method, url, headers, deadline, body) as response:
                 try:
                     received = self._read_body(response, deadline, operation, url)
                 except (urllib3.exceptions.HTTPError, OSError, EmProtocolError):
                     if method != "POST" or TOKEN_HEADER not in response.headers:
                         raise
                     received = b""  # the logon is made, so it must be kept to be ended; its token has come
-                return Response(operation, url, response.status_code, response.headers, received)
+                return Response(operation, url, response.status_code, response.headers, received, self.redactor)
         except (urllib3.exceptions.HTTPError, OSError) as exc:  # requests' own errors are OSErrors
             raise self._transport_error(operation, url, exc, timeout) from exc
 
     def _open(self, method: str, url: str, headers: dict[str, str], deadline: float, body: bytes) -> Any:
-        """Send the request and read the headers of its reply.
+        """Send the request and read the headers of its response.
 
         A connection that is kept alive may have been closed by a proxy or load balancer without a word, and eats the next
         request. So a POST, which must not be repeated, gets a new connection; all others are sent once more.
@@ -164,9 +188,9 @@ class Transport:
                 url,
                 data=body or None,
                 headers=headers,
-                auth=_no_auth,
+                auth=lambda prepared: prepared,
                 verify=self._verify,
-                timeout=max(0.001, deadline - time.monotonic()),
+                timeout=urllib3.util.Timeout(total=max(0.001, deadline - time.monotonic())),  # type: ignore[arg-type, unused-ignore]
                 allow_redirects=False,
                 stream=True,
             )
@@ -186,10 +210,10 @@ class Transport:
 
     def _read_body(self, response: Any, deadline: float, operation: Operation, url: str) -> bytes:
         raw = response.raw
-        packed = response.headers.get("Content-Encoding", "").strip().lower()
-        if packed not in PACKED_AS:
-            happened = f"sent a reply packed as {self.redact(packed)}, which was not asked for"
-            raise EmProtocolError(operation, url, happened, WRONG_SERVICE, response.status_code)
+        encoding = response.headers.get("Content-Encoding", "").strip().lower()
+        if encoding not in ENCODINGS:
+            problem = f"sent a response packed as {self.redactor.redact(encoding)}, which was not asked for"
+            raise EmProtocolError(operation, url, problem, WRONG_SERVICE, response.status_code)
         if hasattr(raw, "read1"):
             # read1 gives what has come, so a body that drips cannot outlive the deadline for long.
             received = iter(lambda: raw.read1(CHUNK, decode_content=True), b"")
@@ -205,98 +229,48 @@ class Transport:
             if time.monotonic() > deadline:
                 raise TimeoutError("timed out")
             if size > MAX_BODY:
-                check = "Ask for less at once with a smaller page_size."
-                happened = f"sent more than {MAX_BODY // 2**20} MiB in one reply"
-                raise EmProtocolError(operation, url, happened, check, response.status_code)
-        expected = decimal(response.headers.get("Content-Length"))
-        if expected is not None and expected > size and "Content-Encoding" not in response.headers:
-            # urllib3 2 finds this itself, urllib3 1 does not.
-            raise requests.exceptions.ConnectionError(f"{size} of {expected} bytes came")
+                problem = f"sent more than {MAX_BODY // 2**20} MiB in one response"
+                hint = "Ask for less at once with a smaller page_size."
+                raise EmProtocolError(operation, url, problem, hint, response.status_code)
+        if getattr(raw, "length_remaining", None):  # urllib3 2 fails by itself, urllib3 1 does not
+            raise requests.exceptions.ConnectionError(f"{raw.length_remaining} more bytes were announced")
         return b"".join(chunks)
 
     def _transport_error(self, operation: Operation, url: str, exc: Exception, timeout: float) -> EmError:
-        """The error for a request that got no complete reply."""
-        cause = _reason(exc)
-        reason = self.redact(cause)
-        if "TLS CA certificate bundle" in cause:
-            check = "Check ca_path, and the variables REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE of this machine."
-            return EmTlsError(operation, url, f"was not contacted ({reason})", check)
-        tls = isinstance(exc, (requests.exceptions.SSLError, urllib3.exceptions.SSLError))
-        if tls and not re.search(r"\bEOF\b|reset", cause):  # these say that the connection broke off, as any can
-            problem = "has an untrusted TLS certificate"
-            if re.search("[Hh]ostname mismatch|IP address mismatch|doesn't match", cause):
-                check = (
+        """The error for a request that got no complete response."""
+        causes = list(_chain(exc))
+        reason = self.redactor.redact(_reason(causes))
+        if type(exc) is OSError:  # by requests, before it connects, for a bundle in the environment that is not there
+            hint = "Check ca_path, and the variables REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE of this machine."
+            return EmTlsError(operation, url, f"was not contacted ({reason})", hint)
+        tls = _first(causes, (ssl.SSLError, urllib3.exceptions.SSLError, CertificateError))
+        if tls and not _first(causes, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError)):
+            certificate = _first(causes, (ssl.SSLCertVerificationError, CertificateError))
+            if not certificate:
+                return EmTlsError(
+                    operation, url, f"failed the TLS handshake ({reason})", "Check that this port speaks HTTPS."
+                )
+            code = getattr(certificate, "verify_code", None)
+            if code in _OTHER_HOST or isinstance(certificate, CertificateError):
+                hint = (
                     "Check that url names the host as its certificate does; only the names under subjectAltName count, "
                     "a certificate without them (CN only) must be replaced."
                 )
-            elif "CERTIFICATE_VERIFY_FAILED" in cause:
-                check = (
-                    "Give the certificate of the CA that signed it (for a self-signed one, the certificate itself) as "
-                    "ca_path, or check its dates if it has expired."
-                )
+            elif code in _OUT_OF_ITS_DATES:
+                hint = "Check the dates of the certificate and the clock of this machine."
             else:
-                problem = "failed the TLS handshake"
-                check = "Check that this port speaks HTTPS."
-            return EmTlsError(operation, url, f"{problem} ({reason})", check)
-        if isinstance(exc, (requests.exceptions.Timeout, TimeoutError)) or "timed out" in cause:
-            check = "Check that the server is up and not overloaded; give more time with timeout."
-            return EmTimeoutError(operation, url, f"did not answer completely within {timeout:g} seconds", check)
-        problem = "cannot be reached" if is_connect_error(exc) else "broke off the connection"
-        check = "Check host and port of url, the server's services, firewalls and the proxy settings of this machine."
+                hint = "Give the certificate of the CA that signed it (for a self-signed one, the certificate itself) as ca_path."
+            return EmTlsError(operation, url, f"has an untrusted TLS certificate ({reason})", hint)
+        if _first(causes, (requests.exceptions.Timeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)):
+            hint = "Check that the server is up and not overloaded; give more time with timeout."
+            return EmTimeoutError(operation, url, f"did not answer completely within {timeout:g} seconds", hint)
+        hint = "Check host and port of url, the server's services, firewalls and the proxy settings of this machine."
         if self._proxy:
-            check += f" The environment names {self._proxy} as proxy."
+            hint += f" The environment names {self._proxy} as proxy."
         elif url.startswith("http:"):
-            check += " Enterprise Manager usually speaks https."
-        return EmConnectionError(operation, url, f"{problem} ({reason})", check)
-
-    def error(self, kind: type[EmError], reply: Response, check: str, happened: str = "", said: bool = True) -> EmError:
-        """The error for a reply: its status, the server's words (unless ``said`` is false), what happened, what to check."""
-        message = self.redact(reply.said) if reply.status >= 300 else ""
-        words = [f"answered with HTTP {reply.status}"]
-        if said and message:
-            words.append(f"and the message '{message}'")
-        if happened:
-            words.append(happened)
-        return kind(reply.operation, reply.url, " ".join(words), check, reply.status, message or None)
-
-    def redact(self, said: str) -> str:
-        """A text from outside as one short line without control characters, and without password, Basic value and token.
-
-        Secrets go first: a line that has been cut or whose spaces have been folded may hold one that is not recognized.
-        """
-        said = self.mask_secrets(said)[:MAX_SCANNED]
-        decoders: tuple[Callable[[str], str], ...] = (str, html.unescape, _unescape_json, unquote, unquote_plus)
-        for decode, again in product(decoders, decoders):
-            decoded = again(decode(said))
-            clean = self.mask_secrets(decoded)
-            if clean != decoded:
-                said = clean
-        return truncate(self.mask_secrets(single_line(said)), MAX_MESSAGE)
-
-    def mask_secrets(self, said: str) -> str:
-        for secret in sorted(self.secrets, key=len, reverse=True):
-            said = said.replace(secret, "********")
-        return said
-
-
-def _no_auth(request: Any) -> Any:
-    return request
-
-
-def _unescape_json(said: str) -> str:
-    return re.sub(r"(?:\\u[0-9a-fA-F]{4})+|\\[\"\\/bfnrt]", lambda found: str(json.loads(f'"{found.group()}"')), said)
-
-
-def _nowhere(response: Any) -> None:
-    return None
-
-
-def split_url(link: str) -> SplitResult:
-    """The parts of a URL; of one that cannot be read, none."""
-    try:
-        return urlsplit(link)
-    except ValueError:
-        return SplitResult("", "", "", "", "")
+            hint += " Enterprise Manager usually speaks https."
+        problem = "cannot be reached" if is_connect_error(exc) else "broke off the connection"
+        return EmConnectionError(operation, url, f"{problem} ({reason})", hint)
 
 
 def _proxy(url: str) -> tuple[str | None, set[str]]:
@@ -320,25 +294,6 @@ def _proxy(url: str) -> tuple[str | None, set[str]]:
     return host if port is None else f"{host}:{port}", secrets
 
 
-def check_ca_path(ca_path: str | None) -> None:
-    accepted = "Give a readable file with the CA's certificate in PEM format, or a folder prepared with c_rehash."
-    if ca_path is None:
-        return
-    if os.path.isdir(ca_path):
-        return
-    if not os.path.isfile(ca_path):
-        raise OptionError("ca_path", ca_path, f"There is no such file as {os.path.abspath(ca_path)}. {accepted}")
-    try:
-        ssl.create_default_context(cafile=ca_path)
-    except (ssl.SSLError, OSError):
-        raise OptionError("ca_path", ca_path, accepted) from None
-
-
-def decimal(value: str | None) -> int | None:
-    # Python refuses to read thousands of digits; what has more than eighteen is beyond every limit here anyway.
-    return int(value.strip()[:18]) if value and value.isascii() and value.strip().isdecimal() else None
-
-
 def _chain(exc: BaseException | None) -> Iterator[BaseException]:
     """An exception and what lies behind it: requests and urllib3 hide the real cause in arguments and contexts."""
     seen: set[int] = set()
@@ -349,15 +304,19 @@ def _chain(exc: BaseException | None) -> Iterator[BaseException]:
         exc = next((item for item in inner if isinstance(item, BaseException) and id(item) not in seen), None)
 
 
-def _reason(exc: BaseException) -> str:
+def _first(causes: list[BaseException], kinds: tuple[type[BaseException], ...]) -> BaseException | None:
+    return next((exc for exc in causes if isinstance(exc, kinds)), None)
+
+
+def _reason(causes: list[BaseException]) -> str:
     """The innermost cause in a few words, without the URL and object addresses that the outer ones carry."""
     kinds = (OSError, ValueError, urllib3.exceptions.HTTPError, HTTPException)
-    innermost = [exc, *(item for item in _chain(exc) if isinstance(item, kinds))][-1]
+    innermost = [causes[0], *(exc for exc in causes if isinstance(exc, kinds))][-1]
     if isinstance(innermost, (urllib3.exceptions.LocationValueError, requests.exceptions.InvalidURL)):
         return "the address of the server or of its proxy cannot be used"  # its own text quotes the address
-    said = getattr(innermost, "strerror", None)
-    said = said or next((arg for arg in innermost.args if isinstance(arg, str)), None) or type(innermost).__name__
-    return re.sub(r" \(_ssl\.c:\d+\)|<[^>]* at 0x[0-9a-f]+>:? ?", "", said)
+    text = getattr(innermost, "verify_message", None) or getattr(innermost, "strerror", None)
+    text = text or next((arg for arg in innermost.args if isinstance(arg, str)), None) or type(innermost).__name__
+    return re.sub(r" \(_ssl\.c:\d+\)|<[^>]* at 0x[0-9a-f]+>:? ?|\.$", "", text)
 
 
 def is_connect_error(exc: BaseException | None) -> bool:

@@ -2,9 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# This file is private to the collection: it can change in any release.
-
-"""From the bytes of an Enterprise Manager (EM) reply to plain entity dicts, and from an error body to one line of text.
+"""From the bytes of an Enterprise Manager (EM) response to plain entity dicts, and from an error body to its text.
 
 This is the only user of xmltodict and the only place that knows namespaces and the one-child-or-many quirk.
 An *entity* here is a dict in which XML attributes and child elements are plain keys with EM's own names
@@ -34,19 +32,10 @@ Entity = dict[str, Any]
 GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 """The unique part of EM's URNs and Hrefs."""
 
-LONGEST_ERROR = 64 * 1024
-"""Bytes. An error body is looked at so far; EM's own are far shorter."""
-DEEPEST = 100
-"""Levels of elements, and attributes of one element. EM's own replies have less than ten of both."""
-MOST_MARKS = 3_000_000
-"""Tags and attributes, by their ``<`` and ``=``. Each may stand in few bytes and take hundreds in memory; the largest
-page, of 10 MB, has less than half a million. At the limit a document made for it takes about 600 MiB."""
-
-FEW_PREFIXES = 8
-"""So many are looked for one by one. EM declares two and uses none (documented)."""
-
-# The declaration of a prefix for names, such as in xmlns:v="...".
-_PREFIX = re.compile(rb"xmlns:([^\s=]+)")
+MAX_ERROR = 64 * 1024
+"""Bytes. An error body is read so far; EM's own are far shorter."""
+MAX_DEPTH = 100
+"""Levels of elements and of lists of them. EM's own responses have less than ten."""
 
 # Where a logon is ended. EM's link is taken only if it is such a path, so that nothing else can be deleted.
 _LOGON = re.compile(r"(?:https?://[^/?#]*)?/api/logonSessions/[\w=-]+/?(?:\?.*)?", re.IGNORECASE)
@@ -90,55 +79,16 @@ class _AnyNamespace(dict):  # type: ignore[type-arg]
 
 
 class _StrictExpat:
-    """The ``expat`` that xmltodict is given: its parsers refuse a document type declaration, and depth without end.
+    """The ``expat`` that xmltodict is given: its parsers refuse a document type declaration.
 
-    EM sends no declaration. Without one there are no entity declarations, so no entity bombs and no external entities.
+    EM sends none. Without one there are no entity declarations, so no entity bombs and no external entities.
     """
 
     @staticmethod
     def ParserCreate(encoding: str | None = None, namespace_separator: str | None = None) -> Any:
         parser = expat.ParserCreate(encoding, namespace_separator)
         parser.StartDoctypeDeclHandler = _refuse_doctype
-        return _ShallowParser(parser)
-
-
-class _ShallowParser:
-    """A parser of expat that counts levels and attributes, for the handlers that xmltodict sets."""
-
-    def __init__(self, parser: Any) -> None:
-        self.__dict__.update(parser=parser, start=None)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.parser, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "StartElementHandler":
-            self.__dict__["start"] = value
-        elif name == "EndElementHandler":  # the second of the two that xmltodict sets
-            self.parser.StartElementHandler, self.parser.EndElementHandler = _counting(self.start, value)
-        elif name != "ordered_attributes":  # else expat gives lists, and xmltodict makes dictionaries of them
-            setattr(self.parser, name, value)
-
-
-def _counting(start: Any, end: Any) -> tuple[Any, Any]:
-    """Handlers that refuse what is too deep. They hold no parser: in a cycle with it, a page would outlive its reading."""
-    depth = 0
-
-    def opened(name: str, attributes: dict[str, str]) -> None:
-        nonlocal depth
-        depth += 1
-        if depth > DEEPEST:
-            raise XmlError(f"its elements are nested more than {DEEPEST} levels deep")
-        if len(attributes) > DEEPEST:
-            raise XmlError(f"an element has more than {DEEPEST} attributes")
-        start(name, attributes)
-
-    def closed(name: str) -> None:
-        nonlocal depth
-        depth -= 1
-        end(name)
-
-    return opened, closed
+        return parser
 
 
 def _refuse_doctype(*dummy: object) -> NoReturn:
@@ -151,14 +101,12 @@ def parse(body: bytes) -> Document:
     Element and attribute order, prefixes, a byte order mark, comments and indentation have no meaning.
 
     :arg body: the reply's bytes; encoding by byte order mark or XML declaration, else UTF-8.
-    :raises XmlError: not well-formed, has a DTD, is far larger or deeper than any page, or is of a shape that EM does
-        not send.
+    :raises XmlError: not well-formed, has a DTD, is far deeper than any page, or is of a shape that EM does not send.
     """
     if not body.strip():
         raise XmlError("it is empty")
     try:
-        # Taking names apart costs a third more time, so it is done only where a prefix (or UTF-16) is in use.
-        root, content = _root_of(body, local_names=b"\0" in body[:4] or _has_prefixed_tags(body))
+        root, content = _root_of(body)
     except XmlError as exc:
         raise XmlError(_what_else(body) or str(exc)) from None
     except (expat.ExpatError, ValueError, LookupError) as exc:  # LookupError: an encoding that Python does not know
@@ -166,19 +114,25 @@ def parse(body: bytes) -> Document:
     return _document(root, content)
 
 
-def _has_prefixed_tags(body: bytes) -> bool:
-    """Whether there may be a tag such as ``<v:State``. A false hit, as in a comment, only costs the slower reading."""
-    prefixes = set(_PREFIX.findall(body))
-    return len(prefixes) > FEW_PREFIXES or any(b"<" + prefix + b":" in body for prefix in prefixes)
-
-
-def _root_of(body: bytes, local_names: bool) -> tuple[str, Entity]:
-    """Name and content of the root element; ``local_names`` takes prefixes off all names."""
-    if len(body) > MOST_MARKS and body.count(b"<") + body.count(b"=") > MOST_MARKS:
-        raise XmlError(f"it has more than {MOST_MARKS:,} tags and attributes; ask for less with a smaller page_size")
-    options: dict[str, Any] = {"process_namespaces": True, "namespaces": _AnyNamespace()} if local_names else {}
-    root, content = next(iter(xmltodict.parse(body, attr_prefix="", expat=_StrictExpat, **options).items()))
+def _root_of(body: bytes) -> tuple[str, Entity]:
+    """Local name and content of the root element; all names in it are local too."""
+    document = xmltodict.parse(
+        body, attr_prefix="", expat=_StrictExpat, process_namespaces=True, namespaces=_AnyNamespace()
+    )
+    _check_depth(document)
+    root, content = next(iter(document.items()))
     return root, content if isinstance(content, dict) else {}
+
+
+def _check_depth(document: Any) -> None:
+    """Refuse what would exhaust the stack of all that reads or writes it by recursion, such as JSON."""
+    level = [document]
+    for dummy in range(MAX_DEPTH):
+        inner = [value for item in level for value in (item.values() if isinstance(item, dict) else item)]
+        level = [value for value in inner if isinstance(value, (dict, list))]
+        if not level:
+            return
+    raise XmlError(f"its elements are nested more than {MAX_DEPTH} levels deep")
 
 
 def _what_else(body: bytes) -> str | None:
@@ -342,7 +296,7 @@ def error_text(body: bytes) -> str | None:
     The format is found by looking, since it may differ from what was asked for (docs/evidence.md, "Errors"):
     EM's Error as XML or JSON, an HTML page (its title or first words), plain text. EM's stack trace is left out.
     """
-    plain = body[:LONGEST_ERROR].decode("utf-8-sig", errors="replace").strip()
+    plain = body[:MAX_ERROR].decode("utf-8-sig", errors="replace").strip()
     if plain.startswith("{"):
         return _error_in_json(plain)
     if plain.startswith("<"):
@@ -362,7 +316,7 @@ def _error_in_json(plain: str) -> str | None:
 
 def _error_in_markup(body: bytes, plain: str) -> str | None:
     try:
-        root, content = _root_of(body, local_names=True)
+        root, content = _root_of(body)
         if root == "Error":
             return _error_in_xml(content)
     except (XmlError, expat.ExpatError, ValueError, LookupError):

@@ -87,7 +87,7 @@ class SessionFeed:
     def __init__(self, options: WatchOptions, warn: Callable[[str], None], cancelled: threading.Event) -> None:
         self._options = options
         self._cancelled = cancelled
-        self._client = EnterpriseManager(**options.connection, warn=warn, pause=self._sleep)
+        self._client = EnterpriseManager(**options.connection, warn=warn, sleep=self._sleep)
         self._warn = warn
         self._logged_on = False
         self.em = self._client.base_url

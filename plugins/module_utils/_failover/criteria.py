@@ -2,27 +2,29 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# This file is private to the collection: it can change in any release.
-
-"""Which sessions are wanted: the options of fragment ``_session_criteria``, checked and ready to compare with facts."""
+"""Which sessions and plans are wanted: options, checked and ready to filter with and to compare with facts."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from .._api.errors import OptionError
+from .._api.filters import all_of, all_that_fit, any_of, comparison, one_of, quoted
 from .._api.xml import GUID
-from .facts import RESULTS, STATES, Fact, last_time
+from .facts import RESULTS, STATES, Plan, Reference, Session, last_time
 from .times import TIME, format_time, parse_age, parse_time, utc_now
 
 SORT_ORDERS = ("descending", "ascending")
-LARGEST_PAGE = 1000
+MAX_PAGE_SIZE = 1000
 
-_ID = re.compile(rf"(?:urn:veeam:\w*Session\w*:|\S*/failoverSessions/)?({GUID.pattern})/?(?:\?\S*)?", re.IGNORECASE)
+_SESSION_ID = re.compile(
+    rf"(?:urn:veeam:\w*Session\w*:|\S*/failoverSessions/)?({GUID.pattern})/?(?:\?\S*)?", re.IGNORECASE
+)
+_PLAN_ID = re.compile(rf"(?:urn:veeam:\w*Plan\w*:|\S*/cloudFailoverPlans/)?({GUID.pattern})/?(?:\?\S*)?", re.IGNORECASE)
 
 
 # SessionCriteria
@@ -32,7 +34,7 @@ _ID = re.compile(rf"(?:urn:veeam:\w*Session\w*:|\S*/failoverSessions/)?({GUID.pa
 class SessionCriteria:
     """What to select, checked and ready to use. Make it with :meth:`from_options`.
 
-    Times are texts as in facts (see :func:`timestamp`); "after" is inclusive, "before" exclusive.
+    Times are texts as in facts (see :func:`format_time`); "after" is inclusive, "before" exclusive.
     """
 
     now: datetime
@@ -50,14 +52,14 @@ class SessionCriteria:
     limit: int | None = None
     page_size: int = 100
     active_since: str | None = None
-    """Not over, or created or ended at this moment or later. No option; for those who look again and again."""
+    """Not finished, or created or ended at this time or later. Not an option; for those who poll."""
 
     @classmethod
     def from_options(cls, option: Callable[[str], Any], now: datetime | None = None) -> SessionCriteria:
         """Check the options of the documentation fragment ``_session_criteria`` and make them a :class:`SessionCriteria`.
 
         :arg option: gives the value of the option with that name, None where it is not set.
-        :arg now: the moment ages count from, naive UTC; read once per run.
+        :arg now: the time ages count from, naive UTC; read once per run.
         :raises OptionError: names the option and what would be accepted.
         """
         now = now or utc_now()
@@ -67,8 +69,8 @@ class SessionCriteria:
         page_size = option("page_size")
         if page_size is None:
             page_size = cls.page_size
-        if not 1 <= page_size <= LARGEST_PAGE:
-            raise OptionError("page_size", page_size, f"Give a whole number from 1 to {LARGEST_PAGE}.")
+        if not 1 <= page_size <= MAX_PAGE_SIZE:
+            raise OptionError("page_size", page_size, f"Give a whole number from 1 to {MAX_PAGE_SIZE}.")
         order = option("sort_order") or SORT_ORDERS[0]
         if order not in SORT_ORDERS:
             raise OptionError("sort_order", order, f"Give one of: {', '.join(SORT_ORDERS)}.")
@@ -80,7 +82,7 @@ class SessionCriteria:
         for event in ("created", "ended"):
             after, before = bounds[f"{event}_after"], bounds[f"{event}_before"]
             if after and before and after >= before:
-                accepted = f"Give a moment before {event}_before, which is {before}; between the two no session can be."
+                accepted = f"Give a time before {event}_before, which is {before}; no session can be between the two."
                 raise OptionError(f"{event}_after", option(f"{event}_after"), accepted)
         return cls(
             now=now,
@@ -96,19 +98,132 @@ class SessionCriteria:
             **bounds,
         )
 
-    def matches(self, fact: Fact) -> bool:
-        """Whether all criteria about one session by itself hold for its facts (all but ``latest_per_plan`` and ``limit``)."""
-        server = fact["backup_server"]
+    def matches(self, session: Session) -> bool:
+        """Whether all criteria about one session by itself hold for it (all but ``latest_per_plan`` and ``limit``).
+
+        What EM has filtered is compared again: EM drops spaces in unquoted values, its case rules are unknown, and it
+        may have refused the filter.
+        """
         return (
-            (self.ids is None or fact["id"] in self.ids)
-            and (self.names is None or fact["name"] in self.names)
-            and (self.states is None or fact["state"] in self.states)
-            and (self.results is None or fact["result"] in self.results)
-            and (self.backup_servers is None or (server is not None and server["name"] in self.backup_servers))
-            and _within(fact["creation_time"], self.created_after, self.created_before)
-            and _within(fact["end_time"], self.ended_after, self.ended_before)
-            and (self.active_since is None or not fact["finished"] or last_time(fact) >= self.active_since)
+            (self.ids is None or session["id"] in self.ids)
+            and (self.names is None or session["name"] in self.names)
+            and (self.states is None or session["state"] in self.states)
+            and (self.results is None or session["result"] in self.results)
+            and _has_name(session["backup_server"], self.backup_servers)
+            and _within(session["creation_time"], self.created_after, self.created_before)
+            and _within(session["end_time"], self.ended_after, self.ended_before)
+            and (self.active_since is None or not session["finished"] or last_time(session) >= self.active_since)
         )
+
+    def to_filter(self, base_url: str, whole_plans: bool = False) -> str | None:
+        """The filter expression for what EM can filter, or None for all. It may let through too much, never too little.
+
+        :arg base_url: the URL that the filter must fit into.
+        :arg whole_plans: leave out what would hide the newest session of a plan.
+        """
+        terms = [
+            *one_of("Name", self.names),
+            *one_of("BackupServerName", self.backup_servers),
+            *_time_is("CreationTime", ">=", self.created_after),
+        ]
+        if not whole_plans:
+            terms += [
+                *_time_is("CreationTime", "<=", self.created_before),
+                *_time_is("EndTime", ">=", self.ended_after),
+                *_time_is("EndTime", "<=", self.ended_before),
+                *_has_state(self.states),
+                *_has_result(self.results),
+                *_is_active_since(self.active_since),
+            ]
+        return all_that_fit(base_url, terms)
+
+    @property
+    def unstable(self) -> bool:
+        """Whether sessions can drop out of the filter while they are read, as those that end and so no longer run."""
+        return bool((self.states or frozenset()) - {"Stopped"} or "None" in (self.results or ()))
+
+
+def _time_is(field: str, operator: str, bound: str | None) -> list[str]:
+    """In whole seconds and a second wider than the bound, since EM's database may round. The exact check follows."""
+    if bound is None:
+        return []
+    second = datetime.fromisoformat(bound[:19]) + timedelta(seconds=-1 if operator == ">=" else 2)
+    return [quoted(field, operator, f"{second.isoformat()}Z")]
+
+
+def _is_active_since(bound: str | None) -> list[str]:
+    """All three, since EM may give no end, and a run that has ended would drop out of what runs."""
+    if bound is None:
+        return []
+    times = [*_time_is("CreationTime", ">=", bound), *_time_is("EndTime", ">=", bound)]
+    return [any_of([comparison("State", "!=", "Stopped"), *times])]
+
+
+def _has_state(states: frozenset[str] | None) -> list[str]:
+    return [] if states is None else [any_of([comparison("State", "==", word) for word in STATES if word in states])]
+
+
+def _has_result(results: frozenset[str] | None) -> list[str]:
+    """``None`` is documented nowhere as a word for filters, so it is asked for by what it is not, or by the state."""
+    if results is None or len(results) == len(RESULTS):
+        return []
+    if "None" not in results:
+        return [any_of([comparison("Result", "==", word) for word in RESULTS if word in results])]
+    others = [comparison("Result", "!=", word) for word in RESULTS[1:] if word not in results]
+    return [any_of([all_of(others), comparison("State", "!=", "Stopped")])]
+
+
+# PlanCriteria
+
+
+@dataclass(frozen=True)
+class PlanCriteria:
+    """Which plans to select. Make it with :meth:`from_options`."""
+
+    ids: tuple[str, ...] | None = None
+    names: frozenset[str] | None = None
+    tenants: frozenset[str] | None = None
+    backup_servers: frozenset[str] | None = None
+
+    @classmethod
+    def from_options(cls, option: Callable[[str], Any]) -> PlanCriteria:
+        """Check the options of failover_plan_info.
+
+        :arg option: gives the value of the option with that name, None where it is not set.
+        :raises OptionError: names the option and what would be accepted.
+        """
+        ids = given_values(option, "id")
+        return cls(
+            ids=None if ids is None else tuple(dict.fromkeys(plan_id(value) for value in ids)),
+            names=name_set(option, "name"),
+            tenants=name_set(option, "tenant"),
+            backup_servers=name_set(option, "backup_server"),
+        )
+
+    def matches(self, plan: Plan) -> bool:
+        """Whether all criteria hold for a plan; its VMs do not matter."""
+        return (
+            (self.ids is None or plan["id"] in self.ids)
+            and (self.names is None or plan["name"] in self.names)
+            and _has_name(plan["tenant"], self.tenants)
+            and _has_name(plan["backup_server"], self.backup_servers)
+        )
+
+    def to_filter(self, base_url: str) -> str | None:
+        """As :meth:`SessionCriteria.to_filter`."""
+        terms = [
+            *one_of("Name", self.names),
+            *one_of("CloudTenantName", self.tenants),
+            *one_of("BackupServerName", self.backup_servers),
+        ]
+        return all_that_fit(base_url, terms)
+
+
+def _has_name(reference: Reference | None, names: Collection[str] | None) -> bool:
+    return names is None or (reference is not None and reference["name"] in names)
+
+
+# Values of options
 
 
 def session_id(value: str) -> str:
@@ -128,7 +243,25 @@ def session_id(value: str) -> str:
 
 def guid_of_session(value: object) -> str | None:
     """The GUID, in lower case, of a session given as GUID, URN or Href, or None if it is none of these."""
-    match = _ID.fullmatch(value.strip()) if isinstance(value, str) else None
+    match = _SESSION_ID.fullmatch(value.strip()) if isinstance(value, str) else None
+    return match.group(1).lower() if match else None
+
+
+def plan_id(value: str) -> str:
+    """The GUID, in lower case, of a plan given as GUID, URN or Href.
+
+    :raises OptionError: it is none of these.
+    """
+    guid = guid_of_plan(value)
+    if guid is None:
+        accepted = "Give the id of a plan as GUID, as URN (urn:veeam:CloudFailoverPlan:<GUID>) or as Href."
+        raise OptionError("id", value, accepted)
+    return guid
+
+
+def guid_of_plan(value: str) -> str | None:
+    """The GUID, in lower case, of a plan given as GUID, URN or Href, or None if it is none of these."""
+    match = _PLAN_ID.fullmatch(value.strip())
     return match.group(1).lower() if match else None
 
 

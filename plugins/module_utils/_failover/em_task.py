@@ -2,8 +2,6 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# This file is private to the collection: it can change in any release.
-
 """The life cycle of EM's task for an action: its state, whether it succeeded, and the session that it links to.
 
 Source: docs/evidence.md, "Tasks of EM". They are not the tasks of a session, which are its VMs.
@@ -11,18 +9,18 @@ Source: docs/evidence.md, "Tasks of EM". They are not the tasks of a session, wh
 
 from __future__ import annotations
 
-from .._api import xml as _xml
+from .._api import xml
 from .._api.client import EnterpriseManager
 from .._api.errors import EmNotFoundError, EmPermissionError, EmProtocolError, EmServerError
-from . import waiter as _wait
-from .facts import Fact
+from . import clock
+from .facts import TaskFacts
 from .permissions import task_operation
 
 MAX_NOT_FOUND = 3
-"""How often in a row EM may not know its own task: right after it was created that can pass (seen)."""
+"""How often in a row EM may not know its own task: right after it was created that is transient (seen)."""
 MAX_UNREADABLE = 120.0
 """Seconds for which only the task cannot be read, before it counts as lost: EM may answer "unknown task" with any error."""
-NO_TASK: Fact = {"state": None, "success": None, "message": None}
+NO_TASK: TaskFacts = {"state": None, "success": None, "message": None}
 
 
 class EmTask:
@@ -33,15 +31,15 @@ class EmTask:
     :ivar session_id: of the session that the task links to, or None.
     """
 
-    def __init__(self, client: EnterpriseManager, operation: str, task: _xml.Entity) -> None:
+    def __init__(self, client: EnterpriseManager, operation: str, task: xml.Entity) -> None:
         self._client = client
         self._operation = operation
         self._logon = client.logons
-        number = _xml.text(task, "TaskId")
-        self._path = _xml.text(task, "Href") or (f"/api/tasks/{number}" if number else None)
+        number = xml.text(task, "TaskId")
+        self._path = xml.text(task, "Href") or (f"/api/tasks/{number}" if number else None)
         self._not_found = 0
         self._unreadable_since: float | None = None
-        self.facts: Fact = NO_TASK.copy()
+        self.facts = NO_TASK.copy()
         self.session_id: str | None = None
         if self._path:
             self._keep(task)
@@ -54,14 +52,20 @@ class EmTask:
     @property
     def finished(self) -> bool:
         """Whether EM calls it finished. ``OperationFinished`` is not: EM's own database is not refreshed yet then."""
-        return bool(self.facts["state"] == "Finished")
+        return self.facts["state"] == "Finished"
 
     @property
     def lost(self) -> bool:
         """Whether nothing more can be learned from it: EM never named it, does not know it, or the logon has ended."""
-        unreadable = self._unreadable_since is not None and _wait.monotonic() - self._unreadable_since >= MAX_UNREADABLE
+        since = self._unreadable_since
+        unreadable = since is not None and clock.monotonic() - since >= MAX_UNREADABLE
         gone = not self.known or self._client.logons != self._logon
         return not self.finished and (gone or self._not_found >= MAX_NOT_FOUND or unreadable)
+
+    @property
+    def running(self) -> bool:
+        """Whether nothing else may decide: EM has not finished it, and can still say how it ends."""
+        return not self.finished and not self.lost
 
     def refresh(self) -> None:
         """Read it again, as long as that can bring something new: also a finished one that lacks the link."""
@@ -85,16 +89,16 @@ class EmTask:
         """The sessions could just be read, so EM is well and does not know its task, be it with 404 or with 500."""
         self._not_found += not_found
         if self._unreadable_since is None:
-            self._unreadable_since = _wait.monotonic()
+            self._unreadable_since = clock.monotonic()
 
-    def _keep(self, task: _xml.Entity) -> None:
-        result = next(iter(_xml.objects(task, "Result")), {})
-        success = _xml.flag(_xml.text(result, "Success"))
-        if _xml.flag(_xml.text(result, "CredentialsNeeded")) or _xml.flag(_xml.text(result, "ConfirmationNeeded")):
+    def _keep(self, task: xml.Entity) -> None:
+        result = next(iter(xml.objects(task, "Result")), {})
+        success = xml.flag(xml.text(result, "Success"))
+        if xml.flag(xml.text(result, "CredentialsNeeded")) or xml.flag(xml.text(result, "ConfirmationNeeded")):
             success = False  # nobody is there to give them
-        message = self._client.redact(_xml.text(result, "Message") or "") or None
-        self.facts = {"state": _xml.text(task, "State"), "success": success, "message": message}
-        for link in _xml.links(task):
-            href = _xml.text(link, "Href") or ""
+        message = self._client.redact(xml.text(result, "Message") or "") or None
+        self.facts = {"state": xml.text(task, "State"), "success": success, "message": message}
+        for link in xml.links(task):
+            href = xml.text(link, "Href") or ""
             if link.get("Rel") == "Related" and "/failoversessions/" in href.lower():
-                self.session_id = _xml.guid(href)
+                self.session_id = xml.guid(href)

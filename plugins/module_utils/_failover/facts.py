@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The facts that this collection is about, as types, and what can be told from facts alone.
+"""The facts that this collection is about, as types, and what follows from facts alone.
 
 All times are texts in UTC with six digits and ``Z``, durations are seconds, and None is "not known". RETURN of
 failover_session_info and failover_plan_info describes each field.
@@ -126,7 +126,7 @@ class TaskFacts(TypedDict):
 
 
 def same_backup_server(one: Any, other: Any) -> bool | None:
-    """Whether two facts (sessions, plans, points) are of the same backup server, or None where EM does not say enough.
+    """Whether two objects (sessions, plans, points) are of the same backup server, or None where EM does not say enough.
 
     The id decides if both have one, else the name. EM links a session to its plan by nothing but name and server.
     """
@@ -139,7 +139,7 @@ def same_backup_server(one: Any, other: Any) -> bool | None:
 
 
 def last_time(session: Session) -> str:
-    """The last moment at which something is known to have happened to a session: its end or else its creation."""
+    """The last time at which something is known to have happened to a session: its end or else its creation."""
     return max(session["creation_time"] or "", session["end_time"] or "")
 
 
@@ -149,7 +149,7 @@ def sort_key(session: Session) -> tuple[str, str]:
 
 
 def may_change(session: Session) -> bool:
-    """Whether a session is worth another reading: it runs, or it has ended without a result, which may follow (assumed)."""
+    """Whether a session is worth reading again: it runs, or it has ended without a result, which may follow (assumed)."""
     return not session["finished"] or session["result"] == "None"
 
 

@@ -2,9 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# This file is private to the collection: it can change in any release.
-
-"""A lock between processes of one machine, so that two of them do not take an action on one plan at once."""
+"""A lock between the processes of one machine, so that two of them do not run one plan at the same time."""
 
 from __future__ import annotations
 
@@ -16,44 +14,45 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from .._api.errors import EmBusyError
-from . import waiter as _wait
+from . import clock
 
 INTERVAL = 0.2
 """Seconds between two attempts to get the lock."""
 
 
 @contextmanager
-def plan_lock(url: str, subject: str, seconds: float, tried: str, warn: Callable[[str], None]) -> Iterator[None]:
-    """Wait for the lock on a subject of an EM, and hold it in the block. It ends with the process at the latest.
+def plan_lock(
+    base_url: str, plan_id: str, seconds: float, operation: str, warn: Callable[[str], None]
+) -> Iterator[None]:
+    """Wait for the lock on a plan of an EM, and hold it in the block. It ends with the process at the latest.
 
-    The lock is on a file in the folder for temporary files that is empty and stays there. Where that file cannot be
-    opened, a warning says so and the block runs without.
+    The lock is on an empty file in the folder for temporary files, which stays there. If that file cannot be opened, a
+    warning says so and the block runs without a lock.
 
-    :arg url: address of the EM.
     :raises EmBusyError: another process holds it for longer than this time.
     """
-    name = hashlib.sha256(f"{url} {subject}".encode()).hexdigest()[:24]
+    name = hashlib.sha256(f"{base_url} {plan_id}".encode()).hexdigest()[:24]
     path = os.path.join(tempfile.gettempdir(), f"dr_runbook.veeam_em-{name}.lock")
     try:
-        file = _opened(path)
+        file = _open(path)
     except OSError as exc:
-        warn(f"There is no lock against a second run on this machine, since {path} cannot be opened ({exc.strerror}).")
+        warn(f"A second run on this machine is not prevented: the lock file {path} cannot be opened ({exc.strerror}).")
         yield
         return
     try:
-        until = _wait.monotonic() + seconds
-        while not _taken(file):
-            if _wait.monotonic() >= until:
-                happened = f"was not contacted, since another process on this machine works on this plan for {seconds:g} seconds"
-                raise EmBusyError(tried, url, happened, "Try again when it is over.", None)
-            _wait.sleep(INTERVAL)
+        until = clock.monotonic() + seconds
+        while not _take(file):
+            if clock.monotonic() >= until:
+                problem = f"was not contacted: another process on this machine has been running this plan for {seconds:g} seconds"
+                raise EmBusyError(operation, base_url, problem, "Try again when it has finished.")
+            clock.sleep(INTERVAL)
         yield
     finally:
         os.close(file)
 
 
-def _opened(path: str) -> int:
-    """The file, for reading only: it may belong to another user, whose it is where it was first made."""
+def _open(path: str) -> int:
+    """The file, for reading only: it belongs to whoever created it, who may be another user."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         return os.open(path, flags)
@@ -61,7 +60,7 @@ def _opened(path: str) -> int:
         return os.open(path, flags | os.O_CREAT, 0o644)
 
 
-def _taken(file: int) -> bool:
+def _take(file: int) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

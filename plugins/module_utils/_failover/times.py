@@ -16,17 +16,17 @@ from datetime import datetime, timedelta, timezone
 UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 """Seconds of each unit that users may give."""
 
-TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:\d\d)?(?:[.,](\d+))? ?(?P<zone>[Zz]|[+-]\d\d(?::?\d\d)?)?")
-# As EM commonly writes it. Newer versions of Python take hour 24 for 0 of the next day.
-_PLAIN_TIME = re.compile(r"(\d{4}-\d\d-\d\dT(?!24)\d\d:\d\d:\d\d)(?:\.(\d+))?Z", re.ASCII)
-_AGE = re.compile(r"(\d{1,6})\s*([smhdw])", re.IGNORECASE | re.ASCII)
+TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ]((?!24)\d\d:\d\d)(:\d\d)?(?:[.,](\d+))? ?(?P<zone>[Zz]|[+-]\d\d(?::?\d\d)?)?", re.ASCII
+)
+AGE = re.compile(r"(\d{1,6})\s*([smhdw])", re.IGNORECASE | re.ASCII)
 _NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)"
 _SECONDS = re.compile(rf"\s*{_NUMBER}\s*", re.ASCII)
 _DURATION = re.compile("".join(rf"(?:\s*{_NUMBER}\s*{unit})?" for unit in UNITS) + r"\s*", re.IGNORECASE | re.ASCII)
 
 
 def utc_now() -> datetime:
-    """The moment on this machine, naive UTC as all times here."""
+    """The time on this machine, naive UTC as all times here."""
     return datetime.now(timezone.utc).replace(tzinfo=None)
 
 
@@ -36,20 +36,7 @@ def parse_time(value: str | None) -> datetime | None:
     A value without zone is read as UTC. None for missing or unreadable text, and for years before 1971 and from 9999
     on, which mean "never".
     """
-    match = TIME.fullmatch(value.strip()) if value else None
-    if match is None:
-        return None
-    date, minutes, seconds, fraction, zone = match.groups()
-    try:
-        when = datetime.fromisoformat(f"{date}T{minutes}{seconds or ':00'}.{((fraction or '') + '000000')[:6]}")
-        if not 1970 < when.year < 9999:
-            return None
-        if zone and zone not in "Zz":
-            ahead = timedelta(hours=int(zone[1:3]), minutes=int(zone[3:].lstrip(":") or 0))
-            when = when - ahead if zone[0] == "+" else when + ahead
-        return when
-    except (ValueError, OverflowError):
-        return None
+    return parse_and_format_time(value)[0]
 
 
 def format_time(when: datetime | None) -> str | None:
@@ -58,23 +45,28 @@ def format_time(when: datetime | None) -> str | None:
 
 
 def parse_and_format_time(value: str | None) -> tuple[datetime | None, str | None]:
-    """:func:`parse_time` of a text and the :func:`format_time` of that, in one step for the common form: there are many."""
-    match = _PLAIN_TIME.fullmatch(value) if value else None
+    """:func:`parse_time` of a text and the :func:`format_time` of that, which is there on the way: there are many."""
+    match = TIME.fullmatch(value.strip()) if value else None
     if match is None:
-        when = parse_time(value)
-        return when, format_time(when)
-    seconds, fraction = match.groups()
-    text = f"{seconds}.{((fraction or '') + '000000')[:6]}"
+        return None, None
+    date, minutes, seconds, fraction, zone = match.groups()
+    text = f"{date}T{minutes}{seconds or ':00'}.{((fraction or '') + '000000')[:6]}"
     try:
         when = datetime.fromisoformat(text)
-    except ValueError:
+        if not 1970 < when.year < 9999:
+            return None, None
+        if zone and zone not in "Zz":
+            offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[3:].lstrip(":") or 0))
+            when = when - offset if zone[0] == "+" else when + offset
+            return when, format_time(when)
+        return when, text + "Z"
+    except (ValueError, OverflowError):
         return None, None
-    return (when, f"{text}Z") if 1970 < when.year < 9999 else (None, None)
 
 
 def parse_age(value: str) -> timedelta | None:
     """An age such as ``90m`` or ``7d``, or None if it is none."""
-    match = _AGE.fullmatch(value.strip())
+    match = AGE.fullmatch(value.strip())
     return timedelta(seconds=int(match.group(1)) * UNITS[match.group(2).lower()]) if match else None
 
 
@@ -109,10 +101,9 @@ def format_duration(seconds: float | None, digits: int | None = None) -> str:
     rest = round(abs(seconds), digits)
     sign = "-" if seconds < 0 and rest else ""
     parts = []
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        count = int(rest // size)
-        rest -= count * size
-        parts += [f"{count} {unit}"] if count else []
+    for unit in ("d", "h", "min"):
+        count, rest = divmod(rest, UNITS[unit[0]])
+        parts += [f"{count:.0f} {unit}"] if count else []
     last = f"{rest:.{digits}f}"
     last = last.rstrip("0").rstrip(".") if "." in last else last
     parts += [f"{last} s"] if last != "0" or not parts else []

@@ -2,9 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# This file is private to the collection: it can change in any release.
-
-"""Waiting for a failover session: ask again and again, across outages of EM and logons that end, until a time is over.
+"""Waiting for a failover session: poll until a time limit, across outages of EM and logons that end.
 
 Source of what is assumed about outages and logons: docs/evidence.md, "Waiting".
 """
@@ -12,7 +10,6 @@ Source of what is assumed about outages and logons: docs/evidence.md, "Waiting".
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -29,19 +26,20 @@ from .._api.errors import (
     EmTimeoutError,
     EmWaitError,
 )
+from . import clock
 from .criteria import SessionCriteria
-from .facts import Fact, may_change, merge_tasks, vms_done
+from .facts import Reference, Session, may_change, merge_tasks, vms_done
 from .sessions import COLLECTION, SessionReader
 from .times import format_time, utc_now
 
 T = TypeVar("T")
 
-GOES_ON = "The wait goes on until its time is over."
+GOES_ON = "The wait goes on until its time limit."
 TRANSIENT_ERRORS = (EmConnectionError, EmTimeoutError, EmServerError, EmProtocolError, EmNotFoundError)
 """Errors that may be transient: what an unavailable or restarting EM answers, or a proxy in front of it."""
 TRANSIENT_KINDS = frozenset(error.kind for error in TRANSIENT_ERRORS)
 MAX_REFUSED = 2
-"""Maximum number of refused logons in one wait; more could lock the account."""
+"""Maximum number of refused logons in a row; more could lock the account."""
 REFUSED_PAUSE = 60.0
 """Seconds before a refused logon is tried again: a directory service may be starting, too."""
 MAX_REREADS = 2
@@ -49,10 +47,10 @@ MAX_REREADS = 2
 
 
 class Poller:
-    """The one policy for a server that does not answer: what may pass, when to ask again, when to give up, what to say.
+    """The one policy for an unavailable EM: what may be transient, when to poll again, when to give up, what to report.
 
-    An outage is one warning when it begins, not one with each attempt. A logon that is refused for the second time ends
-    it, and so does whatever is not in :data:`TRANSIENT_KINDS`, such as an untrusted certificate.
+    An outage is one warning when it starts, not one with each attempt. A logon that is refused for the second time ends
+    the wait, and so does whatever is not in :data:`TRANSIENT_KINDS`, such as an untrusted certificate.
 
     :arg warn: is given sentences for the user.
     :arg interval: seconds between two attempts.
@@ -74,7 +72,7 @@ class Poller:
     ) -> None:
         self._warn = warn
         self._interval = interval
-        self._until = monotonic() + seconds
+        self._until = clock.monotonic() + seconds
         self._max_pause = max_pause
         self._goes_on = goes_on
         self._refused = 0
@@ -83,8 +81,8 @@ class Poller:
 
     @property
     def left(self) -> float:
-        """Seconds until the time is over."""
-        return self._until - monotonic()
+        """Seconds until the time limit."""
+        return self._until - clock.monotonic()
 
     def answered(self) -> None:
         """EM has answered an attempt."""
@@ -96,26 +94,35 @@ class Poller:
 
         :returns: seconds to wait before the next attempt, or None if there is to be none.
         """
-        if kind == EmAuthError.kind:
-            self._refused += 1
-            pause = max(self._interval, REFUSED_PAUSE)
-            if self._refused >= MAX_REFUSED or self.left < pause:
-                return None
-            self._warn(f"{sentence} Trying once more in {pause:g} seconds.")
-        elif kind in TRANSIENT_KINDS:
-            if self.unavailable is None:
-                self._warn(f"{sentence} {self._goes_on}")
-            pause = max(self._interval, min(self._max_pause, self._interval * 2.0 ** min(self.failures, 30)))
-        else:
+        if kind in TRANSIENT_KINDS:
+            return self.not_answered(sentence)
+        if kind != EmAuthError.kind:
             return None
+        self._refused += 1
+        pause = max(self._interval, REFUSED_PAUSE)
+        if self._refused >= MAX_REFUSED or self.left < pause:
+            return None
+        self._warn(f"{sentence} Trying once more in {pause:g} seconds.")
         self.failures += 1
         self.unavailable = sentence
         return pause
 
-    def poll(self, client: EnterpriseManager, read: Callable[[], T]) -> Iterator[T]:
-        """What ``read`` returns, again and again until the time is over; attempts that EM did not answer yield nothing.
+    def not_answered(self, sentence: str, warned: bool = False) -> float:
+        """EM did not answer an attempt, which may be transient; returns as :meth:`failed`.
 
-        :raises EmError: one that does not pass.
+        :arg warned: the user knows of this outage already.
+        """
+        if self.unavailable is None and not warned:
+            self._warn(f"{sentence} {self._goes_on}")
+        self.unavailable = sentence
+        pause = max(self._interval, min(self._max_pause, self._interval * 2.0 ** min(self.failures, 30)))
+        self.failures += 1
+        return pause
+
+    def poll(self, client: EnterpriseManager, read: Callable[[], T]) -> Iterator[T]:
+        """What ``read`` returns, again and again until the time limit; attempts that EM did not answer yield nothing.
+
+        :raises EmError: one that is not transient.
         """
         while True:
             pause: float | None = self._interval
@@ -130,11 +137,11 @@ class Poller:
                 yield result
             if self.left <= 0:
                 return
-            sleep(min(pause or 0.0, self.left))
+            clock.sleep(min(pause or 0.0, self.left))
 
 
 def with_fresh_logon(client: EnterpriseManager, read: Callable[[], T]) -> T:
-    """What ``read`` returns. What EM forbids (403) is asked for once more with a new logon: the old one may have ended."""
+    """What ``read`` returns. What EM forbids (403) is read once more with a new logon: the old one may have ended."""
     try:
         return read()
     except EmPermissionError:
@@ -142,37 +149,36 @@ def with_fresh_logon(client: EnterpriseManager, read: Callable[[], T]) -> T:
         return read()
 
 
-def monotonic() -> float:
-    return time.monotonic()
-
-
-def sleep(seconds: float) -> None:
-    time.sleep(seconds)
-
-
-def wait_until_appeared(client: EnterpriseManager, criteria: SessionCriteria, seconds: float, interval: float) -> Fact:
-    """The newest session for which the criteria hold, as soon as there is one.
+def wait_until_appeared(
+    client: EnterpriseManager, criteria: SessionCriteria, seconds: float, interval: float
+) -> Session:
+    """The newest session that matches, as soon as there is one.
 
     :raises EmAmbiguousError: there are several, on different backup servers.
     :raises EmWaitError: there is none after so many seconds.
-    :raises EmError: one that does not pass.
+    :raises EmError: one that is not transient.
     """
-    tried = "Wait for a failover session"
     poller = Poller(client.warn, interval, seconds)
-    for found in poller.poll(client, lambda: SessionReader(client).list_sessions(criteria).sessions):
-        if not found:
-            continue
-        others = ", ".join(
-            f"{fact['id']} (backup server {(fact['backup_server'] or {}).get('name')})" for fact in found
-        )
-        if len({(fact["backup_server"] or {}).get("id") for fact in found}) > 1:
-            happened = f"shows {len(found)} sessions on different backup servers: {others}"
-            check = "Give the id of the one that is meant."
-            raise EmAmbiguousError(tried, client.on_base_url(COLLECTION), client.redact(happened), check)
-        if len(found) > 1:
-            client.warn(f"EM shows {len(found)} such sessions, of which the newest is taken: {client.redact(others)}.")
-        return merge_tasks(found[0], None, None)
-    raise not_there(client.on_base_url(COLLECTION), seconds, poller.unavailable)
+    for sessions in poller.poll(client, lambda: SessionReader(client).list_sessions(criteria).sessions):
+        if sessions:
+            return merge_tasks(_newest(client, sessions), None, None)
+    raise not_appeared(client.on_base_url(COLLECTION), seconds, poller.unavailable)
+
+
+def _newest(client: EnterpriseManager, sessions: list[Session]) -> Session:
+    """The newest session, which must be the only one if they are of several backup servers."""
+    listed = ", ".join(f"{session['id']} (backup server {_backup_server(session)['name']})" for session in sessions)
+    if len({_backup_server(session)["id"] for session in sessions}) > 1:
+        problem = f"shows {len(sessions)} sessions on different backup servers: {client.redact(listed)}"
+        hint = "Give the id of the session to wait for."
+        raise EmAmbiguousError("Wait for a failover session", client.on_base_url(COLLECTION), problem, hint)
+    if len(sessions) > 1:
+        client.warn(f"EM shows {len(sessions)} matching sessions; using the newest: {client.redact(listed)}.")
+    return sessions[0]
+
+
+def _backup_server(session: Session) -> Reference:
+    return session["backup_server"] or {"id": None, "name": None}
 
 
 def wait_until_finished(
@@ -180,73 +186,69 @@ def wait_until_finished(
     guid: str,
     seconds: float,
     interval: float,
-    last: Fact | None = None,
+    last: Session | None = None,
     since: float | None = None,
-) -> Iterator[Fact]:
+) -> Iterator[Session]:
     """The facts of a session whenever they have changed, until it has finished, with ``tasks_kept_at``.
 
     :arg last: the facts that are known already.
-    :arg since: when the whole wait began, by :func:`monotonic`, if not now.
+    :arg since: when the whole wait started, by ``clock.monotonic()``, if not now.
     :raises EmWaitError: it has not finished after so many seconds.
-    :raises EmError: one that does not pass.
+    :raises EmError: one that is not transient.
     """
-    started = monotonic() if since is None else since
-    seen_at = format_time(utc_now())
+    started = clock.monotonic() if since is None else since
+    read_at = format_time(utc_now())
     poller = Poller(client.warn, interval, seconds)
-    odd = 0
-    unknown = False
-    for answer in poller.poll(client, lambda: SessionReader(client).read_session(guid)):
-        if answer is None:
-            if not unknown:
+    readings_of_end = 0
+    missing = False
+    for found in poller.poll(client, lambda: SessionReader(client).read_session(guid)):
+        if found is None:
+            if not missing:
                 client.warn(f"EM does not know the session {guid} at present. {GOES_ON}")
-            unknown = True
+            missing = True
             continue
-        fact = merge_tasks(answer, last, seen_at)
-        seen_at = format_time(utc_now())
-        unknown = False
-        if fact != last:
-            yield fact
-        last = fact
-        if fact["finished"]:
-            odd += 1
-            if not may_change(fact) or odd > MAX_REREADS:
+        missing = False
+        session = merge_tasks(found, last, read_at)
+        read_at = format_time(utc_now())
+        if session != last:
+            yield session
+        last = session
+        if session["finished"]:
+            readings_of_end += 1
+            if not may_change(session) or readings_of_end > MAX_REREADS:
                 return
     if last and last["finished"]:
-        return  # without a result, for which there was no time to wait longer
-    where = client.on_base_url(f"{COLLECTION}/{guid}")
-    raise not_over(where, guid, last, monotonic() - started, poller.unavailable)
+        return  # without a result, and there was no time to wait longer for one
+    url = client.on_base_url(f"{COLLECTION}/{guid}")
+    raise not_finished(url, guid, last, clock.monotonic() - started, poller.unavailable)
 
 
-def not_there(where: str, waited: float, outage: object = None) -> EmWaitError:
-    """The error for a session that has not appeared when the time for waiting is over.
+def not_appeared(url: str, waited: float, unavailable: str | None = None) -> EmWaitError:
+    """The error for a session that has not appeared within the time limit.
 
-    :arg where: URL or path of the sessions.
-    :arg outage: the error with which the last attempt ended, if EM could not be asked in the end.
+    :arg url: URL or path of the sessions.
+    :arg unavailable: the sentence of the last attempt, if EM was unavailable at the end.
     """
-    happened = f"showed none that fits within {waited:.0f} seconds{_unavailable(outage)}"
-    check = "Check id, or plan (the name exactly as EM shows it) and created_after, and whether the plan was started."
-    return EmWaitError("Wait for a failover session", where, happened, check, None, _said(outage))
+    problem = f"showed no matching session within {waited:.0f} seconds{_at_the_end(unavailable)}"
+    hint = "Check id, or plan (the name exactly as EM shows it) and created_after, and whether the plan was started."
+    return EmWaitError("Wait for a failover session", url, problem, hint, None, unavailable)
 
 
-def not_over(where: str, guid: str, last: Fact | None, waited: float, outage: object = None) -> EmWaitError:
-    """The error for a session that has not finished when the time for waiting is over.
+def not_finished(
+    url: str, guid: str, last: Session | None, waited: float, unavailable: str | None = None
+) -> EmWaitError:
+    """The error for a session that has not finished within the time limit.
 
-    :arg where: URL or path of the session.
-    :arg waited: seconds of the whole wait, however many tries it took.
-    :arg outage: as in :func:`not_there`.
+    :arg url: URL or path of the session.
+    :arg waited: seconds of the whole wait, however many runs of a module it took.
+    :arg unavailable: as in :func:`not_appeared`.
     """
     name = f" of plan {last['name']}" if last else ""
-    operation = f"Wait for the end of session {guid}{name}"
-    problem = f"had it in state {last['state']}{vms_done(last)}" if last else "never showed it"
-    problem += f" after {waited:.0f} seconds"
-    problem += _unavailable(outage)
-    check = "The run goes on in EM: wait on with failover_session_wait and this id, or look at it in the console."
-    return EmWaitError(operation, where, problem, check, None, _said(outage))
+    problem = f"showed state {last['state']}{vms_done(last)}" if last else "never showed it"
+    problem += f" after {waited:.0f} seconds{_at_the_end(unavailable)}"
+    hint = "The run goes on in EM: keep waiting with failover_session_wait and this id, or check it in the console."
+    return EmWaitError(f"Wait for the end of session {guid}{name}", url, problem, hint, None, unavailable)
 
 
-def _said(outage: object) -> str | None:
-    return None if outage is None else str(outage)
-
-
-def _unavailable(outage: object) -> str:
-    return f"; EM was unavailable in the end ({str(outage).rstrip('.')})" if outage is not None else ""
+def _at_the_end(unavailable: str | None) -> str:
+    return f"; EM was unavailable at the end ({unavailable.rstrip('.')})" if unavailable else ""

@@ -57,9 +57,9 @@ class Client:
         url = urlsplit(em.url)
         if url.scheme == "https":
             context = ssl.create_default_context(cafile=em.ca_path)
-            self.connection = http.client.HTTPSConnection(url.hostname, url.port, timeout=5, context=context)
+            self.connection = http.client.HTTPSConnection(url.hostname, url.port, timeout=600, context=context)
         else:
-            self.connection = http.client.HTTPConnection(url.hostname, url.port, timeout=5)
+            self.connection = http.client.HTTPConnection(url.hostname, url.port, timeout=600)
         self.token = None
         self.headers = {}
 

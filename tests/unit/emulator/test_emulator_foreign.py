@@ -26,7 +26,7 @@ def curl(em, tmp_path):
 
     def run(*arguments):
         command = ["curl", "-sS", "--noproxy", "*", "-b", jar, "-c", jar, *arguments[:-1], em.url + arguments[-1]]
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=600).stdout
 
     return run
 
@@ -70,7 +70,7 @@ def test_requests_following_page_links(connect):
 
 def raw_exchange(em, text):
     host, port = urlsplit(em.url).hostname, urlsplit(em.url).port
-    with socket.create_connection((host, port), timeout=5) as plain:
+    with socket.create_connection((host, port), timeout=600) as plain:
         plain.sendall(text.replace("\n", "\r\n").encode())
         received = b""
         while chunk := plain.recv(65536):

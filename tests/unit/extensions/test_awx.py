@@ -134,7 +134,7 @@ def test_a_job_with_module_and_lookup(awx, session, without_certificate):
     assert [(run["id"], run["result"]) for run in read["failover_sessions"]] == [(session.id, "Failed")]
     assert [task["vm_name"] for task in read["failover_sessions"][0]["tasks"]] == ["db", "web"]
     [(dummy, shown)] = done.results("Show the newest run of one plan")
-    assert shown["msg"] == "ABC Company Failover Plan began at 2015-12-07T17:38:16.000000Z"
+    assert shown["msg"] == "ABC Company Failover Plan started at 2015-12-07T17:38:16.000000Z"
     assert awx.em.counters.logons == 2
 
 
@@ -153,13 +153,13 @@ def test_an_inventory_update_and_a_job_on_its_hosts(awx, session, without_certif
     awx.keep(updated.answer)
     done = awx.job("check_synced.yml", extra_vars={"failover_session_id": session.id})
     assert done.rc == 0, done.output
-    shown = [(host, result["msg"]) for host, result in done.results("Show what became of the VM")]
+    shown = [(host, result["msg"]) for host, result in done.results("Show the result of the VM")]
     assert sorted(shown) == [("db", "Payroll: Success, "), ("web", "Payroll: Failed, no {{ memory }}")]
     assert awx.em.counters.logons == 1  # the job has asked nothing
 
     other = awx.job("check_synced.yml", extra_vars={"failover_session_id": UNKNOWN})
     assert other.rc != 0
-    assert f"The inventory has no hosts of the session {UNKNOWN}" in other.output
+    assert f"The inventory has no hosts of session {UNKNOWN}" in other.output
 
 
 def test_a_session_through_a_workflow(awx, session):
@@ -170,14 +170,14 @@ def test_a_session_through_a_workflow(awx, session):
 
     done = awx.job("check_session.yml", extra_vars=found.artifacts)
     assert done.rc == 0, done.output
-    shown = done.results("Show what became of the VM")
+    shown = done.results("Show the result of the VM")
     assert sorted((host, result["veeam_result"]) for host, result in shown) == [("db", "Success"), ("web", "Failed")]
 
 
 def test_a_workflow_without_its_session_stops(awx):
     done = awx.job("check_session.yml", extra_vars={"failover_session_id": UNKNOWN})
     assert done.rc != 0
-    assert f"No VMs are known of the session {UNKNOWN}" in done.output
+    assert f"No VMs of session {UNKNOWN} are known" in done.output
 
 
 # Failures

@@ -24,6 +24,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _module
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._argspec import SESSION_CRITERIA_SPEC
 
 REPO = Path(__file__).resolve().parents[3]
 FILE = REPO / "extensions" / "eda" / "plugins" / "event_source" / "failover_session.py"
@@ -1030,7 +1031,7 @@ def test_the_documentation_is_that_of_the_options(source):
         assert options[name].get("default") == spec.get("default")
         assert f"E(VEEAM_EM_{name.upper()})" in str(options[name]["description"])
     assert tuple(_module.CONNECTION_SPEC) == source.CONNECTION
-    assert source.DEFAULTS["page_size"] == _module.SESSION_CRITERIA_SPEC["page_size"]["default"]
+    assert source.DEFAULTS["page_size"] == SESSION_CRITERIA_SPEC["page_size"]["default"]
 
 
 def test_examples_have_options_that_there_are(source):

@@ -13,7 +13,7 @@ import stat
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -35,9 +35,7 @@ def ansible_rulebook():
         if not found or not Path(found).exists()
     ]
     if missing:
-        sentence = (
-            f"{' and '.join(missing)} is missing (ansible-rulebook is in requirements-test.txt and needs Java 17)"
-        )
+        sentence = f"{' and '.join(missing)} is missing (ansible-rulebook comes with make setup and needs Java 17)"
         if os.environ.get("CI") == "true" and sys.version_info >= (3, 11) and not core_version.startswith("2.16."):
             pytest.fail(sentence)
         pytest.skip(sentence)
@@ -79,6 +77,7 @@ class Rulebook:
                 env=environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     @property
@@ -86,16 +85,22 @@ class Rulebook:
         return self._file.read_text(encoding="utf-8")
 
     def until(self, condition, what):
-        end = time.monotonic() + 40
+        end = time.monotonic() + 600
         while not condition():
             assert time.monotonic() < end, f"no {what}: {self.output}"
             assert self._process.poll() is None, self.output
             time.sleep(0.05)
 
+    def kill(self):
+        """The rulebook and what it has started, such as Java."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
     def stop(self, number=signal.SIGTERM):
         if self._process.poll() is None:
             self._process.send_signal(number)
-        return self._process.wait(40)
+        return self._process.wait(600)
 
 
 @contextmanager
@@ -104,7 +109,7 @@ def run(em, folder, *arguments):
     try:
         yield rulebook
     finally:
-        rulebook.stop(signal.SIGKILL)
+        rulebook.kill()
 
 
 def test_each_session_fires_once(tls_em, tmp_path):
@@ -158,7 +163,7 @@ def test_each_session_fires_once(tls_em, tmp_path):
 def test_a_wrong_password_is_one_sentence(tls_em, tmp_path):
     tls_em.faults.add("unauthorized", path="/api/sessionMngr")
     with run(tls_em, tmp_path, "-r", "dr_runbook.veeam_em.failover_session") as rulebook:
-        assert rulebook._process.wait(40) == 1
+        assert rulebook._process.wait(600) == 1
     assert (
         "Source plugin failed with error message: 'Log on to Veeam Backup Enterprise Manager as reader failed"
         in rulebook.output

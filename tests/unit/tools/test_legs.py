@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -30,7 +32,7 @@ def legs(monkeypatch, tmp_path):
     module = importlib.import_module("legs")
     monkeypatch.setattr(module, "REPO", tmp_path)
     monkeypatch.setattr(module, "LOGS", tmp_path / "build" / "legs")
-    monkeypatch.setattr(module, "TARGETS", 2)
+    monkeypatch.setattr(module, "ALL_TARGETS", {"a", "b"})
     monkeypatch.setattr(module, "path_of", lambda version: f"/python{version}" if version != "3.99" else None)
     monkeypatch.setenv("PATH", str(tmp_path))
     make = tmp_path / "make"
@@ -60,11 +62,11 @@ def ran(*targets, tests="8 passed"):
 
 
 def test_a_leg_is_a_row(legs, run, tmp_path):
-    leg = legs.on_core("core-2.16", ("3.99", "3.10"), "floor.txt", "tests/unit")
+    leg = legs.on_core("core-2.16", ("3.99", "3.10"), "floor", "tests/unit")
     status, output = run(leg, **{"some-unit": ran("a", "b", tests="1 failed, 7 passed, 2 skipped")})
     assert status == 0
     assert output.endswith("All 1 legs that ran have passed.\n")
-    given = "integration VENV=.venv-core-2.16-py3.10 REQUIREMENTS=floor.txt UNIT_TESTS=tests/unit PYTHON=/python3.10"
+    given = "integration VENV=.venv-core-2.16-py3.10 GROUP=floor UNIT_TESTS=tests/unit PYTHON=/python3.10"
     assert (tmp_path / "some-unit").read_text() == given
     row = (tmp_path / "build" / "test.md").read_text().splitlines()[-1].split(" | ")
     assert row[:6] == [
@@ -86,17 +88,33 @@ def test_a_leg_that_fails_is_shown_whole_and_stops_no_other(legs, run):
     assert output.endswith("\nFAILED: first\n")
 
 
-def test_a_leg_that_must_be_alone_is_over_before_others_begin(legs, run):
-    status, output = run(legs.Leg("one", ("x",)), legs.Leg("two", ("y",), alone=True), x="", y="")
-    assert status == 0
-    assert output.index("leg two: passed") < output.index("leg one begins")
+def test_a_leg_that_hangs_ends_with_all_that_it_started(legs, run, monkeypatch, tmp_path):
+    monkeypatch.setattr(legs, "MAX_SECONDS", 0)
+    (tmp_path / "make").write_text(f"#!/bin/sh\n/bin/sleep 600 & echo $! >{tmp_path}/child; wait\n")
+    monkeypatch.setattr(legs.subprocess.Popen, "wait", waiting_for(tmp_path / "child"))
+    status, output = run(legs.Leg("first", ("hangs",)))
+    assert status == 1 and output.endswith("\nFAILED: first\n")
+    state = Path(f"/proc/{(tmp_path / 'child').read_text().strip()}/stat")
+    assert not state.exists() or ") Z " in state.read_text()  # nobody may have collected it yet
+
+
+def waiting_for(file):
+    """``wait`` that lets the process get as far as that."""
+    wait = subprocess.Popen.wait
+
+    def replaced(self, timeout=None):
+        while timeout is not None and not (file.exists() and file.read_text().strip()):
+            time.sleep(0.01)
+        return wait(self, timeout)
+
+    return replaced
 
 
 @pytest.mark.parametrize("targets", [(), ("a",)])
 def test_a_leg_whose_targets_were_not_found_has_failed(legs, run, targets):
-    status, output = run(legs.Leg("artifact", ("ee",), integration=True), ee=ran(*targets))
+    status, output = run(legs.Leg("artifact", ("ee",), targets_run=frozenset("ab")), ee=ran(*targets))
     assert status == 1
-    assert f"FAILED: {len(targets)} of 2 integration targets have run" in output
+    assert f"FAILED: {2 - len(targets)} of 2 integration targets did not run" in output
 
 
 @pytest.mark.parametrize(
@@ -114,7 +132,7 @@ def test_a_leg_without_its_python_is_named_and_fails_where_all_must_run(
     legs, run, monkeypatch, tmp_path, ci, legs_of, status
 ):
     monkeypatch.setenv("CI", ci)
-    missing = legs.on_core("core-9", ("3.99",), "r.txt", "tests/unit")
+    missing = legs.on_core("core-9", ("3.99",), "test", "tests/unit")
     outcome, output = run(missing, legs.Leg("good", ("good",)), legs_of=legs_of, good="fine")
     assert outcome == status
     assert "core-9 was NOT RUN: Python 3.99 is not here." in output

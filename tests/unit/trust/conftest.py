@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The three front ends that read, behind one function, and what is looked for and kept after each run of any."""
+"""The three front ends that read, behind one function, and what is checked and recorded after each run."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from ansible.module_utils import basic
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import inventory_loader, lookup_loader
 from ansible.template import Templar
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _module
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client as _client
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._argspec import CONNECTION_SPEC
 from ansible_collections.dr_runbook.veeam_em.plugins.modules import failover_session_info
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 
@@ -39,7 +39,7 @@ REPO = Path(__file__).resolve().parents[3]
 RESULTS = REPO / "build" / "fault-matrix"
 NAME = "dr_runbook.veeam_em.failover_session"
 
-# Lookup and inventory have no place for error.kind, so their sentence must tell it: exactly one of these fits.
+# Lookup and inventory cannot return error.kind, so their sentence must say it: exactly one of these fits.
 KINDS = {
     "auth": r"HTTP 401\b",
     "permission": r"HTTP 403\b",
@@ -47,8 +47,8 @@ KINDS = {
     "connection": r"cannot be reached|broke off the connection",
     "timeout": r"did not answer completely within \d+ seconds",
     "protocol": (
-        r"HTTP 2\d\d but|redirects are not followed|which is no list of|without anything new|"
-        r"whose items moved from page to page|without a single item"
+        r"HTTP 2\d\d but|redirects are not followed|which is not a list of|without anything new|"
+        r"keep moving from page to page|all of them are empty"
     ),
     "server": r"HTTP (?:400|5\d\d)\b",
 }
@@ -56,13 +56,13 @@ KINDS = {
 
 @dataclass
 class Outcome:
-    """What a run came to.
+    """The result of a run.
 
     :ivar vms: session id and VM name of each VM found, the name None for a session without VMs (which an inventory
         does not show); None after a failure.
-    :ivar kind: what ``error.kind`` is, or what the sentence says where there is none; None after a success.
-    :ivar text: all that the user could see.
-    :ivar facts: what the front end gave, for a closer look.
+    :ivar kind: ``error.kind``, or what the sentence says if there is none; None after a success.
+    :ivar text: everything that the user could see.
+    :ivar facts: the sessions by their ids.
     """
 
     vms: list[tuple[str, str | None]] | None
@@ -75,24 +75,24 @@ class Outcome:
 
 
 @dataclass
-class Pauses:
-    """Stands in for the pauses between attempts, which are not made."""
+class RecordedSleeps:
+    """Replaces the pauses between attempts, so that none takes time."""
 
-    made: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
     in_the_first: Callable[[], None] | None = None
 
     def __call__(self, seconds: float) -> None:
-        self.made.append(seconds)
+        self.seconds.append(seconds)
         happens, self.in_the_first = self.in_the_first, None
         if happens:
             happens()
 
 
 @pytest.fixture
-def pauses(monkeypatch):
-    stand_in = Pauses()
-    monkeypatch.setattr(_client, "_sleep", stand_in)
-    return stand_in
+def recorded_sleeps(monkeypatch):
+    recorded = RecordedSleeps()
+    monkeypatch.setattr(client, "_sleep", recorded)
+    return recorded
 
 
 def _kind(sentence: str) -> str:
@@ -112,7 +112,7 @@ def _vms_of(sessions):
 @pytest.fixture
 def run(monkeypatch, capsys, tmp_path, module_arguments):
     """Run a front end in this process, as Ansible does. An error that a user should not see comes through as it is."""
-    for name in _module.CONNECTION_SPEC:
+    for name in CONNECTION_SPEC:
         monkeypatch.delenv(f"VEEAM_EM_{name.upper()}", raising=False)
     warnings: list[str] = []
     monkeypatch.setattr(_plugin._display, "warning", warnings.append)
@@ -288,7 +288,7 @@ def drill(role, run_module):
 
 @pytest.fixture(scope="session")
 def other_host():
-    """An emulator that nobody should ask."""
+    """An emulator that must not get a request."""
     from emulator import Emulator
 
     with Emulator(documented=False, sessions=0) as running:
@@ -309,7 +309,7 @@ def settle():
 
 @pytest.fixture
 def secrets():
-    """All secrets that have gone to an emulator, or that it holds, in every form."""
+    """All secrets that an emulator has received or holds, in every form."""
 
     def found(em):
         headers = [record.headers for record in em.requests]
@@ -324,7 +324,7 @@ def secrets():
 
 @pytest.fixture
 def keep_row():
-    """Keep an outcome for tools/fault_matrix.py, in the folder of its table."""
+    """Record an outcome for tools/fault_matrix.py, in the folder of its table."""
 
     def write(table, number, fault, front_end, outcome, seconds):
         row = {"number": number, "fault": fault, "front_end": front_end, "outcome": outcome}

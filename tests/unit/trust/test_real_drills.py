@@ -143,7 +143,7 @@ def test_a_real_failover_that_was_there_before_is_not_undone(em, play, undo_test
     assert code == 0, output
     assert [run.action for run in em.runs] == ["start", "test"]
     assert (result["undone"], result["undo"]["done"], result["undo"]["needed"]) == (False, False, None)
-    assert "VMs of these names were in failover before the test already: db, web" in result["undo"]["message"]
+    assert "VMs with these names were already in failover before the test: db, web" in result["undo"]["message"]
 
 
 @pytest.mark.parametrize("undo_test", ["auto", "always"])
@@ -171,7 +171,7 @@ def test_an_rpo_that_cannot_be_judged_is_refused_before_anything_starts(em, play
     targets = json.dumps({"failover_run_targets": {"rpo": "24h"}})
     code, output, result = play(DRILL, *options, "-e", targets, user="operator")
     assert (code != 0, result, em.runs) == (True, None, []), output
-    assert "Nothing was started. Give the user the role Portal User" in output
+    assert "Nothing was started. To allow reading replica points, give the user the role Portal User" in output
     assert "point_utc_offset" in output
 
 

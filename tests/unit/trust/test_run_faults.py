@@ -2,11 +2,12 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Every fault on every step of a run: a plan is never started twice, and what is said of it is true.
+"""Every fault on every step of a run: a plan is never started twice, and what is reported of it is true.
 
-Each case checks too that no logon stays open unsaid, that no secret is shown, and that the run ends in time. Time passes
-only where a wait sleeps. What came out goes to build/fault-matrix/, from where tools/fault_matrix.py makes a table of
-docs/fault-matrix.md.
+The module meets all faults with the action test; the other front ends and actions meet a few of each kind. Each case
+checks too that no logon stays open without a warning, that no secret is shown, and that the run ends in time. Time
+passes only where a wait sleeps. The outcomes go to build/fault-matrix/, from which tools/fault_matrix.py makes a table
+of docs/fault-matrix.md.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ WAITS = ("start", "test", "wait")
 PASSWORD = "Passw0rd!"
 BASIC = base64.b64encode(f"admin:{PASSWORD}".encode()).decode()
 TIME_OUT = 150  # seconds that a run may wait; of the clock that tests hold
-QUICK = 15.0  # real seconds, for a run in which nothing is slow; there is much room for a busy machine
 SLOW = 1.3  # real seconds that a slow answer takes; the time-out is one second then
 SENTENCE = re.compile(
     r"[A-Z][^\n]* failed: (?:\S+:\d+|Enterprise Manager) [a-z][^\n]*\. [A-Z][^\n]*\. \(\S+\)|The run of plan [^\n]*\."
@@ -46,7 +46,7 @@ def fails(kind: str, changed: bool = False) -> str:
 
 @dataclass
 class Stage:
-    """What a fault can act on: the emulator that is asked, another host, and time, see the fixture ``fake_clock``."""
+    """What a fault can act on: the emulator, another host, and time, see the fixture ``fake_clock``."""
 
     em: Emulator
     elsewhere: Emulator
@@ -58,24 +58,24 @@ SESSIONS = {"method": "GET", "path": "/api/query", "query": "type=CloudFailoverS
 PLACES: dict[str, dict[str, Any]] = {
     "logon": {"method": "POST", "path": "sessionMngr"},
     "plans": {"method": "GET", "path": "/api/query", "query": "type=CloudFailoverPlan"},
-    "look": SESSIONS,  # at the sessions of the plan, before the request
+    "check": SESSIONS,  # of the sessions of the plan, before the request
     "request": {"method": "POST", "path": "/cloudFailoverPlans/"},
     "task": {"method": "GET", "path": "/api/tasks/"},
-    "new sessions": {**SESSIONS, "after": 1},  # the looks after the request
+    "new sessions": {**SESSIONS, "after": 1},  # the polls after the request
     "session": {"method": "GET", "path": "/failoverSessions/"},
     "log off": {"method": "DELETE"},
 }
 MEETS = {
-    "logon": ("start", "wait", "plans"),
+    "logon": ("test", "start", "wait", "plans"),
     "plans": ("test", "plans"),
-    "look": ("test", "undo"),
-    "request": ACTIONS,
-    "task": ACTIONS,
-    "new sessions": ACTIONS,
-    "session": WAITS,
-    "log off": ("start", "wait", "plans"),
+    "check": ("test", "undo"),
+    "request": ("test", "start", "undo"),
+    "task": ("test", "start", "undo"),
+    "new sessions": ("test", "start", "undo"),
+    "session": ("test", "start", "wait"),
+    "log off": ("test", "start", "wait", "plans"),
 }
-"""Which runs are tried with faults at a place. What all actions do alike is not tried with each."""
+"""Which runs meet faults at a place: ``test`` all of them, the others a few."""
 
 Inject = Callable[[Stage], None]
 
@@ -115,8 +115,19 @@ KINDS: dict[str, tuple[Callable[..., Inject], str]] = {
     "expired logon": (lambda *where: rule("expire", *where), "auth"),
 }
 """How each fault is put in, and the kind of error that it is where it does not pass."""
-LIKE_OTHERS = ("HTTP 502", "HTTP 504", "drop after handling", "cut XML", "empty body", "garbage")
-"""Faults that are tried on the request only: on reads, the matrix of those who only read shows that they are like others."""
+LIKE_OTHERS = ("HTTP 502", "HTTP 504", "drop after handling", "cut XML", "empty body", "garbage", "slow body")
+"""Faults on the request only: on reads, the matrix of those who only read shows that they are like others."""
+FEW = ("HTTP 401", "HTTP 503", "drop", "expired logon")
+"""Faults for those who do not meet all."""
+
+
+def who_meets(kind: str, place: str) -> tuple[str, ...]:
+    """The lost reply of an undo has rules of its own, so an undo meets all faults on the request."""
+    return tuple(
+        front_end
+        for front_end in MEETS[place]
+        if kind in FEW or front_end == "test" or (front_end, place) == ("undo", "request")
+    )
 
 
 @dataclass(frozen=True)
@@ -188,7 +199,7 @@ def expected(kind: str, times: str, place: str, front_end: str) -> str:
         may_be_open = MAY_BE_OPEN if error in ("connection", "timeout") else ""
         return fails("protocol" if kind == "HTTP 404" else error) + may_be_open
     read_as_list = kind in ("HTTP 403", "HTTP 404")  # a reason to read the list instead, where the query has it
-    if place in ("plans", "look"):  # EM must answer before anything is done
+    if place in ("plans", "check"):  # EM must answer before anything is done
         passes = once and error in ("auth", "server", "connection", "timeout")
         return COMPLETE if passes or read_as_list else fails(error)
     if place == "request":
@@ -220,7 +231,7 @@ FAULTS = [
         Fault(
             f"{kind} {times} on {place}",
             inject(place, count),
-            {front_end: expected(kind, times, place, front_end) for front_end in MEETS[place]},
+            {front_end: expected(kind, times, place, front_end) for front_end in who_meets(kind, place)},
             {"timeout": 1} if "slow" in kind else {},
         )
         for place in PLACES
@@ -283,8 +294,8 @@ FAULTS = [
     ),
     Fault(
         "request carried out after its time-out",
-        rule("slow_headers", "request", 1, seconds=3 * SLOW),
-        dict.fromkeys(ACTIONS, fails("in_doubt", True)),
+        rule("slow_headers", "request", 1, seconds=2 * SLOW),
+        dict.fromkeys(("test", "undo"), fails("in_doubt", True)),
         {"timeout": 1, "wait_timeout": 20},
     ),
     Fault(
@@ -299,8 +310,8 @@ FAULTS = [
 
 
 @pytest.fixture
-def run(em, act, run_module, lines, pauses):
-    """Run a front end as a playbook does (start, wait), or its module alone as under async (test, undo, plans)."""
+def run(em, act, run_module, lines, recorded_sleeps):
+    """Run a front end as a playbook does (start, wait), or its module alone (test, undo, plans)."""
     plan = em.world.add_plan(
         "Acme", [{"name": "db", "duration": 20}, {"name": "web", "duration": 40}], tenant="A", backup_server="vbr1"
     )
@@ -349,7 +360,7 @@ def outcome_of(em: Emulator, front_end: str, result: dict[str, Any], acts: int) 
             assert [session["id"]] == made
             assert session["succeeded"] is True
             assert {task["vm_name"] for task in session["tasks"]} == ({"db"} if front_end == "wait" else {"db", "web"})
-    if any("ends by itself" in warning for warning in result.get("warnings", [])):
+    if any("will expire when idle" in warning for warning in result.get("warnings", [])):
         return words + MAY_BE_OPEN
     return words + OPEN_UNSAID if em.counters.live_logons else words
 
@@ -364,7 +375,7 @@ def test_fault(em, other_host, run, lines, fake_clock, monkeypatch, settle, secr
     result = run(front_end, **fault.options)
     seconds = time.monotonic() - begin
     if "timeout" in fault.options:
-        settle(em, 4 * SLOW)
+        settle(em, 600)
     em.outage(0)
     acts = [run for run in em.runs if run.by == "api" and run.refused is None]
     came = outcome_of(em, front_end, result, len(acts))
@@ -379,6 +390,5 @@ def test_fault(em, other_host, run, lines, fake_clock, monkeypatch, settle, secr
     assert "Traceback" not in text
     assert [secret for secret in {PASSWORD, *secrets(em)} if secret in text] == []
     assert other_host.counters.requests == 0
-    assert seconds < QUICK
     assert fake_clock.now < TIME_OUT + 60
     assert came == fault.expected[front_end], (result.get("msg"), result.get("warnings"))

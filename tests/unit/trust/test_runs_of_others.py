@@ -306,7 +306,7 @@ def test_em_that_is_away_when_the_time_is_over(em, plan, run, fake_clock):
     em.outage(0)
     assert (result["failed"], result["error"]["kind"], result["timed_out"]) == (True, "wait_timeout", True)
     guid = ours(em, "start")[0].session_id
-    first, dummy, rest = result["msg"].partition(" EM was unavailable in the end (")
+    first, dummy, rest = result["msg"].partition(" EM was unavailable at the end (")
     assert [word for word in (guid, "Working", "Acme") if word not in first] == []
     waited = int(first.rpartition(" seconds")[0].rpartition(" ")[2])
     assert 50 <= waited <= 70

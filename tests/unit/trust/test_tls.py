@@ -96,7 +96,7 @@ def test_a_self_signed_certificate_is_refused_and_trusted_as_ca_path(connect, tm
     with Served(context) as em:
         said = refused(connect, em)
         assert "has an untrusted TLS certificate" in said
-        assert "certificate verify failed: self" in said
+        assert "(self" in said
         assert "for a self-signed one, the certificate itself) as ca_path" in said
         assert len(connect(em, ca_path=path).items) == 2
 
@@ -125,7 +125,7 @@ def test_a_certificate_out_of_its_dates_is_refused(connect, tmp_path, dates, wor
     with Served(context) as em:
         said = refused(connect, em, ca_path=str(tmp_path / "ca.pem"))
         assert word in said
-        assert "check its dates" in said
+        assert "Check the dates of the certificate" in said
 
 
 def test_a_certificate_of_another_ca_is_refused(connect, tmp_path):
@@ -133,7 +133,7 @@ def test_a_certificate_of_another_ca_is_refused(connect, tmp_path):
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "old.pem"))
     with Served(context_of()) as em:
         said = refused(connect, em, ca_path=str(tmp_path / "old.pem"))
-        assert "certificate verify failed" in said
+        assert "unable to get local issuer certificate" in said
         assert "as ca_path" in said
 
 

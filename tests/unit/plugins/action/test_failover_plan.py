@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import waiter as _wait
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.waiter import GOES_ON
 
 
 @pytest.fixture
@@ -100,8 +100,8 @@ def test_an_outage_of_three_minutes_with_a_restart(em, plan, act, run, lines, fa
     assert "failed" not in result
     assert result["failover_session"]["finished"]
     assert len(posts(em)) == 1
-    assert sum(warning.endswith(_wait.GOES_ON) for warning in result["warnings"]) == 1
-    assert sum(line.endswith(_wait.GOES_ON) for line in lines) == 1
+    assert sum(warning.endswith(GOES_ON) for warning in result["warnings"]) == 1
+    assert sum(line.endswith(GOES_ON) for line in lines) == 1
 
 
 def test_an_outage_that_lasts_is_a_time_out(em, plan, act, run, fake_clock):
@@ -109,7 +109,7 @@ def test_an_outage_that_lasts_is_a_time_out(em, plan, act, run, fake_clock):
     result = run(wait_timeout=300)
     em.outage(0)
     assert (result["timed_out"], result["error"]["kind"]) == (True, "wait_timeout")
-    assert "EM was unavailable in the end" in result["msg"]
+    assert "EM was unavailable at the end" in result["msg"]
     assert result["failover_session"]["state"] == "Working"
 
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import waiter as _wait
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.waiter import GOES_ON
 
 GUID = "475420ee-d045-4493-9869-0a970e08f6f9"
 
@@ -73,7 +73,7 @@ def test_an_outage_of_three_minutes_with_a_restart(em, guid, act, run, lines, fa
     fake_clock.at(210, lambda: em.outage(0))
     result = run(id=guid)
     assert result["failover_session"]["finished"]
-    assert sum(warning.endswith(_wait.GOES_ON) for warning in result["warnings"]) == 1
+    assert sum(warning.endswith(GOES_ON) for warning in result["warnings"]) == 1
 
 
 def test_em_must_answer_at_the_beginning(em, guid, act, run, fake_clock):

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How the filter is called; what it makes is in plugin_utils/test__report.py."""
+"""How the filter is called; what it creates is in plugin_utils/_report/."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.dr_runbook.veeam_em.plugins.filter import failover_report as plugin
-from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._report import page as _report
+from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._report.files import make
 
 try:
     from ansible.template import trust_as_template
@@ -51,12 +51,12 @@ def report(arguments, /, **variables):
 
 def test_the_files_come_from_a_template():
     made = report("operator='Ada', action='test'")
-    assert made == _report.make(SESSION, context={"operator": "Ada", "action": "test"})
+    assert made == make(SESSION, {"operator": "Ada", "action": "test"})
     assert [file["kind"] for file in made["files"]] == ["html", "json", "csv", "sha256"]
 
 
 def test_the_types_of_the_result_are_plain():
-    assert json.loads(json.dumps(report(""))) == _report.make(SESSION)
+    assert json.loads(json.dumps(report(""))) == make(SESSION, {})
 
 
 def test_names_of_the_server_are_no_templates():
@@ -65,6 +65,12 @@ def test_names_of_the_server_are_no_templates():
     assert json.loads(again)["session"]["name"] == TEMPLATE
     assert json.loads(again)["verdict"]["passed"] is True
     assert "uid=" not in json.dumps(template("{{ made.files | map(attribute='content') | list }}", made=made))
+
+
+def test_without_files_there_are_sentences_only():
+    made = report("action='test', files=false")
+    assert list(made) == ["after_run"]
+    assert made["after_run"]["text"].startswith("It is not known whether VMs are still in failover")
 
 
 def test_null_is_not_given():
@@ -86,8 +92,8 @@ def test_manifests_are_chained():
         ("oprator='Ada'", "failover_report: there is no option oprator. Options are: verdict, plan"),
         ("{}", "failover_report: each option needs its name"),
         ("action='failover'", "failover_report: action: 'failover' cannot be used. Give one of start, test, undo"),
-        ("verdict=[]", "failover_report: verdict: 'a list' cannot be used"),
-        ("plan='a'", "failover_report: plan: 'a text' cannot be used"),
+        ("verdict=[]", "failover_report: verdict: 'list' cannot be used"),
+        ("plan='a'", "failover_report: plan: 'str' cannot be used"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_a_sentence(arguments, words):

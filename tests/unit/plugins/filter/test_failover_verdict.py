@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How the filter is called; what it judges is in module_utils/test__verdict.py."""
+"""How the filter is called; what it judges is in module_utils/_verdict."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.dr_runbook.veeam_em.plugins.filter import failover_verdict as plugin
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict import evaluate as _verdict
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.evaluate import evaluate
 
 try:
     from ansible.template import trust_as_template
@@ -65,7 +65,7 @@ def test_as_jinja_calls_it():
     assert [reason["text"] for reason in verdict["reasons"]] == [
         "filesrv03 took 18 min 12 s from the start of the failover, target 15 min."
     ]
-    assert judge("") == _verdict.judge(session(), {})
+    assert judge("") == evaluate(session(), {})
 
 
 def test_targets_in_a_variable():
@@ -144,8 +144,11 @@ def test_what_cannot_be_used(arguments, words):
     [
         ("nothing", "undefined"),
         ("none", "session: null cannot be judged."),
-        ("[session]", "session: a list of 1 cannot be judged, only one session at a time."),
-        ("{'failover_sessions': [session]}", "Give one of its failover_sessions."),
+        ("[session]", "session: a list of 1 cannot be judged. Give one session, such as failover_sessions[0]"),
+        (
+            "{'failover_sessions': [session]}",
+            "session: a dictionary without id cannot be judged. Give one session, such as failover_sessions[0] of",
+        ),
         ("session.tasks[0]", "session: a dictionary without id cannot be judged."),
         ("session | combine({'state': nothing})", "undefined"),
     ],

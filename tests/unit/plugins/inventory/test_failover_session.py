@@ -13,8 +13,9 @@ from ansible.inventory.data import InventoryData
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import inventory_loader
 from ansible_collections.dr_runbook.veeam_em.plugins.inventory import failover_session
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _module
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._argspec import CONNECTION_SPEC
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
+from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._hosts import RUN_FACTS
 
 NAME = "dr_runbook.veeam_em.failover_session"
 PASSWORD = "Passw0rd!"
@@ -25,7 +26,7 @@ TEMPLATE = "{{ lookup('pipe','id') }}"
 @pytest.fixture
 def parse(em, tmp_path, monkeypatch):
     """Parse an inventory file with these options; returns the inventory. Warnings are kept in ``parse.warnings``."""
-    for name in _module.CONNECTION_SPEC:
+    for name in CONNECTION_SPEC:
         monkeypatch.delenv(f"VEEAM_EM_{name.upper()}", raising=False)
     warnings = []
     monkeypatch.setattr(_plugin._display, "warning", warnings.append)
@@ -127,7 +128,7 @@ def test_the_newest_run_of_each_plan_unless_told_otherwise(em, parse):
     assert hosts(parse()) == ["both", "elsewhere", "new"]
     assert parse.warnings == []
     assert hosts(parse(latest_per_plan=False)) == ["both", "elsewhere", "new", "old"]
-    assert "both (that of Acme of 2026-03-01T02:02:00" in parse.warnings[0]
+    assert "both (using the VM of Acme of 2026-03-01T02:02:00" in parse.warnings[0]
 
 
 def test_prefix(em, parse):
@@ -154,13 +155,13 @@ def test_the_newer_session_wins_with_a_warning(em, parse):
         assert hosts(data) == ["dc01", "only-acme"]
         assert data.hosts["dc01"].vars["veeam_session"]["id"] == two.id
         (warning,) = parse.warnings
-        assert f"({two.id}) is taken, not that of Acme of 2026-03-01T02:01:00.000000Z ({one.id})" in warning
+        assert f"({two.id}), ignoring that of Acme of 2026-03-01T02:01:00.000000Z ({one.id})" in warning
         assert "hostname" in warning
 
 
 def test_strict_makes_it_an_error(em, parse):
     two_tenants(em)
-    with pytest.raises(AnsibleParserError, match="Host names that stand for more than one VM: dc01.*hostname"):
+    with pytest.raises(AnsibleParserError, match="Duplicate host names: dc01 .*hostname"):
         parse(strict=True)
     assert em.counters.live_logons == 0
 
@@ -202,7 +203,7 @@ def test_a_vm_that_is_named_like_a_group(em, parse, name):
     if name in ("all", "ungrouped", "failed"):
         assert hosts(data) == ["good"]
         (warning,) = parse.warnings
-        assert f"VMs that are named like a group, and so are missing or in wrong groups: {name}. Give" in warning
+        assert f"VMs that are named like a group, and so are missing or in wrong groups: {name}. Set" in warning
         with pytest.raises(AnsibleParserError, match="named like a group"):
             parse(strict=True, **options)
     assert hosts(parse(strict=True, hostname="'vm-' ~ veeam_vm_name", **options)) == sorted([f"vm-{name}", "vm-good"])
@@ -247,7 +248,7 @@ def test_sessions_without_tasks_get_their_vms_from_the_plan_in_one_query(em, par
     assert len(data.hosts) == 61
     variables = data.hosts["db7"].vars
     assert variables["veeam_vm_source"] == "plan"
-    assert [variables[f"veeam_{fact}"] for fact in failover_session.RUN_FACTS] == [None] * 7
+    assert [variables[f"veeam_{fact}"] for fact in RUN_FACTS] == [None] * 7
     assert variables["veeam_session"]["result"] == "Success"
     assert data.hosts["running"].vars["veeam_vm_source"] == "tasks"
     assert data.hosts["running"].vars["veeam_result"] == "None"
@@ -279,7 +280,7 @@ def test_no_plan_or_two_is_a_warning_that_names_it_and_no_guess(em, parse, plans
     assert hosts(parse()) == []
     (warning,) = parse.warnings
     assert session.id in warning
-    found = "2 plans" if plans else "no plan"
+    found = "more than one plan" if plans else "no plan"
     assert f"there is {found} named 'Acme' on the backup server sp-vbr1.example.net" in warning
 
 
@@ -287,7 +288,7 @@ def test_a_session_without_a_backup_server_is_no_guess_either(em, parse):
     run(em, vms=[], raw={"Links": None})
     em.world.add_plan("Acme", ["vm"])
     assert hosts(parse()) == []
-    assert "not known" in parse.warnings[0]
+    assert "no plan named" in parse.warnings[0]
 
 
 # Roles
@@ -316,8 +317,8 @@ KNOWN = ["vm0", "vm1", "vm3", "vm4"]
 def test_each_role_gives_hosts_or_names_the_role_that_is_missing(em, parse, user, expected):
     without = sessions_with_and_without_vms(em)
     if expected is None:
-        said = "HTTP 403 .* Check that restricted has the role Portal User or VM Restore Operator"
-        with pytest.raises(AnsibleParserError, match=said):
+        message = "HTTP 403 .* Check that restricted has the role Portal User or VM Restore Operator"
+        with pytest.raises(AnsibleParserError, match=message):
             parse(username=user)
     else:
         assert hosts(parse(username=user)) == expected
@@ -325,7 +326,7 @@ def test_each_role_gives_hosts_or_names_the_role_that_is_missing(em, parse, user
     if user == "reader":
         (warning,) = parse.warnings
         named = ", ".join(f"{session.name} ({session.id})" for session in without)
-        assert f"since reader may not read their plans: {named}. Check" in warning
+        assert f"because reader may not read their plans: {named}. Check" in warning
         assert "has the role VM Restore Operator" in warning and "vm_source: tasks" in warning
     assert em.counters.live_logons == 0
 
@@ -343,9 +344,9 @@ def test_strict_makes_sessions_whose_plans_may_not_be_read_an_error(em, parse):
 @pytest.mark.parametrize("strict", [False, True])
 def test_where_nothing_can_be_known_without_plans_it_is_an_error(em, parse, cached, options, strict):
     sessions_with_and_without_vms(em)
-    said = "Read cloud failover plans failed.*HTTP 403.*reader has the role VM Restore Operator.*vm_source: tasks"
+    message = "Read cloud failover plans failed.*HTTP 403.*reader has the role VM Restore Operator.*vm_source: tasks"
     for dummy in range(2):  # it is not kept in the cache
-        with pytest.raises(AnsibleParserError, match=said):
+        with pytest.raises(AnsibleParserError, match=message):
             parse(username="reader", strict=strict, **options, **cached[0])
     assert not any("plan" in warning for warning in parse.warnings)
     assert hosts(parse(username="operator", strict=strict, **options))
@@ -361,12 +362,12 @@ def test_from_the_cache_sessions_whose_plans_may_not_be_read_are_named_again(em,
     sessions_with_and_without_vms(em)
     options = {"username": "reader", **cached[0]}
     assert hosts(parse(**options)) == KNOWN
-    first, asked = list(parse.warnings), em.counters.requests
+    first, requests = list(parse.warnings), em.counters.requests
     assert hosts(parse(**options)) == KNOWN
     assert parse.warnings == first and len(first) == 1
     with pytest.raises(AnsibleParserError, match="may not read their plans"):
         parse(strict=True, **options)
-    assert em.counters.requests == asked
+    assert em.counters.requests == requests
 
 
 def test_where_no_lower_role_may_query_lists_give_the_same_hosts(em, parse):
@@ -400,12 +401,12 @@ def test_one_session_by_its_id(em, parse):
     assert hosts(parse(id=one.id, latest_per_plan=False)) == ["a"]
     assert parse.warnings == []
     assert hosts(parse(id=[one.id, two.id])) == ["b"]
-    assert f"another criterion does not hold: {one.id}" in parse.warnings[0]
+    assert f"excluded by another criterion: {one.id}" in parse.warnings[0]
 
 
 def test_an_unknown_id_is_an_error(em, parse):
     run(em)
-    with pytest.raises(AnsibleParserError, match=f"{em.url} knows none with the id {UNKNOWN}"):
+    with pytest.raises(AnsibleParserError, match=f"with the id {UNKNOWN} on {em.url}"):
         parse(id=UNKNOWN)
     assert em.counters.live_logons == 0
 
@@ -427,7 +428,7 @@ def test_files_that_are_not(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"password": "wr0ng"}, "as both failed: 127.0.0.1:.* HTTP 401 .*Check username"),
         ({"username": "restricted"}, "HTTP 403.*Check that restricted has the role Portal User or VM Restore Operator"),
@@ -450,8 +451,8 @@ def test_files_that_are_not(tmp_path, name):
         ({"name": []}, "name: .* An empty list selects nothing"),
     ],
 )
-def test_failures(em, parse, options, said):
-    with pytest.raises(AnsibleParserError, match=said) as caught:
+def test_failures(em, parse, options, message):
+    with pytest.raises(AnsibleParserError, match=message) as caught:
         parse(**options)
     assert PASSWORD not in str(caught.value)
     assert "wr0ng" not in str(caught.value)
@@ -489,16 +490,16 @@ def test_a_second_run_asks_nothing_and_gives_the_same(em, parse, cached):
     run(em, "Plan", vms=[])
     em.world.add_plan("Plan", ["from plan"])
     first = parse(**options)
-    asked = em.counters.requests
+    requests = em.counters.requests
     second = parse(**options)
-    assert em.counters.requests == asked > 0
+    assert em.counters.requests == requests > 0
     assert {host.name: host.vars for host in second.hosts.values()} == {
         host.name: host.vars for host in first.hosts.values()
     }
     assert hosts(second) == sorted([TEMPLATE, "from plan", "web"])
     grouped = parse(**options, groups={"failed": "veeam_result == 'Failed'"}, hostname="'x-' ~ veeam_vm_name")
     assert members(grouped, "failed") == [f"x-{TEMPLATE}"]
-    assert em.counters.requests == asked
+    assert em.counters.requests == requests
     text = "".join(path.read_text() for path in folder.iterdir())
     assert "web" in text
     for secret in (
@@ -539,6 +540,15 @@ def test_asked_not_to_use_the_cache_it_is_renewed(em, parse, cached):
     assert em.counters.logons == 2
 
 
+def test_an_answer_in_another_format_is_not_read(em, parse, cached, monkeypatch):
+    run(em)
+    parse(**cached[0])
+    monkeypatch.setattr(failover_session, "ANSWER_FORMAT", failover_session.ANSWER_FORMAT + 1)
+    assert hosts(parse(**cached[0])) == ["vm"]
+    assert em.counters.logons == 2
+    assert parse.warnings == []
+
+
 def test_an_empty_answer_is_kept_too(em, parse, cached):
     parse(**cached[0])
     parse(**cached[0])
@@ -550,11 +560,8 @@ def test_an_empty_answer_is_kept_too(em, parse, cached):
     [
         {},
         [],
-        {"sessions": [1], "plans": []},
+        {"sessions": []},
         {"sessions": None, "plans": []},
-        {"sessions": [{}], "plans": []},
-        {"sessions": [], "plans": False},
-        {"sessions": [], "plans": [None]},
     ],
 )
 def test_a_cached_answer_that_is_damaged_is_read_anew(em, parse, cached, monkeypatch, damage):

@@ -12,8 +12,8 @@ from ansible.plugins.loader import lookup_loader
 from ansible.template import Templar
 from ansible.utils.unsafe_proxy import AnsibleUnsafeText
 from ansible_collections.dr_runbook.veeam_em.plugins.lookup import failover_session
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _module
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import transport as _transport
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import transport
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._argspec import CONNECTION_SPEC
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 from emulator import Emulator, User
 
@@ -31,7 +31,7 @@ except ImportError:  # ansible-core 2.18 and older trust all texts
 @pytest.fixture
 def look_up(em, monkeypatch):
     """Call the lookup as Jinja does; keyword arguments are its options, ``variables`` those of the play."""
-    for name in _module.CONNECTION_SPEC:
+    for name in CONNECTION_SPEC:
         monkeypatch.delenv(f"VEEAM_EM_{name.upper()}", raising=False)
     warnings = []
     monkeypatch.setattr(_plugin._display, "warning", warnings.append)
@@ -85,8 +85,10 @@ def test_each_role_gives_sessions_or_names_the_role_that_is_missing(em, look_up,
     em.behaviour.role_query = query
     em.behaviour.collection_days = None
     if user == "restricted":
-        said = "HTTP 403.*Check that restricted has the role Portal User or VM Restore Operator in Enterprise Manager"
-        with pytest.raises(AnsibleLookupError, match=said):
+        message = (
+            "HTTP 403.*Check that restricted has the role Portal User or VM Restore Operator in Enterprise Manager"
+        )
+        with pytest.raises(AnsibleLookupError, match=message):
             look_up("A", username=user)
     else:
         assert ids(look_up("A", runs[1].id, username=user, latest=True)) == [runs[4].id, runs[1].id]
@@ -256,12 +258,12 @@ def test_validate_certs_from_the_environment(look_up, monkeypatch, value, valida
         if validates is False:
             assert len(look_up(variables=variables)) == 1
         else:
-            said = (
+            message = (
                 "certificate verify failed"
                 if validates
                 else "validate_certs: 'ture' cannot be used. Give true or false"
             )
-            with pytest.raises(AnsibleLookupError, match=said):
+            with pytest.raises(AnsibleLookupError, match=message):
                 look_up(variables=variables)
 
 
@@ -275,7 +277,7 @@ def test_a_connection_option_that_is_missing(em, look_up, missing):
 
 
 @pytest.mark.parametrize(
-    ("terms", "options", "said"),
+    ("terms", "options", "message"),
     [
         (["A"], {"lates": True}, "lates: '...' cannot be used. There is no such option"),
         (["A"], {"_terms": ["B"]}, "There is no such option"),
@@ -299,8 +301,8 @@ def test_a_connection_option_that_is_missing(em, look_up, missing):
         ([], {"url": "ftp://em"}, "url: 'ftp://em' cannot be used"),
     ],
 )
-def test_options_that_cannot_be_used(em, look_up, terms, options, said):
-    with pytest.raises(AnsibleLookupError, match=said) as caught:
+def test_options_that_cannot_be_used(em, look_up, terms, options, message):
+    with pytest.raises(AnsibleLookupError, match=message) as caught:
         look_up(*terms, **options)
     assert PASSWORD not in str(caught.value)
     assert em.counters.requests == 0
@@ -324,6 +326,6 @@ def test_warnings_are_ansibles(em, look_up):
 
 
 def test_a_missing_library_is_a_sentence(look_up, monkeypatch):
-    monkeypatch.setattr(_transport, "REQUESTS_IMPORT_ERROR", ImportError("No module named 'requests'"))
+    monkeypatch.setattr(transport, "REQUESTS_IMPORT_ERROR", ImportError("No module named 'requests'"))
     with pytest.raises(AnsibleLookupError, match="requests.*pip install requests"):
         look_up("A")

@@ -11,14 +11,15 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import xml as _xml
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import Operation
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import criteria as _criteria
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import sessions as fs
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import session_facts as facts_module
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import sessions as sessions_module
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import SessionCriteria
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import SessionReader
 
 COLLECTION = Path(__file__).resolve().parents[4]
 INSPECT = {
@@ -57,8 +58,8 @@ def passes(monkeypatch):
 
     watch(_xml.xmltodict, "parse")
     watch(_xml, "_document")
-    watch(fs, "session_facts")
-    watch(fs, "_task_facts")
+    watch(sessions_module, "session_facts")
+    watch(facts_module, "_task_facts")
     return counted
 
 
@@ -67,7 +68,7 @@ def test_each_page_is_sent_once_and_gone_through_once(em, connect, passes, page_
     em.reset(sessions=99 if page_size != 50 else 80, tasks=3)
     count = len(em.world.sessions)
     with connect() as client:
-        answer = fs.find(client, _criteria.SessionCriteria.from_options({"page_size": page_size}.get))
+        answer = SessionReader(client).list_sessions(SessionCriteria.from_options({"page_size": page_size}.get))
     logon = 1  # its reply is read for the link to log off
     assert len(answer.sessions) == count
     assert passes == {
@@ -93,7 +94,7 @@ def test_each_page_is_sent_once_and_gone_through_once(em, connect, passes, page_
 def test_what_em_can_filter_or_cut_is_not_fetched(em, connect, options, requests):
     em.reset(sessions=250, tasks=1)
     with connect() as client:
-        fs.find(client, _criteria.SessionCriteria.from_options(options.get))
+        SessionReader(client).list_sessions(SessionCriteria.from_options(options.get))
     assert client.counters.requests == requests + 2
 
 
@@ -118,18 +119,23 @@ def test_the_module_takes_along_what_it_needs_and_no_more():
         f"{name}.module_utils.{part}"
         for part in (
             "_api.client",
+            "_api.options",
             "_api.errors",
+            "_api.filters",
             "_api.interrupts",
             "_api.query",
             "_api.redaction",
+            "_api.resource",
             "_api.transport",
             "_api.xml",
             "_failover.criteria",
             "_failover.facts",
             "_failover.permissions",
             "_failover.replica_points",
+            "_failover.session_facts",
             "_failover.sessions",
             "_failover.times",
+            "_argspec",
             "_module",
         )
     }
@@ -150,7 +156,7 @@ def test_the_core_loads_two_libraries_and_what_these_load():
     )
     ours = {module for module in loaded_by(package) - theirs if not module.startswith("core")}
     assert {module.partition(".")[0] for module in ours} <= set(sys.stdlib_module_names)
-    assert ours <= {"dataclasses", "gc", "html", "html.entities", "signal"} | INSPECT
+    assert ours <= {"dataclasses", "html", "html.entities", "signal"} | INSPECT
 
 
 def test_a_page_that_has_been_read_is_gone_without_the_garbage_collector(em, connect):
@@ -167,35 +173,3 @@ def test_a_page_that_has_been_read_is_gone_without_the_garbage_collector(em, con
         finally:
             gc.enable()
     assert left < 90  # of the thousands of objects that a page is made of
-
-
-@pytest.mark.parametrize("fails", [False, True])
-@pytest.mark.parametrize("running", [True, False])
-def test_the_garbage_collector_waits_while_a_list_of_facts_grows(em, connect, monkeypatch, fails, running):
-    em.reset(sessions=90, tasks=3)
-    seen = []
-    matches = _criteria.SessionCriteria.matches
-
-    def watched(criteria, fact):
-        seen.append(gc.isenabled())
-        return 1 // (not fails) and matches(criteria, fact)
-
-    monkeypatch.setattr(_criteria.SessionCriteria, "matches", watched)
-    try:
-        if not running:
-            gc.disable()
-        expected = pytest.raises(ZeroDivisionError) if fails else nullcontext()
-        with expected, connect() as client:
-            fs.find(client, _criteria.SessionCriteria.from_options({}.get))
-        assert gc.isenabled() == running
-    finally:
-        gc.enable()
-    assert set(seen) == {False}
-
-
-def test_the_garbage_collector_runs_while_facts_are_taken_one_by_one(em, connect):
-    """Whoever takes them decides what is kept, and how long that takes."""
-    em.reset(sessions=5, tasks=1)
-    with connect() as client:
-        for dummy in fs.iter_sessions(client, _criteria.SessionCriteria.from_options({}.get)):
-            assert gc.isenabled()

@@ -11,10 +11,13 @@ import pytest
 import yaml
 from ansible.module_utils import basic
 from ansible_collections.dr_runbook.veeam_em.plugins.doc_fragments import _connection, _session_criteria
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _module
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import interrupts as _signals
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import transport as _transport
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import xml as _xml
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import transport, xml
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.interrupts import Interrupted
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._argspec import (
+    CONNECTION_SPEC,
+    SESSION_CRITERIA_SPEC,
+)
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import SessionReader
 from ansible_collections.dr_runbook.veeam_em.plugins.modules import failover_session_info
 
 PASSWORD = "Passw0rd!"
@@ -37,7 +40,7 @@ def arguments(params):
 @pytest.fixture
 def run(em, capsys, monkeypatch):
     """Run the module as Ansible does; returns what it prints. ``None`` takes an option away."""
-    for name in list(_module.CONNECTION_SPEC):
+    for name in CONNECTION_SPEC:
         monkeypatch.delenv(f"VEEAM_EM_{name.upper()}", raising=False)
 
     warnings = []
@@ -89,6 +92,38 @@ def test_every_documented_fact_is_returned_and_no_other(em, run):
         compare(value, documented[name]["contains"], name)
     error = run(password="wrong")["error"]
     compare(error, documented["error"]["contains"], "error")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [["name"], ["tasks", "id"], ["state", "state"], ["id", "name", "state", "result", "creation_time", "duration"]],
+)
+def test_fields_are_the_facts_that_are_returned(em, run, fields):
+    em.reset(sessions=5, tasks=2)
+    whole, some = run(), run(fields=fields)
+    assert some["failover_sessions"] == [
+        {name: session[name] for name in fields} for session in whole["failover_sessions"]
+    ]
+    assert [list(session) for session in some["failover_sessions"]] == [list(dict.fromkeys(fields))] * 5
+    assert {**some["query"], "queried_at": ""} == {**whole["query"], "queried_at": ""}
+
+
+def test_criteria_hold_for_facts_that_are_not_returned(em, run):
+    em.world.add_session(name="Other", state="Stopped", result="Success")
+    em.world.add_session(name="Acme", state="Stopped", result="Failed")
+    result = run(fields=["name"], result=["Failed"], latest_per_plan=True)
+    assert result["failover_sessions"] == [{"name": "Acme"}]
+
+
+def test_replica_points_among_fields(em, run):
+    em.world.add_session(state="Stopped", tasks=[{"vm_name": "db"}])
+    assert list(run(fields=["tasks"], replica_points=True)["failover_sessions"][0]) == ["tasks"]
+
+
+def test_every_fact_can_be_a_field():
+    facts = yaml.safe_load(failover_session_info.RETURN)["failover_sessions"]["contains"]
+    documented = yaml.safe_load(failover_session_info.DOCUMENTATION)["options"]["fields"]["choices"]
+    assert list(facts) == documented == list(failover_session_info.FIELDS)
 
 
 def test_replica_points_are_read_on_request_only(em, run):
@@ -149,6 +184,9 @@ def test_missing_ids(em, run):
         ({"validate_certs": "perhaps"}, ["validate_certs", "bool"]),
         ({"url": None}, ["url", "missing"]),
         ({"nonsense": 1}, ["nonsense", "created_after"]),
+        ({"fields": ["id", "nmae"]}, ["fields", "nmae", "creation_time", "task_summary"]),
+        ({"fields": []}, ["fields", "return all"]),
+        ({"fields": ["id"], "replica_points": True}, ["replica_points", "add tasks to fields"]),
     ],
 )
 def test_a_bad_option_fails_before_any_request_and_says_what_is_accepted(em, run, options, words):
@@ -228,7 +266,7 @@ def test_a_refused_filter_is_a_warning(em, run):
     assert any("No filters today" in warning for warning in result["warnings"])
 
 
-@pytest.mark.parametrize(("library", "file"), [("requests", _transport), ("xmltodict", _xml)])
+@pytest.mark.parametrize(("library", "file"), [("requests", transport), ("xmltodict", xml)])
 def test_a_missing_library_is_named(em, run, monkeypatch, library, file):
     monkeypatch.setattr(file, f"{library.upper()}_IMPORT_ERROR", ImportError(f"No module named {library!r}"))
     result = run()
@@ -239,24 +277,24 @@ def test_a_missing_library_is_named(em, run, monkeypatch, library, file):
 
 
 @pytest.mark.parametrize(
-    ("signal", "said"),
+    ("signal", "message"),
     [
-        (_signals.Interrupted("Interrupted by SIGTERM; ended."), "Interrupted by SIGTERM; ended."),
+        (Interrupted("Interrupted by SIGTERM; ended."), "Interrupted by SIGTERM; ended."),
         (KeyboardInterrupt(), "Interrupted."),
     ],
 )
-def test_an_interruption_ends_with_a_sentence(em, run, monkeypatch, signal, said):
-    def interrupted(client, criteria):
+def test_an_interruption_ends_with_a_sentence(em, run, monkeypatch, signal, message):
+    def interrupted(reader, criteria):
         raise signal
 
-    monkeypatch.setattr(failover_session_info, "find", interrupted)
-    assert run()["msg"] == said
+    monkeypatch.setattr(SessionReader, "list_sessions", interrupted)
+    assert run()["msg"] == message
     assert em.counters.live_logons == 0
 
 
 def test_the_argument_specs_are_those_of_the_documentation():
     """Types, defaults and choices; ansible-test validates the same, but only where it runs."""
-    for fragment, spec in ((_connection, _module.CONNECTION_SPEC), (_session_criteria, _module.SESSION_CRITERIA_SPEC)):
+    for fragment, spec in ((_connection, CONNECTION_SPEC), (_session_criteria, SESSION_CRITERIA_SPEC)):
         documented = yaml.safe_load(fragment.ModuleDocFragment.DOCUMENTATION)["options"]
         described = {
             name: {key: value for key, value in entry.items() if key != "description"}
@@ -273,4 +311,4 @@ def test_every_connection_option_says_its_environment_variable():
     documented = yaml.safe_load(_connection.ModuleDocFragment.DOCUMENTATION)["options"]
     for name, entry in documented.items():
         assert f"E(VEEAM_EM_{name.upper()})" in " ".join(entry["description"])
-        assert _module.CONNECTION_SPEC[name]["fallback"][1] == [f"VEEAM_EM_{name.upper()}"]
+        assert CONNECTION_SPEC[name]["fallback"][1] == [f"VEEAM_EM_{name.upper()}"]

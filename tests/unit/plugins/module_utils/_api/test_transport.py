@@ -7,20 +7,15 @@
 from __future__ import annotations
 
 import base64
-import os
-import signal
 import socket
 import threading
 import time
 from contextlib import contextmanager
-from html import escape
-from urllib.parse import quote
 
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client as _client
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import interrupts as _signals
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import transport as _transport
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import Operation
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import Operation, OptionError
 
 PASSWORD = "Passw0rd!"
 SESSIONS = "/api/cloud/failoverSessions"
@@ -55,40 +50,6 @@ def test_time_out(em, connect, fault):
     em.faults.clear()
 
 
-def test_headers_that_drip_do_not_outlive_the_time_out(dripping):
-    with dripping(4) as url:
-        start = time.monotonic()
-        with pytest.raises(_client.EmTimeoutError, match="within 0.5 seconds"):
-            _client.EnterpriseManager(url, "u", "p", timeout=0.5).__enter__()
-        assert time.monotonic() - start < 1.5
-
-
-def test_an_interruption_does_not_wait_for_headers_that_drip(monkeypatch, dripping):
-    monkeypatch.setattr(_signals, "GRACE", 0.3)
-    with dripping(4) as url:
-        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
-        start = time.monotonic()
-        with pytest.raises(_signals.Interrupted, match="SIGTERM"):
-            _client.EnterpriseManager(url, "u", "p", timeout=30).__enter__()
-        assert time.monotonic() - start < 1.5
-
-
-def test_an_alarm_of_others_is_left_alone(em, connect):
-    def mine(number, frame):
-        """A handler that the embedding program has set."""
-
-    before = signal.signal(signal.SIGALRM, mine)
-    signal.setitimer(signal.ITIMER_REAL, 60)
-    try:
-        with connect(timeout=5) as client:
-            read(client)
-            assert signal.getitimer(signal.ITIMER_REAL)[0] > 50
-            assert signal.getsignal(signal.SIGALRM) is mine
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
 def test_a_body_beyond_the_limit_is_refused(em, connect, monkeypatch):
     em.reset(sessions=20)
     monkeypatch.setattr(_transport, "MAX_BODY", 1024)
@@ -106,7 +67,7 @@ def test_the_limit_of_a_body_is_exact(em, connect, monkeypatch, size, fails):
     em.faults.add("reply", path=SESSIONS, body="<EntityReferences/>".ljust(size))
     with connect() as client:
         if fails:
-            with pytest.raises(_client.EmProtocolError, match="sent more than 1 MiB in one reply") as failure:
+            with pytest.raises(_client.EmProtocolError, match="sent more than 1 MiB in one response") as failure:
                 read(client)
             assert failure.value.status == 200
         else:
@@ -158,20 +119,6 @@ def test_a_logon_whose_reply_is_packed_in_another_way_is_ended(em, connect):
     assert (em.counters.logons, em.counters.live_logons) == (1, 0)
 
 
-def test_a_body_that_is_shorter_than_announced(em, connect, monkeypatch):
-    """As urllib3 1 lets it pass: the check of our own finds it."""
-
-    class Short:
-        headers = {"Content-Length": "100"}
-        raw = None
-
-        def iter_content(self, size):
-            yield b"x" * 60
-
-    with pytest.raises(_transport.requests.exceptions.ConnectionError, match="60 of 100 bytes"):
-        connect()._transport._read_body(Short(), time.monotonic() + 5, "Read", em.url)
-
-
 # TLS
 
 
@@ -195,13 +142,6 @@ def test_a_handshake_that_breaks_off_is_a_connection_that_breaks_off():
         _client.EnterpriseManager(url, "u", "p", retries=0).__enter__()
 
 
-@pytest.mark.parametrize("said", ["EOF occurred in violation of protocol", "Connection reset by peer"])
-def test_tls_that_breaks_off_in_any_words_is_no_certificate_that_is_not_trusted(connect, said):
-    exc = _transport.requests.exceptions.SSLError(said)
-    error = connect()._transport._transport_error("Read", "https://em.example.com", exc, 1)
-    assert (error.kind, said in str(error)) == ("connection", True)
-
-
 def test_a_bundle_in_the_environment_that_does_not_exist_is_named(monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such.pem")
     with pytest.raises(_client.EmTlsError, match="/no/such.pem.*REQUESTS_CA_BUNDLE"):
@@ -214,7 +154,7 @@ def test_tls_with_the_ca(tls_emulator):
 
 
 def test_tls_without_the_ca_is_refused(tls_emulator):
-    with pytest.raises(_client.EmTlsError, match="certificate verify failed.*ca_path") as failure:
+    with pytest.raises(_client.EmTlsError, match="unable to get local issuer certificate.*ca_path") as failure:
         _client.EnterpriseManager(tls_emulator.url, "reader", PASSWORD, retries=3).__enter__()
     assert (failure.value.kind, failure.value.status) == ("tls", None)
 
@@ -267,7 +207,7 @@ def test_a_proxy_from_the_environment_is_used(em, connect, monkeypatch):
 def test_a_proxy_that_makes_no_sense_is_not_shown(em, connect, monkeypatch, proxy):
     for name in ("HTTP_PROXY", "http_proxy"):
         monkeypatch.setenv(name, proxy)
-    with pytest.raises(_client.OptionError, match="^proxy: .*HTTPS_PROXY") as failure:
+    with pytest.raises(OptionError, match="^proxy: .*HTTPS_PROXY") as failure:
         connect()
     assert "pr0xy" not in str(failure.value)
 
@@ -332,7 +272,7 @@ def test_no_secret_in_any_text_of_an_error(em, connect):
     assert PASSWORD not in said
     assert basic not in said
     with connect() as client, pytest.raises(_client.EmError) as failure:
-        token = client._token
+        token = client._logon.token
         em.faults.add("status", status=400, message=f"Bad token {token}", path=SESSIONS)
         read(client)
     assert token not in f"{failure.value} {failure.value.server_message}"
@@ -342,38 +282,14 @@ def test_no_secret_in_any_text_of_an_error(em, connect):
     assert PASSWORD not in str(failure.value)
 
 
-def test_the_value_of_basic_is_not_shown_without_the_word_either(connect):
-    basic = base64.b64encode(f"reader:{PASSWORD}".encode()).decode()
-    assert connect().redact(f"You sent {basic} as Basic {basic}.") == "You sent ******** as ********."
-
-
-def test_of_two_secrets_the_longer_is_taken_out_first(connect):
-    client = connect(password="abc")
-    client._transport.secrets.add("abcdef")
-    assert client.redact("a abcdef b abc") == "a ******** b ********"
-
-
-@pytest.mark.parametrize(
-    "written", [r"p\u00e4\"s\/w\ud83d\ude00\n", r"p\u00E4\"s\/w\uD83D\uDE00\n", r"\u0070ä\"s/w😀\n"]
-)
-def test_a_password_in_json_is_not_shown(connect, written):
-    assert connect(password='pä"s/w😀\n').redact(f'{{"m":"{written}"}}') == '{"m":"********"}'
-
-
 def test_the_id_of_the_logon_is_not_shown(em, connect):
     """In base64 it is the token."""
     warnings = []
     em.faults.add("status", status=500, method="DELETE")
     with connect(warn=warnings.append) as client:
-        guid = base64.b64decode(client._token).decode()
+        guid = base64.b64decode(client._logon.token).decode()
         assert guid not in client.redact(f"No logon {guid}")
     assert guid not in " ".join(warnings)
-
-
-def test_two_secrets_in_two_forms(connect):
-    client = connect(password='p&w"d')
-    client._transport.secrets.add("tok/en==")
-    assert client.redact("a p&amp;w&quot;d b tok%2Fen%3D%3D") == "a ******** b ********"
 
 
 def test_a_long_url_is_cut_in_the_sentence(em, connect):
@@ -384,54 +300,29 @@ def test_a_long_url_is_cut_in_the_sentence(em, connect):
     assert len(failure.value.url) > 5000
 
 
-def test_the_innermost_cause_is_told():
+def reason(exc):
+    return _transport._reason(list(_transport._chain(exc)))
+
+
+def test_the_innermost_cause_is_named():
     inner = OSError(111, "Connection refused")
     outer = OSError("outer")
     outer.__context__ = ValueError(inner)
-    assert _transport._reason(outer) == "Connection refused"
-    assert _transport._reason(OSError()) == "OSError"
+    assert reason(outer) == "Connection refused"
+    assert reason(OSError()) == "OSError"
     behind = OSError("outer")
     behind.reason = OSError("inner")
-    assert _transport._reason(behind) == "inner"
+    assert reason(behind) == "inner"
     noisy = OSError("<urllib3.connection.HTTPConnection object at 0x7f0a>: Not today (_ssl.c:997)")
-    assert _transport._reason(noisy) == "Not today"
+    assert reason(noisy) == "Not today"
     address = _transport.requests.exceptions.InvalidURL("Failed to parse: http://bob:s3cret@")
-    assert _transport._reason(address).startswith("the address of")
+    assert reason(address).startswith("the address of")
     loop = OSError("a")
     loop.__cause__ = OSError("b")
     loop.__cause__.__context__ = loop
-    assert _transport._reason(loop) == "b"
+    assert reason(loop) == "b"
     # What urllib3 1 has tried before, and an interruption, are no causes.
     broken = ConnectionResetError(104, "Connection reset by peer")
     broken.__context__ = TypeError("unexpected keyword argument 'buffering'")
     broken.__context__.__context__ = KeyboardInterrupt("Interrupted")
-    assert _transport._reason(broken) == "Connection reset by peer"
-
-
-@pytest.mark.parametrize("message", ["a\r\n  b\tc", "a \x1b b \x00 c"])
-def test_what_a_server_says_is_one_line_without_control_characters(connect, message):
-    assert connect().redact(message) == "a b c"
-
-
-def test_what_a_server_says_is_cut(connect):
-    said = connect().redact("x" * 10**6)
-    assert len(said) == _transport.MAX_MESSAGE
-    assert said.endswith("...")
-
-
-@pytest.mark.parametrize("password", ["two  spaces pw", "Passw0rd!", 'qu"ote & <tag>', "50% Ω+x"])
-@pytest.mark.parametrize(
-    "repeat",
-    [
-        lambda password: password,
-        lambda password: "x" * 290 + password,
-        escape,
-        lambda password: "".join(f"&#{ord(char)};" for char in password),
-        lambda password: quote(password, safe=""),
-    ],
-)
-def test_a_password_is_found_in_any_form(connect, password, repeat):
-    said = connect(password=password).redact(f"You sent {repeat(password)} to us")
-    assert "You sent" in said or said.startswith("You sent x")
-    for part in (password, password[:6], repeat(password)[-12:]):
-        assert part not in said
+    assert reason(broken) == "Connection reset by peer"

@@ -10,25 +10,26 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import errors as _errors
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import lock as _lock
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import EmBusyError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import lock
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.lock import plan_lock
 
 URL = "https://em.example.com:9398"
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(_lock.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(lock.tempfile, "gettempdir", lambda: str(tmp_path))
     return tmp_path
 
 
 def held(subject="plan", seconds=0.0, url=URL, warn=pytest.fail):
-    return _lock.plan_lock(url, subject, seconds, "Start of plan Acme", warn)
+    return plan_lock(url, subject, seconds, "Start of plan Acme", warn)
 
 
 def test_the_second_waits_and_then_fails():
     with held():
-        with pytest.raises(_errors.EmBusyError, match="another process"), held():
+        with pytest.raises(EmBusyError, match="another process"), held():
             pass
         with held("other plan"), held(url="https://other.example.com"):
             pass
@@ -45,7 +46,7 @@ def test_it_ends_with_the_process(folder):
         [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(_errors.EmBusyError), held():
+        with pytest.raises(EmBusyError), held():
             pass
         other.kill()
     with held(seconds=10):
@@ -71,5 +72,5 @@ def test_without_a_file_it_goes_on_with_a_warning(folder, monkeypatch):
     with held(warn=said.append):
         pass
     assert not Path(folder, "elsewhere").exists()
-    assert "no lock" in said[0]
+    assert "is not prevented" in said[0]
     assert os.fspath(path) in said[0]

@@ -12,13 +12,33 @@ import threading
 from datetime import datetime
 
 import pytest
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import errors as _errors
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import em_task as _em_task
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import lock as _lock
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import plan_action as _failover_run
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import plans as _failover_plan
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import waiter as _wait
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import (
+    EmAmbiguousError,
+    EmAuthError,
+    EmBusyError,
+    EmConnectionError,
+    EmError,
+    EmInDoubtError,
+    EmNotFoundError,
+    EmRefusedError,
+    EmSupersededError,
+    EmWaitError,
+    OptionError,
+)
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.em_task import NO_TASK
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import merge_tasks
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.lock import plan_lock
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plan_action import (
+    IDENTIFY_TIMEOUT,
+    UNDO_REFUSAL_TIME,
+    PlanAction,
+    start_date,
+)
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plans import PlanReader
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.run_result import run_result
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import SessionReader
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.undo_condition import undo_condition
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.waiter import GOES_ON
 
 POST = "POST"
 SESSION = "475420ee-d045-4493-9869-0a970e08f6f9"
@@ -45,7 +65,7 @@ def plan(em, fake_clock):
 
 
 def run_of(client, action="test", plan="Acme", **more):
-    return _failover_run.PlanAction(client, *_failover_plan.find_one(client, plan, **more), action)
+    return PlanAction(client, *PlanReader(client).find_plan(plan, **more), action)
 
 
 def carried_out(client, action="test", before=None, seconds=600, wait=True, force=False):
@@ -172,19 +192,19 @@ def test_start_date(em, plan, admin):
     (request,) = posts(em)
     assert request.query == "action=start"
     now = datetime(2026, 11, 2)
-    assert _failover_run.start_date("2026-11-01T02:00:00.9+02:00", "start", now) == "2026-11-01T00:00:00Z"
-    assert _failover_run.start_date("24h", "start", now) == "2026-11-01T00:00:00Z"
+    assert start_date("2026-11-01T02:00:00.9+02:00", "start", now) == "2026-11-01T00:00:00Z"
+    assert start_date("24h", "start", now) == "2026-11-01T00:00:00Z"
     for value, action, words in [
         ("2026-11-03T00:00:00Z", "start", "no timer"),
         ("24h", "test", "not test"),
         ("tomorrow", "start", "ISO 8601"),
     ]:
-        with pytest.raises(_errors.OptionError, match=words):
-            _failover_run.start_date(value, action, now)
+        with pytest.raises(OptionError, match=words):
+            start_date(value, action, now)
 
 
 def test_no_restore_point_is_a_refusal_with_ems_words(em, plan, admin):
-    with admin() as client, pytest.raises(_errors.EmRefusedError, match="no restore point of db, web") as caught:
+    with admin() as client, pytest.raises(EmRefusedError, match="no restore point of db, web") as caught:
         carried_out(client, "start", before="1999-01-01T00:00:00Z")
     assert caught.value.kind == "refused"
     assert sessions(em) == []
@@ -197,7 +217,7 @@ def test_a_refusal_at_once_is_no_doubt(em, plan, admin, status):
     with admin() as client:
         run = run_of(client)
         run.check_running(False)
-        with pytest.raises(_errors.EmError) as caught:
+        with pytest.raises(EmError) as caught:
             run.submit(None)
     assert caught.value.status == status
     assert (caught.value.in_doubt, run.submitted) == (False, False)
@@ -209,7 +229,7 @@ def test_a_question_that_nobody_answers_is_a_refusal(em, plan, admin, needed):
     body = f"""<Task xmlns="http://www.veeam.com/ent/v1.0" Href="{em.url}/api/tasks/task-1"><TaskId>task-1</TaskId>
         <State>Finished</State><Result Success="true"><Message>Who?</Message><{needed}>true</{needed}></Result></Task>"""
     em.faults.add("reply", method=POST, path=PLANS, status=202, content_type="application/xml", body=body)
-    with admin() as client, pytest.raises(_errors.EmRefusedError, match=r"Who\?"):
+    with admin() as client, pytest.raises(EmRefusedError, match=r"Who\?"):
         carried_out(client)
 
 
@@ -235,7 +255,7 @@ def test_a_reply_lost_after_the_act_is_found_and_followed(em, plan, admin, fault
     assert [guid for guid in sessions(em) if guid not in before] == [run.session["id"]]
     assert run.session["succeeded"] is True
     assert len(posts(em)) == 1
-    assert run.task == _em_task.NO_TASK
+    assert run.task == NO_TASK
     assert run.session_source == "inferred"
     lost, inferred = client.said
     assert lost.endswith("Looking for a session that the request may have created.")
@@ -264,12 +284,12 @@ def test_a_reply_lost_before_the_act_is_a_doubt_and_no_second_try(em, plan, admi
         run = run_of(client)
         run.check_running(False)
         run.submit(None)
-        with pytest.raises(_errors.EmInDoubtError, match="not known whether it was carried out") as caught:
+        with pytest.raises(EmInDoubtError, match="not known whether it was carried out") as caught:
             run.identify_session(600, 5, True)
     assert "console" in str(caught.value)
     assert run.submitted is True
     assert len(posts(em)) == 1
-    assert _failover_run.IDENTIFY_TIMEOUT <= fake_clock.now < _failover_run.IDENTIFY_TIMEOUT + 10
+    assert IDENTIFY_TIMEOUT <= fake_clock.now < IDENTIFY_TIMEOUT + 10
 
 
 def test_em_that_goes_away_with_the_reply_and_comes_back(em, plan, admin, fake_clock):
@@ -284,7 +304,7 @@ def test_em_that_goes_away_with_the_reply_and_comes_back(em, plan, admin, fake_c
         run.wait(600, 5)
     assert [run.session["id"]] == sessions(em)
     assert len(posts(em)) == 1
-    assert sum(_wait.GOES_ON in said for said in client.said) == 1
+    assert sum(GOES_ON in said for said in client.said) == 1
 
 
 def test_em_that_stays_away_after_the_reply_was_lost_is_a_doubt(em, plan, admin):
@@ -294,7 +314,7 @@ def test_em_that_stays_away_after_the_reply_was_lost_is_a_doubt(em, plan, admin)
         run.check_running(False)
         run.submit(None)
         em.outage(3600, "drop")
-        with pytest.raises(_errors.EmInDoubtError, match="cannot be asked"):
+        with pytest.raises(EmInDoubtError, match="is unavailable"):
             run.identify_session(300, 5, True)
         em.outage(0)
 
@@ -304,7 +324,7 @@ def test_a_port_where_nobody_listens_any_more_is_no_doubt(em, plan, admin):
         run = run_of(client)
         run.check_running(False)
         client.base_url = "http://127.0.0.1:1"
-        with pytest.raises(_errors.EmConnectionError):
+        with pytest.raises(EmConnectionError):
             run.submit(None)
         client.base_url = em.url
     assert run.submitted is False
@@ -323,7 +343,7 @@ def test_a_logon_that_has_ended_is_the_only_reason_to_send_it_again(em, plan, ad
     with admin() as client:
         run = run_of(client)
         run.check_running(True)
-        with pytest.raises(_errors.EmAuthError):
+        with pytest.raises(EmAuthError):
             run.submit(None)
     assert len(posts(em)) == 4
     assert run.submitted is False
@@ -351,7 +371,7 @@ def test_a_task_of_the_same_number_under_a_new_logon_is_another_task(em, plan, a
 def test_a_task_that_succeeds_without_a_session_is_no_success(em, plan, admin):
     em.behaviour.session_link = "left out"
     em.behaviour.list_delay = 3600
-    with admin() as client, pytest.raises(_errors.EmInDoubtError, match="says that it succeeded, but shows no new"):
+    with admin() as client, pytest.raises(EmInDoubtError, match="reports success, but shows no new"):
         carried_out(client)
 
 
@@ -362,7 +382,7 @@ def test_a_link_to_a_session_that_em_does_not_show_is_no_success(em, plan, admin
         run.check_running(False)
         run.submit(None)
         em.world.remove_session(em.world.sessions[0])
-        with pytest.raises(_errors.EmInDoubtError, match="says that it created session .*, but does not show it"):
+        with pytest.raises(EmInDoubtError, match="reports that it created session .*, but does not show it"):
             run.identify_session(600, 5, True)
 
 
@@ -373,7 +393,7 @@ def test_another_document_in_the_place_of_the_task_is_no_task(em, plan, admin, a
         carried_out(client, "start")
         em.faults.add("reply", path="/tasks/", status=200, content_type="application/xml", body=other)
         if action == "undo":
-            with pytest.raises(_errors.EmInDoubtError, match="whether the undo was done"):
+            with pytest.raises(EmInDoubtError, match="whether the undo was done"):
                 carried_out(client, "undo")
         else:
             assert carried_out(client).session_source == "inferred"
@@ -385,14 +405,14 @@ def test_a_link_to_a_session_that_was_there_before_is_no_success(em, plan, admin
         Href="{em.url}/api/cloud/failoverSessions/{old}"/></Links><TaskId>task-1</TaskId><State>Finished</State>
         <Result Success="true"/></Task>"""
     em.faults.add("reply", method=POST, path=PLANS, status=202, content_type="application/xml", body=body)
-    with admin() as client, pytest.raises(_errors.EmInDoubtError, match=f"{old}, which was there before the request"):
+    with admin() as client, pytest.raises(EmInDoubtError, match=f"{old}, which was there before the request"):
         carried_out(client)
 
 
 def test_a_task_that_does_not_end_is_a_time_out(em, plan, admin):
     em.behaviour.undo_of_nothing = "accept"
     em.behaviour.undo_seconds = 1000
-    with admin() as client, pytest.raises(_errors.EmWaitError, match="still in state Running after 60 seconds"):
+    with admin() as client, pytest.raises(EmWaitError, match="still in state Running after 60 seconds"):
         carried_out(client, "undo", seconds=60)
 
 
@@ -433,7 +453,7 @@ def test_ours_that_shows_later_than_theirs_is_a_doubt(em, plan, admin, fake_cloc
         run.submit(None)
         em.behaviour.list_delay = 0
         em.run_by_others(plan, "start", delay=8)
-        with pytest.raises(_errors.EmInDoubtError) as caught:
+        with pytest.raises(EmInDoubtError) as caught:
             run.identify_session(600, 5, True)
     assert [guid for guid in sessions(em) if guid not in str(caught.value)] == []
 
@@ -442,7 +462,7 @@ def test_a_session_without_a_result_yet_is_read_again(em, plan, admin, fake_cloc
     guid = em.world.add_session(name="Acme", state="Stopped", raw={"Result": "None"}).id
     with admin() as client:
         run = run_of(client)
-        run.session = merge_tasks(_wait.read(client, guid), None, None)
+        run.session = merge_tasks(SessionReader(client).read_session(guid), None, None)
         fake_clock.at(7, lambda: em.world.change_session(guid, raw={}))
         run.wait(600, 5)
     assert run.session["result"] == "Success"
@@ -452,7 +472,7 @@ def test_a_wait_that_ends_with_a_session_without_a_result_is_no_time_out(em, pla
     guid = em.world.add_session(name="Acme", state="Stopped", raw={"Result": "None"}).id
     with admin() as client:
         run = run_of(client)
-        run.session = merge_tasks(_wait.read(client, guid), None, None)
+        run.session = merge_tasks(SessionReader(client).read_session(guid), None, None)
         run.wait(4, 5)
     assert (run.session["finished"], run.session["result"]) == (True, "None")
 
@@ -467,7 +487,7 @@ def test_two_new_sessions_without_a_link_are_a_doubt_that_names_them(em, plan, a
         run.check_running(False)
         run.submit(None)
         other = em.world.add_session(name="Acme", state="Working")
-        with pytest.raises(_errors.EmInDoubtError) as caught:
+        with pytest.raises(EmInDoubtError) as caught:
             run.identify_session(600, 5, True)
     assert [guid for guid in sessions(em) if guid not in str(caught.value)] == []
     assert other.id in sessions(em)
@@ -496,7 +516,7 @@ def test_the_lock_lets_one_after_the_other_start(em, connect):
     def one():
         with connect(username="admin", warn=lambda said: None) as client:
             run = run_of(client, "start")
-            with _lock.plan_lock(client.base_url, run.plan["id"], 60, run.operation, client.warn):
+            with plan_lock(client.base_url, run.plan["id"], 60, run.operation, client.warn):
                 run.check_running(False)
                 if not run.already_running:
                     run.submit(None)
@@ -521,8 +541,8 @@ def test_plans_of_one_name_must_be_told_apart(em, fake_clock, admin):
     second = em.world.add_plan("Acme", ["db"], tenant="B")
     third = em.world.add_plan("Acme", ["db"], tenant="C", backup_server="vbr9")
     with admin() as client:
-        with pytest.raises(_errors.EmAmbiguousError) as caught:
-            _failover_plan.find_one(client, "Acme")
+        with pytest.raises(EmAmbiguousError) as caught:
+            PlanReader(client).find_plan("Acme")
         assert [plan.id for plan in (first, second, third) if plan.id not in str(caught.value)] == []
         for options, found in [
             ({"tenant": "B"}, second),
@@ -530,18 +550,18 @@ def test_plans_of_one_name_must_be_told_apart(em, fake_clock, admin):
             ({"plan": third.id}, third),
             ({"plan": f"urn:veeam:FailoverPlan:{third.id.upper()}"}, third),
         ]:
-            plan, twins = _failover_plan.find_one(client, **{"plan": "Acme", **options})
+            plan, ambiguous = PlanReader(client).find_plan(**{"plan": "Acme", **options})
             assert plan["id"] == found.id
-            assert [twin["id"] for twin in twins] == ([first.id] if found is second else [])
-        with pytest.raises(_errors.EmNotFoundError, match="of tenant D, but .*tenant A"):
-            _failover_plan.find_one(client, "Acme", "D")
-        with pytest.raises(_errors.EmNotFoundError, match="lists no plan Acne"):
-            _failover_plan.find_one(client, "Acne")
-        with pytest.raises(_errors.EmNotFoundError, match="of tenant A"):
-            _failover_plan.find_one(client, third.id, "A")
+            assert [other["id"] for other in ambiguous] == ([first.id] if found is second else [])
+        with pytest.raises(EmNotFoundError, match="of tenant D, but .*tenant A"):
+            PlanReader(client).find_plan("Acme", "D")
+        with pytest.raises(EmNotFoundError, match="lists no plan Acne"):
+            PlanReader(client).find_plan("Acne")
+        with pytest.raises(EmNotFoundError, match="of tenant A"):
+            PlanReader(client).find_plan(third.id, "A")
 
 
-def test_sessions_of_twins_are_not_guessed(em, fake_clock, admin):
+def test_sessions_of_ambiguous_are_not_guessed(em, fake_clock, admin):
     em.world.add_plan("Acme", ["db"], tenant="A")
     em.world.add_plan("Acme", ["db"], tenant="B")
     with admin() as client:
@@ -550,13 +570,13 @@ def test_sessions_of_twins_are_not_guessed(em, fake_clock, admin):
         run.submit(None)
         run.identify_session(600, 5, True)  # the link tells
         assert run.session["id"] == sessions(em)[0]
-        with pytest.raises(_errors.EmBusyError, match="may belong to"):
+        with pytest.raises(EmBusyError, match="may belong to"):
             run_of(client, tenant="B").check_running(False)
         em.behaviour.session_link = "left out"
         run = run_of(client, tenant="B")
         run.check_running(True)
         run.submit(None)
-        with pytest.raises(_errors.EmInDoubtError, match=sessions(em)[1]):
+        with pytest.raises(EmInDoubtError, match=sessions(em)[1]):
             run.identify_session(600, 5, True)
 
 
@@ -579,7 +599,7 @@ def test_undo(em, plan, admin, undo_session):
 def test_undo_does_not_join_what_runs(em, plan, admin):
     with admin() as client:
         first = carried_out(client, "start", wait=False)
-        with pytest.raises(_errors.EmBusyError, match=first.session["id"]) as caught:
+        with pytest.raises(EmBusyError, match=first.session["id"]) as caught:
             carried_out(client, "undo")
     assert caught.value.kind == "busy"
     assert len(posts(em)) == 1
@@ -587,14 +607,14 @@ def test_undo_does_not_join_what_runs(em, plan, admin):
 
 def test_undo_without_waiting_gives_em_time_to_refuse(em, plan, admin, fake_clock):
     with admin() as client:
-        with pytest.raises(_errors.EmRefusedError, match="nothing to undo"):
+        with pytest.raises(EmRefusedError, match="nothing to undo"):
             carried_out(client, "undo", wait=False)
         carried_out(client, "start")
         before = fake_clock.now
         em.behaviour.undo_seconds = 500
         run = carried_out(client, "undo", wait=False)
     assert run.task["state"] == "Running"
-    assert _failover_run.UNDO_REFUSAL_TIME <= fake_clock.now - before < 60
+    assert UNDO_REFUSAL_TIME <= fake_clock.now - before < 60
 
 
 @pytest.mark.parametrize("fault", ["drop", "drop_after_handling"])
@@ -606,7 +626,7 @@ def test_an_undo_whose_reply_is_lost_is_a_doubt_whatever_shows_up(em, plan, admi
         run.check_running(False)
         run.submit(None)
         other = em.run_by_others(plan, "start", delay=2)
-        with pytest.raises(_errors.EmInDoubtError, match="whether the undo was done"):
+        with pytest.raises(EmInDoubtError, match="whether the undo was done"):
             run.identify_session(600, 5, True)
     assert (run.session, other) == (None, other)
     assert len(posts(em)) == 2
@@ -628,7 +648,7 @@ def test_an_undo_whose_task_is_lost_is_a_doubt(em, plan, admin, hidden):
             em.behaviour.hidden_task_reads = 99
         else:
             em.faults.add("expire", path="/tasks/", times=1)
-        with pytest.raises(_errors.EmInDoubtError, match="whether the undo was done"):
+        with pytest.raises(EmInDoubtError, match="whether the undo was done"):
             carried_out(client, "undo")
 
 
@@ -644,7 +664,7 @@ def undone(client, only):
 
 
 def condition(session, known=None):
-    return _failover_run.undo_condition("undo", session, known)
+    return undo_condition("undo", session, known)
 
 
 @pytest.mark.parametrize("noted", [True, False])
@@ -664,7 +684,7 @@ def test_a_run_of_somebody_else_since_then_is_left_alone(em, plan, admin, fake_c
         first = carried_out(client, "start")
         em.run_by_others(plan, "start")
         fake_clock.sleep(600 if finished else 1)
-        with pytest.raises(_errors.EmSupersededError, match=sessions(em)[1]) as caught:
+        with pytest.raises(EmSupersededError, match=sessions(em)[1]) as caught:
             undone(client, condition(first.session["id"], first.known_sessions if noted else None))
     assert (caught.value.kind, caught.value.status) == ("superseded", None)
     assert len(posts(em)) == 1
@@ -677,7 +697,7 @@ def test_a_clock_that_was_set_back_hides_no_run(em, plan, admin, fake_clock):
         em.clock.advance(-86400)
         em.run_by_others(plan, "start")
         fake_clock.sleep(600)
-        with pytest.raises(_errors.EmSupersededError, match=sessions(em)[2]):
+        with pytest.raises(EmSupersededError, match=sessions(em)[2]):
             undone(client, condition(first.session["id"], first.known_sessions))
     assert len(posts(em)) == 1
 
@@ -692,7 +712,7 @@ def test_more_sessions_than_are_noted(em, plan, admin):
         only = condition(first.session["id"], first.known_sessions)
         assert undone(client, only).task["success"] is True
         em.run_by_others(plan, "start")
-        with pytest.raises(_errors.EmSupersededError):
+        with pytest.raises(EmSupersededError):
             undone(client, only)
 
 
@@ -700,7 +720,7 @@ def test_a_session_that_em_does_not_list_for_the_plan_is_not_undone(em, plan, ad
     other = em.world.add_session(name="Beta", state="Stopped")
     with admin() as client:
         carried_out(client, "start")
-        with pytest.raises(_errors.EmNotFoundError, match="does not list the session") as caught:
+        with pytest.raises(EmNotFoundError, match="does not list the session") as caught:
             undone(client, condition(other.id))
     assert caught.value.status is None
     assert len(posts(em)) == 1
@@ -718,8 +738,8 @@ def test_a_session_that_em_does_not_list_for_the_plan_is_not_undone(em, plan, ad
     ],
 )
 def test_a_condition_that_cannot_be_meant_is_refused(action, session, known, words):
-    with pytest.raises(_errors.OptionError, match=words):
-        _failover_run.undo_condition(action, session, known)
+    with pytest.raises(OptionError, match=words):
+        undo_condition(action, session, known)
 
 
 def test_no_condition_is_none():
@@ -772,7 +792,7 @@ def test_what_is_a_failure(em, connect, session, tasks, failed):
     guid = em.world.add_session(name="Acme", state="Stopped", tasks=tasks, **session).id
     said = []
     with connect() as client:
-        result = _failover_run.run_result(_wait.read(client, guid), said.append)
+        result = run_result(SessionReader(client).read_session(guid), said.append)
     assert result.get("failed", False) is failed
     if failed:
         assert result["error"]["kind"] == "run_failed"

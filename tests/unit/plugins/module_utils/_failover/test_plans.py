@@ -7,8 +7,14 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import errors as _errors
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import plans as _failover_plan
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import (
+    EmAmbiguousError,
+    EmNotFoundError,
+    EmPermissionError,
+    EmProtocolError,
+)
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import PlanCriteria
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plans import PlanReader, plan_facts
 
 PLANS = "/api/cloud/cloudFailoverPlans"
 
@@ -28,7 +34,7 @@ def test_facts_of_a_plan(em, connect):
         "Acme", ["web", "db"], tenant={"id": "11111111-1111-4111-8111-111111111111", "name": "ACME Inc"}
     )
     with connect() as client:
-        found = _failover_plan.find_by_name(client, {"Acme"})
+        found = PlanReader(client).plans_named({"Acme"})
     assert found == [
         {
             "id": plan.id,
@@ -45,7 +51,7 @@ def test_vms_come_in_the_order_of_the_plan(em, connect):
         "Acme", [{"name": "late", "order": 2}, {"name": "none", "order": None}, {"name": "first", "order": 0}]
     )
     with connect() as client:
-        (plan,) = _failover_plan.find_by_name(client, {"Acme"})
+        (plan,) = PlanReader(client).plans_named({"Acme"})
     assert [vm["name"] for vm in plan["vms"]] == ["first", "late", "none"]
 
 
@@ -70,8 +76,8 @@ def test_plans_are_found_whatever_em_does(em, connect, switches):
     for switch, value in switches.items():
         setattr(em.behaviour, switch, value)
     with connect(warn=lambda sentence: None) as client:
-        found = _failover_plan.find_by_name(client, names)
-        assert [plan["name"] for plan in _failover_plan.find_by_name(client, ["Acme"])] == ["Acme"]
+        found = PlanReader(client).plans_named(names)
+        assert [plan["name"] for plan in PlanReader(client).plans_named(["Acme"])] == ["Acme"]
     assert sorted((plan["name"], [vm["name"] for vm in plan["vms"]]) for plan in found) == sorted(
         (name, [f"vm of {name}"]) for name in names
     )
@@ -81,7 +87,7 @@ def test_many_names_cost_one_query(em, connect):
     for number in range(90):
         em.world.add_plan(f"Plan {number}", ["vm"])
     with connect() as client:
-        assert len(_failover_plan.find_by_name(client, [f"Plan {number}" for number in range(80)])) == 80
+        assert len(PlanReader(client).plans_named([f"Plan {number}" for number in range(80)])) == 80
     assert len(queries(em)) == 1
     assert "filter=" in queries(em)[0].query
 
@@ -91,7 +97,7 @@ def test_names_too_long_for_a_url_are_filtered_here(em, connect):
     for name in [*names, "other"]:
         em.world.add_plan(name, ["vm"])
     with connect() as client:
-        assert sorted(plan["name"] for plan in _failover_plan.find_by_name(client, names)) == sorted(names)
+        assert sorted(plan["name"] for plan in PlanReader(client).plans_named(names)) == sorted(names)
     assert "filter=" not in queries(em)[0].query
 
 
@@ -100,8 +106,8 @@ def test_the_collection_of_plans_is_not_said_to_cover_30_days(em, connect):
     em.behaviour.refuse_query_type = 501
     said = []
     with connect(warn=said.append) as client:
-        assert len(_failover_plan.find_by_name(client, ["Acme"])) == 1
-    assert f"its collection {PLANS} is read instead." in said[-1]
+        assert len(PlanReader(client).plans_named(["Acme"])) == 1
+    assert f"Reading the list {PLANS} instead." in said[-1]
     assert "30 days" not in said[-1]
 
 
@@ -111,10 +117,10 @@ def test_plans_that_may_be_listed_and_not_queried(em, connect):
     em.behaviour.role_query = "refused"
     said = []
     with connect(warn=said.append) as client:
-        (plan,) = _failover_plan.find_by_name(client, ["Acme"])
-        assert _failover_plan.find_one(client, plan["id"])[0]["name"] == "Acme"
+        (plan,) = PlanReader(client).plans_named(["Acme"])
+        assert PlanReader(client).find_plan(plan["id"])[0]["name"] == "Acme"
     assert "EM forbids operator to query CloudFailoverPlan (HTTP 403: Access is denied" in said[-1]
-    assert said[-1].endswith(f"so the list {PLANS} is read instead.")
+    assert said[-1].endswith(f"Reading the list {PLANS} instead.")
 
 
 @pytest.mark.parametrize("query", ["as resource", "refused"])
@@ -123,12 +129,10 @@ def test_plans_that_may_not_be_listed_either(em, connect, query):
     em.behaviour.role_query = query
     said = []
     with (
-        pytest.raises(
-            _errors.EmPermissionError, match="Check that reader has the role VM Restore Operator in"
-        ) as failure,
+        pytest.raises(EmPermissionError, match="Check that reader has the role VM Restore Operator in") as failure,
         connect(username="reader", warn=said.append) as client,
     ):
-        _failover_plan.find_by_name(client, ["Acme"])
+        PlanReader(client).plans_named(["Acme"])
     assert failure.value.url == f"{em.url}{PLANS}?format=Entity"
     assert [sentence for sentence in said if "clear text" not in sentence] == []
 
@@ -137,10 +141,10 @@ def test_what_is_concluded_has_no_status(em, connect):
     for tenant in ("A", "B"):
         em.world.add_plan("Acme", ["vm"], tenant=tenant)
     with connect() as client:
-        with pytest.raises(_errors.EmNotFoundError) as absent:
-            _failover_plan.find_one(client, "Borealis")
-        with pytest.raises(_errors.EmAmbiguousError) as several:
-            _failover_plan.find_one(client, "Acme")
+        with pytest.raises(EmNotFoundError) as absent:
+            PlanReader(client).find_plan("Borealis")
+        with pytest.raises(EmAmbiguousError) as several:
+            PlanReader(client).find_plan("Acme")
     assert (absent.value.status, several.value.status) == (None, None)
 
 
@@ -149,7 +153,7 @@ def test_a_plan_without_vms(em, connect):
     for containers in ("element", "omit"):
         em.behaviour.empty_containers = containers
         with connect() as client:
-            (plan,) = _failover_plan.find_by_name(client, ["Acme"])
+            (plan,) = PlanReader(client).plans_named(["Acme"])
         assert plan["vms"] == []
 
 
@@ -158,11 +162,11 @@ def test_another_document_than_the_vms_is_an_error(em, connect):
     em.behaviour.plan_vms = "left out"
     for fault in ("html", "garbage"):
         em.faults.add(fault, path=f"{PLANS}/{plan.id}/includes", times=1)
-        with connect() as client, pytest.raises(_errors.EmProtocolError, match="Read cloud failover plans failed"):
-            _failover_plan.find_by_name(client, ["Acme"])
+        with connect() as client, pytest.raises(EmProtocolError, match="Read cloud failover plans failed"):
+            PlanReader(client).plans_named(["Acme"])
     em.faults.add("status", status=404, path=f"{PLANS}/{plan.id}/includes")
-    with connect() as client, pytest.raises(_errors.EmNotFoundError, match="answered with HTTP 404.*/includes"):
-        _failover_plan.find_by_name(client, ["Acme"])
+    with connect() as client, pytest.raises(EmNotFoundError, match="answered with HTTP 404.*/includes"):
+        PlanReader(client).plans_named(["Acme"])
 
 
 def test_a_list_in_the_place_of_one_plan_is_an_error(em, connect):
@@ -170,9 +174,9 @@ def test_a_list_in_the_place_of_one_plan_is_an_error(em, connect):
     em.faults.add(
         "reply", path=f"{PLANS}/{plan.id}$", body='<CloudFailoverPlans xmlns="http://www.veeam.com/ent/v1.0"/>'
     )
-    criteria = _failover_plan.PlanCriteria.from_options({"id": [plan.id]}.get)
-    with connect() as client, pytest.raises(_errors.EmProtocolError, match="CloudFailoverPlans that is not the entity"):
-        _failover_plan.find(client, criteria)
+    criteria = PlanCriteria.from_options({"id": [plan.id]}.get)
+    with connect() as client, pytest.raises(EmProtocolError, match="CloudFailoverPlans that is not the entity"):
+        PlanReader(client).list_plans(criteria)
 
 
 @pytest.mark.parametrize(
@@ -180,4 +184,4 @@ def test_a_list_in_the_place_of_one_plan_is_an_error(em, connect):
 )
 def test_a_plan_without_a_tenant_has_none(links):
     item = {"UID": "urn:veeam:CloudFailoverPlan:11111111-1111-4111-8111-111111111111", "Links": {"Link": links}}
-    assert _failover_plan.plan_facts(item)["tenant"] is None
+    assert plan_facts(item)["tenant"] is None

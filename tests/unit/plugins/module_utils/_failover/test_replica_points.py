@@ -13,7 +13,8 @@ from urllib.parse import parse_qs
 from xml.sax.saxutils import quoteattr
 
 import pytest
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import replica_points as _replica_points
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import replica_points
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.replica_points import PointReader
 
 NOW = datetime(2026, 3, 2, 8, 30, 0, 250000)
 ASKED_AT = "2026-03-02T08:30:00.250000Z"
@@ -25,7 +26,7 @@ MISSING_ROLE = (
 
 @pytest.fixture(autouse=True)
 def now(monkeypatch):
-    monkeypatch.setattr(_replica_points, "utc_now", lambda: NOW)
+    monkeypatch.setattr(replica_points, "utc_now", lambda: NOW)
 
 
 def session(*ids):
@@ -51,7 +52,7 @@ class Read:
         before = len(em.requests)
         given = copy.deepcopy(sessions)
         with client:
-            self.sessions, self.seen_at = _replica_points.with_points(client, sessions)
+            self.sessions, self.seen_at = PointReader(client).fill(sessions)
         assert sessions == given, "what was given stays as it is"
         self.requests = em.requests[before + 1 : -1]  # without log on and log off
         self.queries = [parse_qs(record.query) for record in self.requests if record.path.lower() == "/api/query"]
@@ -148,32 +149,18 @@ def test_a_point_that_retention_has_deleted_is_null_without_a_warning(points, re
     assert (seen.seen_at, seen.warnings, len(seen.requests)) == (ASKED_AT, [], 1)
 
 
-def test_where_none_is_found_the_other_form_and_one_point_by_itself_are_tried(read):
-    """An EM that takes only URNs, or whose filter finds nothing, must not look like one that has deleted the points."""
+def test_where_none_is_found_one_point_is_read_directly(read):
+    """An EM whose filter finds nothing must not look like one that has deleted the points."""
     gone = [str(uuid.uuid4()) for dummy in range(3)]
     seen = read(session(*gone))
     assert seen.states == [None] * 3
-    assert [query["filter"][0].count("urn:veeam:CloudVmReplicaPoint:") for query in seen.queries] == [0, 3]
-    assert seen.singles == gone[:1]
+    assert (len(seen.queries), seen.singles) == (1, gone[:1])
     assert (seen.seen_at, seen.warnings) == (ASKED_AT, [])
 
 
 def empty(em, query):
     page = '<QueryResult><Entities/><PagingInfo PageNum="1" PageSize="100" PagesCount="0"/></QueryResult>'
     em.faults.add("reply", path="/query", query=query, body=page)
-
-
-def test_an_em_that_takes_only_urns_is_asked_that_way_from_then_on(em, read):
-    plan = em.world.add_plan("Large", [f"vm{number}" for number in range(150)])
-    ids = [em.world.points.history(plan, vm, em.clock.now())[0].id for vm in plan.vms]
-    empty(em, r"UID(==|%3D%3D)(\"|%22)[0-9a-f]")
-    seen = read(session(*ids))
-    assert seen.states == ["Ready"] * 150
-    by_urn = ["urn:veeam" in query["filter"][0] for query in seen.queries]
-    assert by_urn[0] is False
-    assert all(by_urn[1:])
-    assert seen.singles == []
-    assert all(len(record.query) + len(em.url) < 8000 for record in seen.requests)
 
 
 def test_where_the_query_does_not_find_what_em_knows_all_are_read_one_by_one(em, points, read):
@@ -297,7 +284,7 @@ def test_another_object_in_the_place_of_the_point_is_trouble(em, points, read):
 def may_read(connect):
     warnings = []
     with connect(warn=warnings.append) as client:
-        answer = _replica_points.may_read(client)
+        answer = PointReader(client).may_read()
     assert [warning for warning in warnings if "clear text" not in warning] == []
     return answer
 
@@ -333,7 +320,7 @@ def test_to_know_whether_points_may_be_read_one_is_asked_for(em, points, connect
 
 def in_failover(connect, **options):
     with connect(**options) as client:
-        found = _replica_points.in_failover(client)
+        found = PointReader(client).in_failover()
     return found and [(point["vm_name"], point["backup_server"]["name"]) for point in found]
 
 

@@ -7,10 +7,21 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import errors as _errors
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import waiter as _wait
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import (
+    EmAmbiguousError,
+    EmAuthError,
+    EmPermissionError,
+    EmWaitError,
+)
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import SessionCriteria
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import merge_tasks
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.waiter import (
+    GOES_ON,
+    MAX_REREADS,
+    REFUSED_PAUSE,
+    wait_until_appeared,
+    wait_until_finished,
+)
 
 
 @pytest.fixture
@@ -30,7 +41,7 @@ def guid(em, fake_clock):
 
 
 def waited(client, guid, seconds=3600, interval=5, last=None):
-    return list(_wait.wait_until_finished(client, guid, seconds, interval, last))
+    return list(wait_until_finished(client, guid, seconds, interval, last))
 
 
 def test_each_change_comes_once(em, client, guid, fake_clock):
@@ -50,7 +61,7 @@ def test_each_change_comes_once(em, client, guid, fake_clock):
 
 
 def test_the_time_is_kept(em, client, guid, fake_clock):
-    with pytest.raises(_errors.EmWaitError) as caught:
+    with pytest.raises(EmWaitError) as caught:
         waited(client, guid, seconds=102)
     assert fake_clock.now == 102
     for word in (guid, "Acme", "Working", "1 of 2 VMs done", "102 seconds"):
@@ -72,7 +83,7 @@ def test_an_outage_of_three_minutes_with_a_restart_is_one_warning(em, client, gu
     facts = waited(client, guid)
     assert facts[-1]["finished"]
     (said,) = client.said
-    assert said.endswith(_wait.GOES_ON)
+    assert said.endswith(GOES_ON)
     assert "/api/cloud/failoverSessions/" in said
 
 
@@ -86,9 +97,7 @@ def test_each_outage_is_said(em, client, guid, fake_clock):
 
 def test_an_outage_that_lasts_is_a_time_out_that_names_it(em, client, guid, fake_clock):
     fake_clock.at(20, lambda: em.outage(3600, "503"))
-    with pytest.raises(
-        _errors.EmWaitError, match="EM was unavailable in the end .*HTTP 503.*The run goes on in EM"
-    ) as caught:
+    with pytest.raises(EmWaitError, match="EM was unavailable at the end .*HTTP 503.*The run goes on in EM") as caught:
         waited(client, guid, seconds=300)
     em.outage(0)
     assert caught.value.status is None
@@ -97,12 +106,12 @@ def test_an_outage_that_lasts_is_a_time_out_that_names_it(em, client, guid, fake
 
 def test_a_logon_is_refused_twice_at_most(em, client, guid, fake_clock):
     fake_clock.at(20, lambda: (em.expire_logons(), em.faults.add("unauthorized", path="/sessionMngr")))
-    with pytest.raises(_errors.EmAuthError):
+    with pytest.raises(EmAuthError):
         waited(client, guid)
     em.faults.clear()
     tried = [request for request in em.requests if "sessionmngr" in request.path.lower()]
     assert [request.status for request in tried] == [201, 401, 401]
-    assert fake_clock.slept[-1] == _wait.REFUSED_PAUSE
+    assert fake_clock.slept[-1] == REFUSED_PAUSE
     assert "once more in 60 seconds" in client.said[0]
 
 
@@ -113,7 +122,7 @@ def test_a_logon_that_is_refused_once_does_no_harm(em, client, guid, fake_clock)
 
 def test_no_second_logon_where_there_is_no_time_for_its_pause(em, client, guid, fake_clock):
     fake_clock.at(20, lambda: (em.expire_logons(), em.faults.add("unauthorized", path="/sessionMngr")))
-    with pytest.raises(_errors.EmAuthError):
+    with pytest.raises(EmAuthError):
         waited(client, guid, seconds=60)
     em.faults.clear()
     assert fake_clock.now == 20
@@ -127,7 +136,7 @@ def test_403_may_stand_for_a_logon_that_has_ended(em, client, guid, fake_clock):
 
 def test_403_again_ends_the_wait(em, client, guid, fake_clock):
     fake_clock.at(20, lambda: em.faults.add("status", status=403, path="/failoverSessions/"))
-    with pytest.raises(_errors.EmPermissionError):
+    with pytest.raises(EmPermissionError):
         waited(client, guid)
     assert fake_clock.now == 20
 
@@ -159,13 +168,13 @@ def test_an_end_without_a_result_is_read_again(em, client, fake_clock):
     other = em.world.add_session(name="Acme", state="Stopped", raw={"Result": None})
     fake_clock.slept.clear()
     assert [fact["succeeded"] for fact in waited(client, other.id)] == [False]
-    assert len(fake_clock.slept) == _wait.MAX_REREADS
+    assert len(fake_clock.slept) == MAX_REREADS
 
 
 @pytest.mark.parametrize("state", ["Stopping", "Pausing", "Idle"])
 def test_only_stopped_is_an_end(em, client, fake_clock, state):
     session = em.world.add_session(name="Acme", raw={"State": state})
-    with pytest.raises(_errors.EmWaitError, match=state):
+    with pytest.raises(EmWaitError, match=state):
         waited(client, session.id, seconds=60)
 
 
@@ -188,14 +197,14 @@ def wanted(**options):
 def test_until_it_appears(em, client, fake_clock):
     em.world.add_session(name="Acme", result="Failed", state="Stopped", creation_time="2026-01-01T00:00:00Z")
     fake_clock.at(100, lambda: em.world.add_session(name="Acme"))
-    fact = _wait.wait_until_appeared(client, wanted(), 300, 5)
+    fact = wait_until_appeared(client, wanted(), 300, 5)
     assert fact["id"] == em.world.sessions[-1].id
     assert fake_clock.now == 100
 
 
 def test_it_does_not_appear(em, client, fake_clock):
-    with pytest.raises(_errors.EmWaitError, match="none that fits within 60 seconds"):
-        _wait.wait_until_appeared(client, wanted(), 60, 5)
+    with pytest.raises(EmWaitError, match="no matching session within 60 seconds"):
+        wait_until_appeared(client, wanted(), 60, 5)
     assert fake_clock.now == 60
 
 
@@ -203,7 +212,7 @@ def test_the_newest_of_several_is_taken_with_a_warning(em, client, fake_clock):
     first = em.world.add_session(name="Acme")
     em.clock.advance(10)
     second = em.world.add_session(name="Acme")
-    assert _wait.wait_until_appeared(client, wanted(), 60, 5)["id"] == second.id
+    assert wait_until_appeared(client, wanted(), 60, 5)["id"] == second.id
     (said,) = client.said
     assert first.id in said
 
@@ -211,7 +220,7 @@ def test_the_newest_of_several_is_taken_with_a_warning(em, client, fake_clock):
 def test_several_on_different_servers_are_an_error(em, client, fake_clock):
     first = em.world.add_session(name="Acme")
     second = em.world.add_session(name="Acme", backup_server="vbr9")
-    with pytest.raises(_errors.EmAmbiguousError) as caught:
-        _wait.wait_until_appeared(client, wanted(), 60, 5)
+    with pytest.raises(EmAmbiguousError) as caught:
+        wait_until_appeared(client, wanted(), 60, 5)
     assert first.id in str(caught.value)
     assert second.id in str(caught.value)

@@ -1,0 +1,44 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The options that modules and plugins share, as argument specs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.module_utils.basic import env_fallback
+
+from ._failover.criteria import SORT_ORDERS
+from ._failover.facts import RESULTS, STATES
+
+CONNECTION_SPEC: dict[str, Any] = {
+    "url": {"type": "str", "required": True, "fallback": (env_fallback, ["VEEAM_EM_URL"])},
+    "username": {"type": "str", "required": True, "fallback": (env_fallback, ["VEEAM_EM_USERNAME"])},
+    "password": {"type": "str", "required": True, "no_log": True, "fallback": (env_fallback, ["VEEAM_EM_PASSWORD"])},
+    "validate_certs": {"type": "bool", "default": True, "fallback": (env_fallback, ["VEEAM_EM_VALIDATE_CERTS"])},
+    # Not of type path: in plugins, ansible-core turns an empty one, which means not set, into the current folder.
+    "ca_path": {"type": "str", "fallback": (env_fallback, ["VEEAM_EM_CA_PATH"])},
+    "timeout": {"type": "int", "default": 30, "fallback": (env_fallback, ["VEEAM_EM_TIMEOUT"])},
+    "retries": {"type": "int", "default": 3, "fallback": (env_fallback, ["VEEAM_EM_RETRIES"])},
+    "api_version": {"type": "str", "default": "latest", "fallback": (env_fallback, ["VEEAM_EM_API_VERSION"])},
+}
+"""Fragment ``_connection``."""
+
+SESSION_CRITERIA_SPEC: dict[str, Any] = {
+    "id": {"type": "list", "elements": "str"},
+    "name": {"type": "raw"},  # a list would be split at commas, which names may contain
+    "state": {"type": "list", "elements": "str", "choices": list(STATES)},
+    "result": {"type": "list", "elements": "str", "choices": list(RESULTS)},
+    "backup_server": {"type": "list", "elements": "str"},
+    "created_after": {"type": "str"},
+    "created_before": {"type": "str"},
+    "ended_after": {"type": "str"},
+    "ended_before": {"type": "str"},
+    "latest_per_plan": {"type": "bool", "default": False},
+    "sort_order": {"type": "str", "choices": list(SORT_ORDERS), "default": "descending"},
+    "limit": {"type": "int"},
+    "page_size": {"type": "int", "default": 100},
+}
+"""Fragment ``_session_criteria``."""

@@ -1,0 +1,167 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is reported: checks what was given and makes the record of it, as plain JSON types.
+
+The record is all that the report knows. Nothing in this folder reads a clock, a server or the environment, so the same
+facts give the same bytes on every machine.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...module_utils._api.client import VERSION
+from ...module_utils._api.errors import OptionError
+from ...module_utils._failover.times import parse_time
+from ...module_utils._verdict.evaluate import SESSION_SOURCES
+
+RECORD_FORMAT = 1
+"""Part of every record. To be raised when the record changes its shape."""
+
+ACTIONS = {"start": "Failover", "test": "Test of the failover plan", "undo": "Undo of a failover"}
+"""The actions of the module ``failover_plan``, and how the page calls them."""
+
+CONTEXT = ("action", "change_id", "operator", "points_seen_at", "queried_at", "session_source", "undo", "url")
+"""What the job knows and EM does not. Each is a text or None, except for ``undo``, see :func:`_undo`."""
+
+PLAN = ("id", "name", "tenant", "backup_server", "vms")
+"""What is kept of a plan. Its commands are left out, since some of them contain passwords."""
+
+NO_FIGURES = {"target": None, "achieved": None, "margin": None}
+_NO_VERDICT: dict[str, Any] = {
+    "passed": None, "reasons": [], "notes": [], "targets": {}, "rto": NO_FIGURES, "rpo": NO_FIGURES, "vms": [], "idle": [],
+    "not_attempted": [],
+}  # fmt: skip
+
+# What does not print, or changes how its neighbours print: control characters, marks of direction, characters without width,
+# halves of surrogate pairs. Given as ranges, since the tables of Python differ between versions.
+_CONTROL_CHARS = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
+    "\ufffe\uffff\U000e0000-\U000e007f]"
+)
+
+
+def make_record(session: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    :arg options: ``verdict``, ``plan`` and any of :data:`CONTEXT`.
+    :raises OptionError: something given cannot be used.
+    """
+    session = _plain("session", session)
+    verdict, plan, *values = [_plain(option, options.get(option)) for option in ("verdict", "plan", *CONTEXT)]
+    if not isinstance(session, dict) or not session.get("id") or "state" not in session:
+        given = "a dictionary without id and state" if isinstance(session, dict) else type(session).__name__
+        raise OptionError("session", given, "Give one session, an element of failover_sessions.")
+    _check_type("verdict", verdict, dict, "the result of the filter failover_verdict")
+    _check_type("plan", plan, dict, "one plan, an element of failover_plans")
+    context = _context(dict(zip(CONTEXT, values)))
+    _check_verdict(session, verdict or {}, context["session_source"])
+    return {
+        "format": RECORD_FORMAT,
+        "generator": f"dr_runbook.veeam_em {VERSION}",
+        "context": context,
+        "session": session,
+        "verdict": verdict or None,
+        "plan": {key: plan.get(key) for key in PLAN} if plan else None,
+    }
+
+
+def verdict_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The verdict, with nothing in the parts that it lacks, or that there are without a verdict."""
+    return {**_NO_VERDICT, **(record["verdict"] or {})}
+
+
+def canonical_json(value: Any) -> str:
+    """Sorted keys, two spaces, UTF-8, newline at the end. What does not print is escaped, as it may be shown in a terminal."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=2)
+    return _CONTROL_CHARS.sub(lambda char: json.dumps(char.group())[1:-1], text) + "\n"
+
+
+def escape_control_chars(value: object) -> str:
+    """The text, with the code of each character that does not print or that changes how its neighbours do."""
+    return _CONTROL_CHARS.sub(lambda char: f"[U+{ord(char.group()):04X}]", str(value))
+
+
+def display_time(value: str | None) -> str:
+    """A time of the facts for people: ``2015-12-07 17:38:16 UTC``."""
+    time = parse_time(value)
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC" if time else "not known"
+
+
+def count_of(count: int, word: str) -> str:
+    """``1 VM``, ``2 VMs``."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def _context(given: Mapping[str, Any]) -> dict[str, Any]:
+    texts = {option: _text(option, value) for option, value in given.items() if option != "undo"}
+    for option, words in (("action", ACTIONS), ("session_source", SESSION_SOURCES)):
+        if texts[option] not in (None, *words):
+            raise OptionError(option, texts[option], f"Give one of {', '.join(words)}, or leave it out.")
+    for option in ("queried_at", "points_seen_at"):
+        if texts[option] is not None and parse_time(texts[option]) is None:
+            raise OptionError(option, texts[option], "Give the time as failover_session_info returns it.")
+    if texts["url"]:
+        texts["url"] = re.sub(r"(?s)^(\w+://)?.*@", r"\1", texts["url"])  # no user name and password
+    return {**texts, "undo": _undo(given["undo"])}
+
+
+def _undo(value: Any) -> dict[str, Any] | None:
+    """The result of the undo: ``done``, ``needed`` (None is not known) and ``message`` (a text or None). None if nobody knows."""
+    if value in (None, "", {}):
+        return None
+    accepted = "a dictionary with done (true or false), needed (true, false or null) and message"
+    _check_type("undo", value, dict, accepted)
+    undo = {"done": None, "needed": None, **value, "message": _text("undo", value.get("message"))}
+    if len(undo) > 3 or undo["done"] not in (True, False) or undo["needed"] not in (True, False, None):
+        raise OptionError("undo", type(value).__name__, f"Give {accepted}.")
+    return undo
+
+
+def _text(option: str, value: Any) -> str | None:
+    _check_type(option, value, (str, int, float), "a text")
+    return None if value in (None, "") else str(value)
+
+
+def _check_type(option: str, value: Any, types: Any, accepted: str) -> None:
+    if value is not None and not isinstance(value, types):
+        raise OptionError(option, type(value).__name__, f"Give {accepted}, or null if there is none.")
+
+
+def _check_verdict(session: Mapping[str, Any], verdict: Mapping[str, Any], session_source: str | None) -> None:
+    """
+    :raises OptionError: the verdict is of another session, or of this one at another time, or calls a run passed that
+        cannot have.
+    """
+    of_session = verdict.get("session") or {}
+    for key in ("id", "state", "result"):
+        if key in of_session and of_session[key] != session.get(key):
+            own = f"It is of another session, or of an earlier reading: this one has {key} {session.get(key)!r}."
+            raise OptionError("verdict", {key: of_session[key]}, f"{own} Judge the session that you report.")
+    passed, cannot = verdict.get("passed") is True, "so it cannot have passed. Judge it"
+    if passed and session.get("finished") is not True:
+        raise OptionError("verdict", "passed", f"The session had not finished, {cannot} again.")
+    if passed and session_source == "inferred":
+        raise OptionError(
+            "verdict", "passed", f"The session is only inferred, {cannot} with session_source='inferred'."
+        )
+
+
+def _plain(option: str, value: Any) -> Any:
+    """The value as plain JSON types: ansible-core has types of its own, some of which are filled in only when read."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(option, item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)):
+        return [_plain(option, item) for item in value]
+    for plain in (str, int, float):
+        if isinstance(value, plain) and value not in (math.inf, -math.inf) and value == value:  # which NaN is not
+            return plain(value)
+    accepted = "It can hold texts, numbers, true, false, null, lists and dictionaries only."
+    raise OptionError(option, type(value).__name__, accepted)

@@ -1,0 +1,271 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The tables of a report: the VMs, the targets, and the VMs as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...module_utils._failover.times import format_duration, parse_time
+from .record import NO_FIGURES, count_of, escape_control_chars, verdict_of
+
+IN_FAILOVER_STATES = ("Failover", "Failback", "PermanentFailover")
+"""The states of a replica point, in EM's words, in which its VM is not at rest. ``Ready`` is at rest; no other word says anything."""
+
+COLUMNS = (
+    "session_id", "plan", "vm", "order", "attempted", "state", "result", "start", "end", "duration_seconds",
+    "started_after_seconds", "rto_seconds", "rto_target_seconds", "rpo_seconds", "rpo_target_seconds", "passed",
+    "restore_point", "restore_point_created", "restore_point_state", "in_failover", "in_failover_known_by", "failure_message",
+)  # fmt: skip
+"""Of the CSV."""
+
+
+@dataclass
+class VmRow:
+    """A VM in the tables.
+
+    :ivar task: empty if the session does not list the VM.
+    :ivar attempted: None where EM names no VM at all, so that only the plan is known.
+    :ivar status: how it ended, as a class of its look, and ``word`` in words.
+    :ivar passed: from the verdict, as are ``rto``, ``rpo`` (see :data:`NO_FIGURES`) and the ``reasons`` against it (codes).
+    :ivar in_failover: whether it is after the run; None is not known.
+    """
+
+    name: str
+    task: Mapping[str, Any]
+    attempted: bool | None
+    status: str
+    word: str
+    passed: bool | None = None
+    rto: Mapping[str, float | None] = field(default_factory=lambda: NO_FIGURES)
+    rpo: Mapping[str, float | None] = field(default_factory=lambda: NO_FIGURES)
+    started_after: float | None = None
+    order: int | None = None
+    required: bool = False
+    critical: bool = False
+    reasons: Sequence[str] = ()
+    point_state: str | None = None
+    in_failover: bool | None = None
+    in_failover_known_by: str | None = None
+
+    @property
+    def point(self) -> Mapping[str, Any]:
+        return self.task.get("replica_point") or {}
+
+    def targets(self) -> list[tuple[bool | None, str]]:
+        """Its own targets that it missed, else one word for all: each with whether it was met."""
+        missed: list[tuple[bool | None, str]] = []
+        for name in ("RTO", "RPO"):
+            missed += [(False, f"{name} not met")] if f"{name.lower()}_missed" in self.reasons else []
+            missed += [(None, f"{name} not known")] if f"{name.lower()}_unknown" in self.reasons else []
+        if any(code.startswith("required") for code in self.reasons):
+            missed.append((False, "Required VM not up"))
+        if missed or self.passed is None:
+            return missed or [(None, "Not known")]
+        has_target = self.required or self.rto["target"] is not None or self.rpo["target"] is not None
+        return [(False, "Did not pass") if not self.passed else (True, "Met") if has_target else (None, "No target")]
+
+
+def vm_rows(record: Mapping[str, Any]) -> list[VmRow]:
+    """One for each VM, in the order in which they were started, and then those that were not attempted."""
+    session, plan, verdict = record["session"], record["plan"] or {}, verdict_of(record)
+    tasks, finished = sorted(session.get("tasks") or [], key=_sort_key), session.get("finished") is True
+    rows = [VmRow(task.get("vm_name") or "", task, True, *outcome(task)) for task in tasks]
+    orders = {vm.get("name") or "": vm.get("order") for vm in plan.get("vms") or []}
+    missing = verdict["not_attempted"]
+    if not missing and plan.get("name") == session.get("name"):
+        missing = _not_attempted(plan, [vm.name for vm in rows])
+    word = "Not known" if not tasks else "Not attempted" if finished else "Not started yet"
+    rows += [VmRow(name, {}, False if tasks else None, "none", word) for name in missing]
+    judged, not_passed = defaultdict(list), {found["name"] for found in verdict["vms"] if found["reasons"]}
+    for found in verdict["vms"]:
+        judged[found["name"] or ""].append(found)
+    required = verdict["targets"].get("required_vms") or [] if tasks and finished else []
+    start = parse_time(session.get("creation_time"))
+    for vm in rows:
+        found = judged[vm.name].pop(0) if judged[vm.name] else {}
+        vars(vm).update({key: value for key, value in found.items() if key in vars(vm) and value is not None})
+        if not vm.attempted:
+            against = (("not_attempted", verdict["not_attempted"]), ("required_missing", required))
+            vm.reasons = [code for code, names in against if vm.name in names]
+            vm.passed = False if vm.name and (vm.reasons or vm.name in not_passed) else None
+        vm.order = orders.get(vm.name) if vm.order is None else vm.order
+        started, created = parse_time(vm.task.get("creation_time")), parse_time(vm.point.get("creation_time"))
+        if vm.started_after is None and start and started and started >= start:
+            vm.started_after = (started - start).total_seconds()
+        # Where a target was set, the verdict has the last word on the age.
+        if vm.rpo["achieved"] is None and vm.rpo["target"] is None and start and created and start >= created:
+            vm.rpo = {**NO_FIGURES, "achieved": (start - created).total_seconds()}
+        # A state of which nobody knows when it was seen counts as not read.
+        vm.point_state = vm.point.get("state") or None if record["context"]["points_seen_at"] else None
+        vm.in_failover, vm.in_failover_known_by = _in_failover(record, vm)
+    return rows
+
+
+def _not_attempted(plan: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """The VMs of the plan that the session does not list, in the plan's order. A name may be several VMs."""
+    left, missing = Counter(names), []
+    planned = [(vm.get("order"), vm.get("name") or "") for vm in plan.get("vms") or []]
+    for dummy, name in sorted(planned, key=lambda vm: (vm[0] is None, vm[0] or 0, vm[1])):
+        left[name] -= 1
+        missing += [name] if left[name] < 0 else []
+    return missing
+
+
+def outcome(facts: Mapping[str, Any]) -> tuple[str, str]:
+    """How a session or VM ended: the class of its look, and words. Only a success looks like one."""
+    if facts.get("finished") is not True:
+        return "running", f"Running ({facts.get('state') or 'state not known'})"
+    result = facts.get("result") or ""
+    if facts.get("succeeded") is True and result == "Success":
+        return "success", result
+    if result in ("Warning", "Failed"):
+        return result.lower(), result
+    return "other", "No result" if result in ("", "None") else f"Result {result}"
+
+
+def count_by_status(vms: Iterable[VmRow]) -> dict[str, int]:
+    """How many VMs have each status."""
+    counts = dict.fromkeys(("success", "warning", "failed", "running", "other", "none"), 0)
+    for vm in vms:
+        counts[vm.status] += 1
+    return counts
+
+
+def _in_failover(record: Mapping[str, Any], vm: VmRow) -> tuple[bool | None, str | None]:
+    """Whether a VM is in failover after the run (None is not known), and by what that is known.
+
+    EM says it in the state of the replica point only. Of a failover, the result of the VM says what was reached at least
+    when the run ended, unless it is not known whose run it was. A test or an undo can end well in either state.
+    """
+    context, finished, result = record["context"], record["session"].get("finished") is True, vm.task.get("result")
+    came_up, is_start = result in ("Success", "Warning"), context["action"] == "start"
+    if context["undo"] and context["undo"]["done"]:
+        return False, "undo"
+    if vm.point_state in IN_FAILOVER_STATES:
+        return True, "replica_point"
+    if vm.point_state == "Ready":
+        # A VM that came up was undone or failed back since, or EM's copy is older than the failover.
+        return (None, None) if is_start and came_up or not finished else (False, "replica_point")
+    if is_start and context["session_source"] != "inferred":
+        if vm.attempted is False and finished:
+            return False, "result"
+        if vm.task.get("finished") is True and (came_up or result == "Failed"):
+            return came_up, "result"
+    return None, None
+
+
+def _sort_key(task: Mapping[str, Any]) -> list[str]:
+    """By start, and then by all else that tells two VMs of one name apart, as the verdict has it. A missing time is late."""
+    point = task.get("replica_point") or {}
+    values = [task.get("creation_time") or "~", task.get("vm_name"), point.get("id"), point.get("name")]
+    values += [task.get("end_time") or "~", task.get("state"), task.get("result"), task.get("failure_message")]
+    return [value or "" for value in values]
+
+
+# The targets
+
+
+def target_rows(record: Mapping[str, Any], vms: Sequence[VmRow]) -> list[dict[str, Any]]:
+    """The targets of the run: ``name``, ``wanted``, ``achieved``, ``margin`` (seconds, None where it has none) and ``met``.
+
+    ``met`` is None where that is not known: while the run has not finished, and where there are no VMs to judge.
+    """
+    verdict, session, is_test = verdict_of(record), record["session"], record["context"]["action"] == "test"
+    wanted, reasons, finished = verdict["targets"], verdict["reasons"], session.get("finished") is True
+    has_vms, counts = bool(session.get("tasks")), count_by_status(vms)
+    codes = {("vm_" if reason.get("vm") else "") + (reason.get("code") or "") for reason in reasons}
+    codes |= {f"vm_{code}" for vm in vms for code in vm.reasons}
+    rows: list[dict[str, Any]] = []
+
+    def row(
+        name: str, wanted: str, achieved: str, prefixes: str, known: bool = has_vms, margin: float | None = None
+    ) -> None:
+        """
+        :arg prefixes: what the codes of the reasons against it begin with.
+        :arg known: whether there is what it takes to say that it was met.
+        """
+        missed = any(code.startswith(tuple(prefixes.split())) for code in codes) if margin is None else margin < 0
+        met = False if missed else True if known and finished else None
+        rows.append({"name": name, "wanted": wanted, "achieved": achieved, "margin": margin, "met": met})
+
+    def of_vms(text: object) -> str:
+        return str(text) if has_vms else "unknown"
+
+    for name, figures, prefixes in (
+        ("Time of the test, against the RTO" if is_test else "Recovery time of the run (RTO)", verdict["rto"], "rto"),
+        ("Age of the oldest restore point (RPO)", verdict["rpo"], "rpo vm_rpo"),
+    ):
+        if figures["target"] is not None:
+            target, achieved, margin = format_duration(figures["target"]), figures["achieved"], figures["margin"]
+            failed = prefixes == "rto" and achieved is None and finished and session.get("result") == "Failed"
+            # That a run which failed has missed its RTO is not a reason of its own.
+            codes |= {"rto_missed"} if failed else set()
+            # A code without a VM may be about several; of a run that has not finished, no time is judged.
+            shown, prefixes = (
+                "not achieved" if failed else format_duration(achieved),
+                prefixes if finished else "vm_rpo",
+            )
+            row(name, target, shown, prefixes, margin is not None, margin)
+    if wanted.get("vm_rto"):
+        margins = [vm.rto["margin"] for vm in vms if vm.rto["target"] is not None]
+        in_time = sum(margin is not None and margin >= 0 for margin in margins)
+        unmatched = sum(reason.get("code") == "pattern_unmatched" for reason in reasons)
+        parts = [f"{in_time} of {len(margins)} in time"] if margins else []
+        parts += [f"no VM fits {unmatched} of {count_of(len(wanted['vm_rto']), 'name')}"] if unmatched else []
+        name = "Test times of VMs" if is_test else "Recovery times of VMs"
+        row(name, "see each VM", ", ".join(parts) or "unknown", "vm_rto pattern_unmatched")
+    if wanted.get("max_failed") is not None:
+        most = f"{wanted['max_failed']} at most"
+        row("Failed VMs", most, of_vms(counts["failed"]), "too_many_failed failed_without_tasks")
+    if wanted.get("allow_warnings") is False:
+        row("VMs with warnings", "none", of_vms(counts["warning"]), "warning vm_warning")
+    if wanted.get("required_vms"):
+        required = set(wanted["required_vms"])
+        not_up = {vm.name for vm in vms if any(code.startswith("required") for code in vm.reasons)}
+        up = f"{len(required & {vm.name for vm in vms if vm.attempted} - not_up)} of {len(required)} came up"
+        row("Required VMs", ", ".join(wanted["required_vms"]), of_vms(up), "required vm_required")
+    if wanted.get("plan"):
+        word = next((vm.word for vm in vms if vm.status == "none"), "Not attempted").lower()
+        against = "plan not_attempted vm_not_attempted vm_order"
+        row("VMs of the plan", "all, in its order", f"{counts['none']} {word}", against)
+    return rows
+
+
+# CSV
+
+
+def csv_text(record: Mapping[str, Any], vms: Iterable[VmRow]) -> str:
+    """A line of :data:`COLUMNS`, and one line for each VM, as RFC 4180 has it.
+
+    Every cell is quoted, so that a semicolon in a name does not cut it where a spreadsheet expects semicolons.
+    """
+    session, table = record["session"], io.StringIO()
+    writer = csv.writer(table, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    for vm in vms:
+        row = [session["id"], session.get("name"), vm.name, vm.order, vm.attempted]
+        row += [vm.task.get(key) for key in ("state", "result", "creation_time", "end_time", "duration")]
+        row += [vm.started_after, vm.rto["achieved"], vm.rto["target"], vm.rpo["achieved"], vm.rpo["target"], vm.passed]
+        row += [vm.point.get("name"), vm.point.get("creation_time"), vm.point_state]
+        row += [vm.in_failover, vm.in_failover_known_by, vm.task.get("failure_message")]
+        writer.writerow(map(_cell, row))
+    return table.getvalue()
+
+
+def _cell(value: Any) -> str:
+    """The text of a cell. One that a spreadsheet would take for a formula gets an apostrophe before it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = escape_control_chars(value).replace("\n", "[U+000A]")
+    is_formula = isinstance(value, str) and text.lstrip()[:1] in tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+    return f"'{text}" if is_formula else text

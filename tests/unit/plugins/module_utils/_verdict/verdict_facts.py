@@ -1,0 +1,165 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Sessions, tasks and plans as the facts have them, and what holds for each verdict."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from datetime import datetime, timedelta
+
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.evaluate import evaluate
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.rules import NOTES, REASONS
+from hypothesis import HealthCheck, settings
+
+ZERO = datetime(2026, 3, 2, 8)
+EARLY = "2026-03-02 05:00:00"  # three hours before
+KEPT = {"tasks_kept_at": "2026-03-02T08:01:35.250000Z"}
+QUICK = settings(
+    max_examples=2000 if os.environ.get("HYPOTHESIS_PROFILE") == "large" else 200,
+    derandomize=os.environ.get("HYPOTHESIS_PROFILE") != "large",
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def at(seconds):
+    """A time of the facts, so many seconds after the session was created."""
+    return None if seconds is None else (ZERO + timedelta(seconds=seconds)).isoformat(timespec="microseconds") + "Z"
+
+
+def task(
+    vm_name="vm",
+    start=10,
+    end=70,
+    result="Success",
+    state="Stopped",
+    message=None,
+    point="",
+    point_id=None,
+    created=None,
+):
+    """``created`` is when the restore point was created, in seconds after the session, or as text."""
+    creation_time = created if isinstance(created, str) else at(created)
+    name = f"{vm_name or ''}@{EARLY}" if point == "" else point
+    return {
+        "vm_name": vm_name,
+        "state": state,
+        "result": result,
+        "failure_message": message,
+        "creation_time": at(start),
+        "end_time": at(end) if state == "Stopped" else None,
+        "replica_point": None
+        if name is None
+        else {"id": point_id, "name": name, "creation_time": creation_time, "state": None},
+    }
+
+
+def working(name, start=10):
+    return task(name, start, state="Working", result="None")
+
+
+def session(*tasks, start=0, end=100, result="Success", state="Stopped", message=None, **more):
+    return {
+        "id": "475420ee-d045-4493-9869-0a970e08f6f9",
+        "name": "Plan",
+        "state": state,
+        "result": result,
+        "failure_message": message,
+        "creation_time": at(start),
+        "end_time": at(end) if state == "Stopped" else None,
+        "backup_server": {"id": "55555555-1111-4222-8333-444444444444", "name": "vbr"},
+        "tasks": list(tasks),
+        **more,
+    }
+
+
+def plan(*vms, **more):
+    """VMs are (name, order)."""
+    return {
+        "id": "p",
+        "name": "Plan",
+        "vms": [{"id": str(n), "name": name, "order": order} for n, (name, order) in enumerate(vms)],
+        "backup_server": {"id": "55555555-1111-4222-8333-444444444444", "name": "vbr"},
+        **more,
+    }
+
+
+def judged(facts, **targets):
+    verdict = evaluate(facts, targets)
+    check(verdict, facts)
+    return verdict
+
+
+def codes(facts, **targets):
+    """The codes of the reasons, each with its VM where it is about one."""
+    reasons = judged(facts, **targets)["reasons"]
+    return [reason["code"] if reason["vm"] is None else (reason["code"], reason["vm"]) for reason in reasons]
+
+
+def texts(facts, **targets):
+    return [reason["text"] for reason in judged(facts, **targets)["reasons"]]
+
+
+def check(verdict, facts):
+    """What holds for every verdict."""
+    assert json.loads(json.dumps(verdict, allow_nan=False)) == verdict
+    assert verdict["passed"] == (verdict["reasons"] == [])
+    vms = verdict["vms"]
+    assert len(vms) == len(facts["tasks"] or [])
+    for reason in verdict["reasons"]:
+        assert set(reason) == {"code", "vm", "target", "achieved", "text"}
+        assert reason["code"] in REASONS
+        assert re.fullmatch(r".+\.", reason["text"]) and "None" not in reason["text"]
+    for note in verdict["notes"]:
+        assert set(note) == {"code", "vm", "text"} and note["code"] in NOTES
+    for measured in (verdict["rto"], verdict["rpo"], *(vm[key] for vm in vms for key in ("rto", "rpo"))):
+        target, achieved, margin = measured["target"], measured["achieved"], measured["margin"]
+        assert achieved is None or achieved >= 0
+        assert (margin is None) == (target is None or achieved is None)
+        assert margin is None or (margin < 0) == (achieved > target)
+    if verdict["passed"]:
+        assert verdict["session"]["state"] == "Stopped"
+        assert [verdict["session"]["result"]] in (["Success"], ["Warning"], ["Failed"])
+        unseen = [vm for vm in vms if vm["passed"] is None]
+        assert not unseen or (verdict["session"]["result"] == "Success" and verdict["session"]["tasks_kept_at"])
+        beaten = [vm for vm in vms if vm["passed"] is False]
+        assert len(beaten) <= verdict["targets"]["max_failed"]
+        assert {vm["result"] for vm in beaten} <= {"Failed"}
+        assert verdict["session"]["result"] != "Failed" or beaten
+        for measured in (verdict["rto"], verdict["rpo"], *(vm["rpo"] for vm in vms)):
+            assert measured["target"] is None or measured["margin"] >= 0
+        for vm in vms:
+            longest = verdict["session"]["duration"] if vm in unseen else vm["rto"]["achieved"]
+            assert vm["rto"]["target"] is None or longest <= vm["rto"]["target"]
+        passed = {vm["name"] for vm in vms if vm["passed"] is not False}
+        assert passed >= set(verdict["targets"]["required_vms"])
+        assert not verdict["not_attempted"]
+    listed = {reason["code"] for reason in verdict["reasons"]}
+    for vm in vms:
+        assert vm["state"] == "Stopped" or not vm["passed"]
+        assert vm["passed"] is not False or vm["reasons"] or vm["result"] == "Failed"
+        assert not vm["reasons"] or vm["passed"] is False
+        # What is not listed of a VM follows from its failure, which is.
+        implied = set(vm["reasons"]) - listed
+        assert not implied or (vm["result"] == "Failed" and listed & {"too_many_failed", "required_not_successful"})
+        assert vm["rto"]["achieved"] is None or vm["result"] in ("Success", "Warning")
+    assert sum(vm["critical"] for vm in vms) == (verdict["critical_vm"] is not None)
+    check_idle(verdict)
+
+
+def check_idle(verdict):
+    ends = [verdict["session"]["creation_time"] or ""]
+    for gap in verdict["idle"]:
+        assert gap["from"] >= ends[-1] and gap["to"] > gap["from"]
+        assert verdict["session"]["end_time"] is None or gap["to"] <= verdict["session"]["end_time"]
+        length = datetime.fromisoformat(gap["to"][:-1]) - datetime.fromisoformat(gap["from"][:-1])
+        assert gap["duration"] == length.total_seconds() >= 1
+        for vm in verdict["vms"]:
+            times = sorted([vm["creation_time"] or "", vm["end_time"] or "9"])
+            assert times[1] <= gap["from"] or times[0] >= gap["to"]
+        ends.append(gap["to"])
