@@ -62,11 +62,11 @@ def ran(*targets, tests="8 passed"):
 
 
 def test_a_leg_is_a_row(legs, run, tmp_path):
-    leg = legs.on_core("core-2.16", ("3.99", "3.10"), "floor", "tests/unit")
+    leg = legs.on_core("core-2.16", ("3.99", "3.10"), "floor", "tests/unit", {"a", "b"})
     status, output = run(leg, **{"some-unit": ran("a", "b", tests="1 failed, 7 passed, 2 skipped")})
     assert status == 0
     assert output.endswith("All 1 legs that ran have passed.\n")
-    given = "integration VENV=.venv-core-2.16-py3.10 GROUP=floor UNIT_TESTS=tests/unit PYTHON=/python3.10"
+    given = "integration VENV=.venv-core-2.16-py3.10 GROUP=floor UNIT_TESTS=tests/unit TARGETS=a b PYTHON=/python3.10"
     assert (tmp_path / "some-unit").read_text() == given
     row = (tmp_path / "build" / "test.md").read_text().splitlines()[-1].split(" | ")
     assert row[:6] == [
