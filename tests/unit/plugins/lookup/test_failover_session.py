@@ -259,7 +259,7 @@ def test_validate_certs_from_the_environment(look_up, monkeypatch, value, valida
             assert len(look_up(variables=variables)) == 1
         else:
             message = (
-                "certificate verify failed"
+                "untrusted TLS certificate"
                 if validates
                 else "validate_certs: 'ture' cannot be used. Give true or false"
             )
