@@ -21,10 +21,10 @@ import pytest
 
 REPO = Path(__file__).resolve().parents[2]
 ROOT = REPO / ".ansible" / "collections"
-TESTS = str(REPO / "tests")
 
-if TESTS not in sys.path:
-    sys.path.insert(0, TESTS)  # for the package "emulator"
+for folder in (REPO / "tests", REPO / "tests" / "unit"):  # for the package "emulator" and the module "programs"
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
 
 # A shell ignores Ctrl-C for what it runs in the background, and so would the tests and all that they start.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

@@ -15,7 +15,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +23,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import programs
 import pytest
 import yaml
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _module
@@ -153,18 +153,13 @@ class Awx:
         artifacts = self.private / "artifacts" / "7"
         shutil.rmtree(artifacts, ignore_errors=True)
         # In a process of its own, as ansible-runner forks, and the emulator's thread is in this one.
-        run = subprocess.run(
+        run = programs.run(
             [sys.executable, "-c", RUN],
-            input=json.dumps({**options, "suppress_env_files": True, "quiet": True}),
+            json.dumps({**options, "suppress_env_files": True, "quiet": True}),
             env={**self.env, **_inject(self.inputs, self.private), **(env or {})},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=60,
-            check=False,
         )
         secrets = self.secrets()
-        assert not [secret for secret in secrets if secret in run.stdout]
+        assert not [secret for secret in secrets if secret in run.output]
         for file in artifacts.rglob("*"):
             if file.is_file() and file.name != "command":  # there ansible-runner itself keeps the whole environment
                 content = file.read_text(encoding="utf-8", errors="replace")
