@@ -185,8 +185,8 @@ msg:
   type: str
   sample: >-
     Wait for the end of session 475420ee-d045-4493-9869-0a970e08f6f9 of plan ABC Company Failover Plan failed: em.example.com:9398 showed
-    state Working with 3 of 8 VMs done after 3600 seconds. The run goes on in EM: keep waiting with failover_session_wait and this id, or check it
-    in the console. (https://em.example.com:9398/api/cloud/failoverSessions/475420ee-d045-4493-9869-0a970e08f6f9)
+    state Working with 3 of 8 VMs done after 3600 seconds. The run goes on in EM: keep waiting with failover_session_wait and this id,
+    or check it in the console. (https://em.example.com:9398/api/cloud/failoverSessions/475420ee-d045-4493-9869-0a970e08f6f9)
 """
 
 from typing import Any
