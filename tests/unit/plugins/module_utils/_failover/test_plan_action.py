@@ -561,7 +561,7 @@ def test_plans_of_one_name_must_be_told_apart(em, fake_clock, admin):
             PlanReader(client).find_plan(third.id, "A")
 
 
-def test_sessions_of_ambiguous_are_not_guessed(em, fake_clock, admin):
+def test_sessions_of_ambiguous_plans_are_not_guessed(em, fake_clock, admin):
     em.world.add_plan("Acme", ["db"], tenant="A")
     em.world.add_plan("Acme", ["db"], tenant="B")
     with admin() as client:
