@@ -87,7 +87,8 @@ def vm_rows(record: Mapping[str, Any]) -> list[VmRow]:
     judged, not_passed = defaultdict(list), {found["name"] for found in verdict["vms"] if found["reasons"]}
     for found in verdict["vms"]:
         judged[found["name"] or ""].append(found)
-    required = verdict["targets"].get("required_vms") or [] if tasks and finished else []
+    required = set(verdict["targets"].get("required_vms") or [] if tasks and finished else [])
+    required -= {task.get("vm_name") for task in tasks}
     start = parse_time(session.get("creation_time"))
     for vm in rows:
         found = judged[vm.name].pop(0) if judged[vm.name] else {}

@@ -147,6 +147,12 @@ def test_a_failed_vm_whose_restore_point_was_young_enough_has_met_its_rpo():
     assert targets_of(page(facts, judge(facts, rpo="2h")))["Age of the oldest restore point (RPO)"] == "Met"
 
 
+def test_a_required_vm_that_came_up_is_not_marked_for_another_of_its_name():
+    made = texts(make(GOOD, judge(GOOD, required_vms=["dc01"]), plan("dc01", "dc01", "web01")))
+    rows = list(csv.DictReader(io.StringIO(made["csv"])))
+    assert [(row["vm"], row["passed"]) for row in rows] == [("dc01", "yes"), ("web01", "yes"), ("dc01", "")]
+
+
 def test_required_vms_that_the_session_does_not_list_yet_are_not_up():
     html = page(RUNNING, judge(RUNNING, required_vms=["dc01", "db01"]))
     assert "1 of 2 came up" in html
