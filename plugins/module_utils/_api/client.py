@@ -31,12 +31,11 @@ from .errors import (
     EmTimeoutError,
     EmTlsError,
     Operation,
-    logon_error,
-    status_error,
 )
 from .interrupts import Signals
 from .options import base_url_of, check_options, split_url, verification_of
-from .transport import TOKEN_HEADER, Counters, Response, Transport, is_connect_error
+from .response import Response, logon_error, status_error
+from .transport import TOKEN_HEADER, Counters, Transport, is_connect_error
 from .xml import GUID, Document, XmlError, log_off_path, parse
 
 VERSION = "1.0.0"

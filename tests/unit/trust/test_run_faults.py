@@ -130,7 +130,6 @@ def who_meets(kind: str, place: str) -> tuple[str, ...]:
     )
 
 
-
 @dataclass(frozen=True)
 class Fault:
     """A row.

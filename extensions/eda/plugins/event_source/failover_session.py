@@ -411,7 +411,7 @@ class Watch:
         return min(_times.parse_time(self._memory.started) or now, now) + (self._ahead or timedelta())
 
     def _new_client(self) -> Any:
-        return _client.EnterpriseManager(**self._connection, warn=self._warn, pause=self._wait_for_retry)
+        return _client.EnterpriseManager(**self._connection, warn=self._warn, sleep=self._wait_for_retry)
 
     def _warn(self, sentence: str) -> None:
         """Say something once: with a look a minute, nobody wants to read it again and again."""
