@@ -44,7 +44,7 @@ with atheris.instrument_imports(include=["core", "xmltodict"]):
     package.__path__ = [str(REPO / "plugins" / "module_utils")]
     sys.modules["core"] = package
     _xml = importlib.import_module("core._api.xml")
-    _failover_session = importlib.import_module("core._failover.sessions")
+    _failover_session = importlib.import_module("core._failover.session_facts")
     _failover_plan = importlib.import_module("core._failover.plans")
 
 

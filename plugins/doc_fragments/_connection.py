@@ -51,8 +51,8 @@ options:
     type: str
   timeout:
     description:
-      - Maximum number of seconds for one request, from sending it to the last byte of the response, from 1 to 3600. A server that stalls in the
-        middle of a response can take twice as long.
+      - Maximum number of seconds for one request, from sending it to the last byte of the response, from 1 to 3600.
+      - A server that stalls in the middle of its response can take twice as long.
       - If not set, the value of the environment variable E(VEEAM_EM_TIMEOUT) is used.
     type: int
     default: 30

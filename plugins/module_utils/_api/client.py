@@ -31,12 +31,11 @@ from .errors import (
     EmTimeoutError,
     EmTlsError,
     Operation,
-    logon_error,
-    status_error,
 )
 from .interrupts import Signals
 from .options import base_url_of, check_options, split_url, verification_of
-from .transport import TOKEN_HEADER, Counters, Response, Transport, is_connect_error
+from .response import Response, logon_error, status_error
+from .transport import TOKEN_HEADER, Counters, Transport, is_connect_error
 from .xml import GUID, Document, XmlError, log_off_path, parse
 
 VERSION = "1.0.0"
@@ -143,10 +142,13 @@ class EnterpriseManager:
         self._close()
 
     def log_on_again(self) -> None:
-        """Make a new logon, for an EM that refuses the old one with something else than 401.
+        """End the logon and make a new one, for an EM that refuses it with something else than 401.
 
         :raises EmError: it was refused.
         """
+        if self._logon and self._logon.path:
+            with self._signals.defer_interrupts():
+                self._end_logon(self._logon.path, time.monotonic() + LOG_OFF_TIMEOUT)  # it may have ended already
         self._log_on()
 
     def _log_on(self) -> None:

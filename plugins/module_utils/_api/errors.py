@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The exceptions, and which one fits the status of a response. Each text is a whole sentence for the user; none holds a secret.
+"""The exceptions. Each text is a whole sentence for the user; none holds a secret.
 
 ::
 
@@ -20,27 +20,12 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from .redaction import MAX_SCANNED, single_line, truncate
-
-if TYPE_CHECKING:
-    from .transport import Response
+from .redaction import single_line, truncate
 
 MAX_URL = 300
 """Characters of a URL that are shown in a sentence."""
-
-# An object is absent with 404, but also with 400 or 500 and a text like "no cloud failover session with id [...]"
-# (docs/evidence.md, "Errors": assumed for sessions, seen for tasks). It must speak of an object: "The server was not
-# found or was not accessible" is what a database says that is down.
-_OBJECT = r"\b(?:session|object|entity|item|resource|task)\b"
-_ABSENT = re.compile(
-    r"\bno\b.* with (?:the )?(?:specified )?id\b"
-    rf"|{_OBJECT}[^.]*\b(?:not (?:be )?found|not exist|n't exist)"
-    rf"|\b(?:cannot|can't|could not|unable to) find\b[^.]*{_OBJECT}",
-    re.IGNORECASE,
-)
 
 CHECK_EM = "Check that url is Enterprise Manager itself and that its version is supported (10 to 13)."
 WRONG_SERVICE = (
@@ -207,55 +192,3 @@ class EmWaitError(EmError):
     """The time for waiting is over."""
 
     kind = "wait_timeout"
-
-
-# Which one fits the status of a response
-
-
-def logon_error(response: Response, username: str) -> EmError:
-    """The error for a refused logon."""
-    if 300 <= response.status < 400:
-        return response.redirect_error()
-    if response.status == 401:
-        hint = "Check username (DOMAIN\\user, user@domain or a local user of the EM server) and password."
-        return response.error(EmAuthError, hint)
-    if response.status == 403:
-        hint = f"Check that {username} has a role in Enterprise Manager (Configuration, Roles)."
-        return response.error(EmPermissionError, hint)
-    if response.status in (404, 405):
-        return response.error(EmProtocolError, WRONG_SERVICE)
-    hint = "Check that the services of Enterprise Manager are started and that it offers this api_version."
-    return response.error(EmServerError, hint)
-
-
-def status_error(response: Response, username: str, about: str | None = None) -> EmError:
-    """The error for any other response that is not a success.
-
-    :arg about: the id in the request, for :func:`says_absent`.
-    """
-    status = response.status
-    if 300 <= status < 400:
-        return response.redirect_error()
-    if status == 401:
-        hint = "EM dropped the logon, and the new one too. Check whether something else ends logons of this user."
-        return response.error(EmAuthError, hint)
-    if status == 403:
-        return response.error(EmPermissionError, response.operation.missing_role(username))
-    if status == 404 or (status in (400, 500) and says_absent(response.text, about)):
-        return response.error(EmNotFoundError, "Check that this version of Enterprise Manager offers this resource.")
-    if 400 <= status < 500:
-        hint = "Enterprise Manager does not accept this request. Check its message, and that this version offers it."
-        return response.error(EmServerError, hint)
-    hint = "Check that the services of Enterprise Manager are started and healthy, then try again."
-    return response.error(EmServerError, hint)
-
-
-def says_absent(text: str, about: str | None) -> bool:
-    """Whether an error's text says that the requested object is unknown.
-
-    :arg about: the object's id. A text that names it and has a "no" in it says so, too.
-    """
-    text = text[: MAX_SCANNED // 4]  # with more, the patterns could take minutes
-    if about and about in text.lower():
-        return bool(re.search(r"\b(?:not|no|unknown)\b", text, re.IGNORECASE))
-    return bool(_ABSENT.search(text))

@@ -21,7 +21,7 @@ from .client import EnterpriseManager
 from .errors import EmError, EmPermissionError, EmProtocolError, Operation
 from .redaction import truncate
 from .resource import LISTS, ResourceType, read_list
-from .transport import Response
+from .response import Response
 
 DEFAULT_PAGE_SIZE = 100
 """EM's own page size, so one that EM surely accepts (docs/evidence.md, "Query service")."""

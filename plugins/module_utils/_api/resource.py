@@ -12,7 +12,7 @@ from typing import NamedTuple
 from . import xml
 from .client import EnterpriseManager
 from .errors import CHECK_EM, EmNotFoundError, EmProtocolError, Operation
-from .transport import Response
+from .response import Response
 
 LISTS = (xml.ENTITIES, xml.REFERENCES)
 """Shapes of a collection: with ``format=Entity`` the entities, without it (or where EM ignores it) references."""

@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -33,7 +32,7 @@ from .errors import (
 )
 from .options import split_url
 from .redaction import Redactor
-from .xml import error_text
+from .response import Response
 
 try:
     import requests
@@ -64,52 +63,6 @@ class Counters:
     requests: int = 0
     pages: int = 0
     bytes: int = 0
-
-
-@dataclass
-class Response:
-    """A complete response to one request, whatever its status."""
-
-    operation: Operation
-    url: str
-    status: int
-    headers: Any
-    body: bytes
-    redactor: Redactor
-
-    @property
-    def ok(self) -> bool:
-        return 200 <= self.status < 300
-
-    @cached_property
-    def text(self) -> str:
-        """The server's words in an error's body, in full and as they came."""
-        return error_text(self.body) or ""
-
-    @property
-    def retry_after(self) -> float | None:
-        """Seconds to wait by the header ``Retry-After`` (a number or an HTTP date), or None."""
-        try:
-            return float(urllib3.util.Retry().parse_retry_after(self.headers.get("Retry-After", "")))
-        except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):  # a year or number without bounds
-            return None
-
-    def error(self, kind: type[EmError], hint: str, detail: str = "", quote: bool = True) -> EmError:
-        """The error for this response: its status, the server's words (with ``quote``), more of the problem, a hint."""
-        message = self.redactor.redact(self.text) if self.status >= 300 else ""
-        problem = f"answered with HTTP {self.status}"
-        if quote and message:
-            problem += f" and the message '{message}'"
-        if detail:
-            problem += f" {detail}"
-        return kind(self.operation, self.url, problem, hint, self.status, message or None)
-
-    def redirect_error(self) -> EmError:
-        target = split_url(self.headers.get("Location", ""))
-        host = target.netloc.rpartition("@")[2]  # without a user name and password
-        where = f"{target.scheme}://{host}{target.path}" if host else target.path or "nowhere"
-        detail = f"which points to {self.redactor.redact(where)}; redirects are not followed, so that the logon goes nowhere else"
-        return self.error(EmProtocolError, "Give the address of Enterprise Manager itself as url.", detail, quote=False)
 
 
 class Transport:

@@ -34,6 +34,8 @@ GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 MAX_ERROR = 64 * 1024
 """Bytes. An error body is read so far; EM's own are far shorter."""
+MAX_TAGS = 3_000_000
+"""Each takes hundreds of bytes of memory. The largest page, of 10 MB, has less than a tenth of it."""
 MAX_DEPTH = 100
 """Levels of elements and of lists of them. EM's own responses have less than ten."""
 
@@ -116,6 +118,10 @@ def parse(body: bytes) -> Document:
 
 def _root_of(body: bytes) -> tuple[str, Entity]:
     """Local name and content of the root element; all names in it are local too."""
+    # Looking for prefixes first, to take names apart only then, saves 17 ms of processor time for 200 sessions of 10
+    # VMs, and a parser that counts depth and attributes another 9: in all 2 % of a task that takes 1.4 s. So there is one way.
+    if body.count(b"<") > MAX_TAGS:
+        raise XmlError(f"it has more than {MAX_TAGS:,} tags; ask for less with a smaller page_size")
     document = xmltodict.parse(
         body, attr_prefix="", expat=_StrictExpat, process_namespaces=True, namespaces=_AnyNamespace()
     )

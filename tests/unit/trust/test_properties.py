@@ -23,7 +23,7 @@ import pytest
 import requests
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client as _client
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import errors as _errors
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import transport as _transport
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import response as _response
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import xml as _xml
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.filters import (
     all_of,
@@ -656,7 +656,7 @@ def test_what_the_server_is_asked_never_hides_what_is_wanted(created, bound, uni
 )
 @settings(max_examples=5 * settings().max_examples)
 def test_a_pause_is_a_number_or_none(text):
-    seconds = _transport.Response("Read", "https://em", 503, {"Retry-After": text}, b"", None).retry_after
+    seconds = _response.Response("Read", "https://em", 503, {"Retry-After": text}, b"", None).retry_after
     assert seconds is None or (seconds >= 0 and math.isfinite(seconds))
 
 

@@ -20,7 +20,8 @@ description:
   - A session that has finished when it is first seen gives V(vm_failed) events, where EM lists its VMs, and V(finished), but no V(started).
   - EM shows a copy of what its backup servers know and refreshes it every 15 minutes by default. So an event can be that late.
   - If EM is unavailable, restarts or ends the logon, the source goes on. The log has one line when an outage starts and one when it ends.
-    The source ends with one sentence if an option is invalid, if EM's certificate is untrusted, or if EM refuses the user or the permission to read.
+    The source ends with one sentence if an option is invalid, if EM's certificate is untrusted, or if EM refuses the user or the
+    permission to read.
 options:
   interval:
     description:

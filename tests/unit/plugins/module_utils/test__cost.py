@@ -120,6 +120,7 @@ def test_the_module_takes_along_what_it_needs_and_no_more():
         for part in (
             "_api.client",
             "_api.options",
+            "_api.response",
             "_api.errors",
             "_api.filters",
             "_api.interrupts",

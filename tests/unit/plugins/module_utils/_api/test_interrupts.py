@@ -13,6 +13,7 @@ import sys
 import textwrap
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -62,24 +63,28 @@ def wait_for(condition):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("when", ["reading", "between"])
-def test_a_signal_logs_off(em, number, when):
+def test_a_signal_logs_off(number, when):
     """Also shows that the core loads without Ansible, as a package of any name."""
-    if when == "reading":
-        em.faults.add("slow_headers", seconds=120, path=SESSIONS)
-    core = REPO / "plugins" / "module_utils"
-    script = textwrap.dedent(SCRIPT).format(tests=str(REPO / "tests"), core=str(core), url=em.url)
-    command = [sys.executable, "-c", script]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
-        assert process.stdout.readline() == "on\n"
-        wait_for(lambda: [record for record in em.requests if record.method == "GET"] or em.counters.in_flight)
-        time.sleep(0.1)
-        process.send_signal(number)
-        said = process.stdout.readline()
-        process.wait(60)
-    assert signal.Signals(number).name in said
-    assert process.returncode == 130
-    wait_for(lambda: em.counters.live_logons == 0)
-    em.faults.clear()
+    with Emulator(documented=False, sessions=0) as em:  # of its own, since a slow response outlives its client
+        if when == "reading":
+            em.faults.add("slow_headers", seconds=120, path=SESSIONS)
+        core = REPO / "plugins" / "module_utils"
+        script = textwrap.dedent(SCRIPT).format(tests=str(REPO / "tests"), core=str(core), url=em.url)
+        command = [sys.executable, "-c", script]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+            try:
+                assert process.stdout.readline() == "on\n"
+                wait_for(lambda: [record for record in em.requests if record.method == "GET"] or em.counters.in_flight)
+                time.sleep(0.1)
+                process.send_signal(number)
+                said = process.stdout.readline()
+                process.wait(60)
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+        assert signal.Signals(number).name in said
+        assert process.returncode == 130
+        wait_for(lambda: em.counters.live_logons == 0)
 
 
 def test_a_signal_during_the_logon_waits_for_its_reply(em, connect):

@@ -358,6 +358,13 @@ def test_the_depth_of_a_document_has_a_limit():
         _xml.parse(nested(_xml.MAX_DEPTH + 2))
 
 
+def test_the_number_of_tags_has_a_limit(monkeypatch):
+    monkeypatch.setattr(_xml, "MAX_TAGS", 10)
+    assert _xml.parse(b"<a>" + b"<b/>" * 8 + b"</a>").root == "a"
+    with pytest.raises(_xml.XmlError, match="^it has more than 10 tags; .*smaller page_size$"):
+        _xml.parse(b"<a>" + b"<b/>" * 9 + b"</a>")
+
+
 def test_a_root_without_content_is_an_entity_without_values():
     document = _xml.parse(b"<LogonSession/>")
     assert (document.shape, document.items) == (_xml.ENTITY, [{}])
