@@ -22,33 +22,29 @@ from typing import Any
 REPO = Path(__file__).resolve().parents[1]
 ROOT = REPO / ".cache" / "mutation"
 COLLECTION = "ansible_collections/dr_runbook/veeam_em"
-CORE = ("_query.py", "_xml.py", "_failover_session.py", "_client.py", "_transport.py", "_changes.py")
+CORE = ("_api", "_failover", "_verdict", "_events")
+"""Folders of plugins/module_utils. A mutant is to be killed by the tests of its file or folder, not by chance by those of another one."""
 NEEDED = 85.0
-# A mutant is to be killed by the tests that are meant for its file, not by chance by those of another one.
-OWN_TESTS = {
-    "_query": ("test__find.py", "test__read_ahead.py"),
-    "_xml": ("test__xml.py",),
-    "_failover_session": ("test__failover_session.py", "test__find.py"),
-    "_client": ("test__client.py", "test__read_ahead.py"),
-    "_transport": ("test__client.py", "test__transport.py"),
-    "_changes": ("test__changes.py",),
-}
 
+UTILS = f"{COLLECTION}/plugins/module_utils"
 FOLDER = f"{COLLECTION}/tests/unit/plugins/module_utils"
-SELECTION = [f"{FOLDER}/{name}" for name in sorted({name for names in OWN_TESTS.values() for name in names})]
+
+
+def core_files() -> list[str]:
+    """Such as _api/client."""
+    return sorted(
+        f"{folder}/{path.stem}" for folder in CORE for path in (REPO / "plugins/module_utils" / folder).glob("*.py")
+    )
+
 
 # mutmut finds the tests of a mutant by the import name of its module, so the tree has the layout of that name.
 CONFIG = f"""\
 [tool.mutmut]
 source_paths = ["{COLLECTION}/plugins"]
-only_mutate = {json.dumps([f"{COLLECTION}/plugins/module_utils/{name}" for name in CORE])}
+only_mutate = {json.dumps([f"{UTILS}/{name}.py" for name in core_files()])}
 also_copy = ["{COLLECTION}"]
-pytest_add_cli_args_test_selection = {json.dumps(SELECTION)}
-# It runs the client in a process of its own under another module name, where no mutant is switched on.
-pytest_add_cli_args = [
-  "-pmutation",
-  "--deselect={FOLDER}/test__client.py::test_a_signal_logs_off",
-]
+pytest_add_cli_args_test_selection = {json.dumps([f"{FOLDER}/{name}" for name in CORE])}
+pytest_add_cli_args = ["-pmutation"]
 # Seconds of a mutant's run: (what its tests took without it + constant) * multiplier.
 timeout_constant = 3.0
 timeout_multiplier = 4.0
@@ -56,19 +52,20 @@ use_git_change_detection = false
 on_dependency_change = "ignore"
 
 [tool.pytest.ini_options]
-addopts = "-q --import-mode=importlib -p no:cacheprovider"
+addopts = "-q --strict-markers --import-mode=importlib -p no:cacheprovider"
+markers = ["matrix"]
 """
 
 
 def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
-    """As a plugin of pytest: of the tests that reach a mutant, run those of its own file only, the quick ones first."""
-    own = OWN_TESTS.get(os.environ.get("MUTANT_UNDER_TEST", "").rpartition(".")[0].rpartition(".")[2])
-    if own is None:
+    """As a plugin of pytest: of the tests that reach a mutant, run those of its own folder only, those of its file first."""
+    folder, dummy, name = os.environ.get("MUTANT_UNDER_TEST", "").rpartition(".")[0].rpartition(".")
+    if not name:
         return
     seconds = json.loads((ROOT / "mutants" / "mutmut-stats.json").read_text(encoding="utf-8"))["duration_by_test"]
-    kept = [item for item in items if item.path.name in own] or list(items)
+    kept = [item for item in items if item.path.parent.name == folder.rpartition(".")[2]] or list(items)
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = sorted(kept, key=lambda item: (item.path.name, seconds.get(item.nodeid, 0)))
+    items[:] = sorted(kept, key=lambda item: (item.path.stem != f"test_{name}", seconds.get(item.nodeid, 0)))
 
 
 SURVIVED = {0, 5, 33}  # 5 and 33: no test at all
@@ -90,7 +87,7 @@ def copy_tree() -> None:
 
 
 def meta(name: str) -> Path:
-    return ROOT / "mutants" / COLLECTION / "plugins" / "module_utils" / f"{name}.meta"
+    return ROOT / "mutants" / UTILS / f"{name}.py.meta"
 
 
 def results(name: str) -> dict[str, int | None]:
@@ -99,7 +96,7 @@ def results(name: str) -> dict[str, int | None]:
 
 
 def forget_survivors() -> None:
-    for name in CORE:
+    for name in core_files():
         known = json.loads(meta(name).read_text(encoding="utf-8"))
         codes = results(name)
         known["exit_code_by_key"] = {key: code if verdict(code) == "killed" else None for key, code in codes.items()}
@@ -121,14 +118,14 @@ def report() -> float:
 
     total: Counter[str] = Counter()
     with (ROOT / "survivors.diff").open("w", encoding="utf-8") as survivors:
-        for name in CORE:
+        for name in core_files():
             codes = results(name)
             counts = Counter(verdict(code) for code in codes.values())
             total += counts
             print(line(name, counts))
             for mutant, code in codes.items():
                 if verdict(code) in ("survived", "timeouts"):
-                    path = f"{COLLECTION}/plugins/module_utils/{name}"
+                    path = f"{UTILS}/{name}.py"
                     survivors.write(f"# {verdict(code)}: {mutant}\n{get_diff_for_mutant(mutant, path=path)}\n")
     print(line("all", total))
     return score(total)
