@@ -96,7 +96,9 @@ matrix: $(LINK)  ## all unit tests and integration targets on ansible-core 2.16,
 unit: setup  ## unit tests, with the coverage that the core must have (pyproject.toml)
 	$(VERSIONS)
 	@rm -rf build/fault-matrix
-	$(BIN)/python -m pytest -n 3 --cov --cov-report=term
+	@mkdir -p build
+	$(BIN)/python -m pytest -n 3 --cov --cov-report=term --cov-report=json:build/coverage.json
+	$(BIN)/python tools/check_coverage.py build/coverage.json
 	$(BIN)/python tools/fault_matrix.py --check
 
 # Without coverage, and not always all of them: what tools/legs.py runs on other versions.

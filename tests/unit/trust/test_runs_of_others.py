@@ -388,7 +388,9 @@ def forgetful(request, em):
         server.shutdown()
 
 
-def test_a_connection_that_died_without_a_word_does_not_eat_the_request(em, plan, run, forgetful, fake_clock, recorded_sleeps):
+def test_a_connection_that_died_without_a_word_does_not_eat_the_request(
+    em, plan, run, forgetful, fake_clock, recorded_sleeps
+):
     started = run("start", url=forgetful.url, retries=3)
     assert "failed" not in started
     assert (started["session_source"], started["changed"]) == ("task", True)
