@@ -43,7 +43,7 @@ more = partial(pytest.param, marks=pytest.mark.matrix)
 PLAN = "Payroll {{ 7 * 7 }}"
 PASSWORD = "S3cr3tPart and more"
 UNKNOWN = "00000000-0000-4000-8000-000000000001"
-ADDED = "was added by the job that made this report"
+ADDED = "The job that created this report added the steps"
 # The configuration
 
 # In place of a module, since that would be a process of its own.
