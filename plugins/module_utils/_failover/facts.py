@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-Fact = Any
 STATES = ("Starting", "Working", "Stopping", "Stopped")
 RESULTS = ("None", "Success", "Warning", "Failed")
 

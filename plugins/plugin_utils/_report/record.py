@@ -16,6 +16,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jinja2 import Undefined
+
 from ...module_utils._api.client import VERSION
 from ...module_utils._api.errors import OptionError
 from ...module_utils._failover.times import parse_time
@@ -156,6 +158,8 @@ def _plain(option: str, value: Any) -> Any:
     """The value as plain JSON types: ansible-core has types of its own, some of which are filled in only when read."""
     if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, Undefined):
+        raise OptionError(option, "...", "It is undefined. Check the variable that holds it.")
     if isinstance(value, Mapping):
         return {str(key): _plain(option, item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)):
