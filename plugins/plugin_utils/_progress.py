@@ -18,7 +18,7 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.fact
     SessionTask,
     merge_tasks,
 )
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import COLLECTION
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.session_facts import COLLECTION
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import format_time, utc_now
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.waiter import (
     Poller,

@@ -193,7 +193,9 @@ class Transport:
         """The error for a request that got no complete response."""
         causes = list(_chain(exc))
         reason = self.redactor.redact(_reason(causes))
-        if type(exc) is OSError:  # by requests, before it connects, for a bundle in the environment that is not there
+        if (
+            exc.__class__ is OSError
+        ):  # by requests, before it connects, for a bundle in the environment that is not there
             hint = "Check ca_path, and the variables REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE of this machine."
             return EmTlsError(operation, url, f"was not contacted ({reason})", hint)
         tls = _first(causes, (ssl.SSLError, urllib3.exceptions.SSLError, CertificateError))

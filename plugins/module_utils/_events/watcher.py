@@ -30,7 +30,6 @@ LATE = timedelta(minutes=15)
 """How late EM may show something: it refreshes its copy so often by default (docs/evidence.md)."""
 UNAVAILABLE_STATUSES = frozenset({None, 502, 503, 504})
 """Without an answer, or with one of these, EM is not there. A 500 may be about the one session that was requested."""
-MAX_WARNINGS = 1000
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
 _log = logging.getLogger("dr_runbook.veeam_em.failover_session")
@@ -277,8 +276,6 @@ class SessionWatcher:
         """With a poll a minute, nobody wants to read the same again and again."""
         key = _TIME.sub("", sentence)  # a filter holds a time that moves on
         if key not in self._warned:
-            if len(self._warned) >= MAX_WARNINGS:
-                self._warned.clear()
             self._warned.add(key)
             _log.warning("%s", sentence)
 

@@ -22,8 +22,7 @@ from .._api.resource import DIRECT_READS, ResourceType, is_reference, read_by_id
 from .criteria import SessionCriteria
 from .facts import Session, same_backup_server, sort_key
 from .permissions import READ_SESSIONS
-from .session_facts import COLLECTION as COLLECTION
-from .session_facts import ENTITY_TYPE, session_facts, session_guid
+from .session_facts import COLLECTION, ENTITY_TYPE, session_facts, session_guid
 
 SESSIONS = ResourceType(
     ENTITY_TYPE, "session", COLLECTION, READ_SESSIONS, ", which Veeam documents to cover the last 30 days only"

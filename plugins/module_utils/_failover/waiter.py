@@ -29,7 +29,8 @@ from .._api.errors import (
 from . import clock
 from .criteria import SessionCriteria
 from .facts import Reference, Session, may_change, merge_tasks, vms_done
-from .sessions import COLLECTION, SessionReader
+from .session_facts import COLLECTION
+from .sessions import SessionReader
 from .times import format_time, utc_now
 
 T = TypeVar("T")

@@ -62,7 +62,7 @@ def timeline(record: Mapping[str, Any], vms: Sequence[VmRow]) -> dict[str, Any] 
     def seconds(time: datetime) -> float:
         return (time - zero).total_seconds()
 
-    def bar(start: datetime | None, end: datetime | None) -> dict[str, Any] | None:
+    def span(start: datetime | None, end: datetime | None) -> dict[str, Any] | None:
         if start is None:
             return None
         after = seconds(start)
@@ -85,7 +85,7 @@ def timeline(record: Mapping[str, Any], vms: Sequence[VmRow]) -> dict[str, Any] 
     return {
         "ticks": [{"x": _percent(tick / length), "label": format_duration(tick)} for tick in ticks],
         "target": {"x": _percent(target / length), "seconds": target} if inside else None,
-        "bars": [bar(start, end) for start, end in times],
+        "bars": [span(start, end) for start, end in times],
         "idle": [{"x": _percent(start / length), "width": _percent((end - start) / length)} for start, end in gaps],
         "text": " ".join(text),
     }

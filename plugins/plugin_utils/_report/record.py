@@ -164,8 +164,9 @@ def _plain(option: str, value: Any) -> Any:
         return {str(key): _plain(option, item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)):
         return [_plain(option, item) for item in value]
-    for plain in (str, int, float):
-        if isinstance(value, plain) and value not in (math.inf, -math.inf) and value == value:  # which NaN is not
-            return plain(value)
+    if isinstance(value, (str, int)):
+        return str(value) if isinstance(value, str) else int(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
     accepted = "It can hold texts, numbers, true, false, null, lists and dictionaries only."
     raise OptionError(option, type(value).__name__, accepted)
