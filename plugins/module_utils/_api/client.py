@@ -142,14 +142,15 @@ class EnterpriseManager:
         self._close()
 
     def log_on_again(self) -> None:
-        """End the logon and make a new one, for an EM that refuses it with something else than 401.
+        """Make a new logon, and end the old one with it, for an EM that refuses the old one with something else than 401.
 
         :raises EmError: it was refused.
         """
-        if self._logon and self._logon.path:
-            with self._signals.defer_interrupts():
-                self._end_logon(self._logon.path, time.monotonic() + LOG_OFF_TIMEOUT)  # it may have ended already
+        before = self._logon
         self._log_on()
+        if before and before.path:
+            with self._signals.defer_interrupts():
+                self._log_off(before.path)
 
     def _log_on(self) -> None:
         """Get a token. Repeated only where EM surely made no logon; a lost response could leave one open that nobody ends."""

@@ -11,9 +11,10 @@ again by the caller, and the query goes on without a filter, or without the quer
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing, suppress
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
+from threading import Thread
 from urllib.parse import quote
 
 from . import xml
@@ -92,15 +93,15 @@ class QueryPager:
 
     def __iter__(self) -> Iterator[list[xml.Entity]]:
         page = self._first_page()
-        with closing(_Prefetch(self._client, self._resource.operation, self._prefetch)) as prefetch:
-            # An object that comes twice shows that another was inserted before it, perhaps on a page already read.
-            # Objects that drop out of the filter move the rest up unseen, so another reading must bring nothing new.
-            for dummy in range(3 if self.unstable else 2):
-                known = len(self._seen)
-                several, moved = yield from self._read_all(page, prefetch)
-                if not (moved or (several and self.unstable and len(self._seen) > known)):
-                    return
-                page = self._page(1)
+        prefetch = _Prefetch(self._client, self._resource.operation, self._prefetch)
+        # An object that comes twice shows that another was inserted before it, perhaps on a page already read.
+        # Objects that drop out of the filter move the rest up unseen, so another reading must bring nothing new.
+        for dummy in range(3 if self.unstable else 2):
+            known = len(self._seen)
+            several, moved = yield from self._read_all(page, prefetch)
+            if not (moved or (several and self.unstable and len(self._seen) > known)):
+                return
+            page = self._page(1)
         raise self._error(1, "lists objects that keep moving from page to page")
 
     def _first_page(self) -> xml.Document:
@@ -224,6 +225,22 @@ class QueryPager:
         )
 
 
+class _Request(Thread):
+    """A request for one page in a thread of its own.
+
+    It is a daemon and not in a pool, whose threads Python waits for at its end: a server that hangs would hold that up.
+    """
+
+    def __init__(self, fetch: Callable[[], Response]) -> None:
+        super().__init__(name="veeam_em prefetch", daemon=True)
+        self._fetch = fetch
+        self.response: Response | None = None
+
+    def run(self) -> None:
+        with suppress(Exception):  # the page is requested again, and meets the error then
+            self.response = self._fetch()
+
+
 class _Prefetch:
     """Requests the next pages while one is processed, until a request fails: then the pages are read one at a time."""
 
@@ -231,23 +248,20 @@ class _Prefetch:
         self._client = client
         self._operation = operation
         self._degraded = not enabled
-        self._executor: Any = None
-        self._requests: dict[str, Any] = {}
+        self._requests: dict[str, _Request] = {}
 
     def request(self, paths: Iterable[str]) -> None:
         for path in paths:
             if self._degraded or len(self._requests) >= MAX_PREFETCH:
                 return
-            if path in self._requests:
-                continue
-            if self._executor is None:
-                from concurrent.futures import ThreadPoolExecutor  # takes 15 ms, which one page does not need
-
-                self._executor = ThreadPoolExecutor(MAX_PREFETCH + 1, "veeam_em prefetch")
-            try:
-                self._requests[path] = self._executor.submit(self._client.fetch, path, self._operation)
-            except RuntimeError:  # no more threads can be started
-                self._degraded = True
+            if path not in self._requests:
+                request = _Request(partial(self._client.fetch, path, self._operation))
+                try:
+                    request.start()
+                except RuntimeError:  # no more threads can be started
+                    self._degraded = True
+                    return
+                self._requests[path] = request
 
     def response(self, path: str, following: Iterable[str]) -> Response | None:
         """The response to a request for this page, if there was one; the pages after it are requested meanwhile."""
@@ -255,12 +269,6 @@ class _Prefetch:
         if request is None:
             return None
         self.request(following)
-        response: Response | None = None
-        with suppress(EmError):  # the page is requested again
-            response = request.result()
-        self._degraded = self._degraded or response is None or not 200 <= response.status < 300
-        return response
-
-    def close(self) -> None:
-        if self._executor:
-            self._executor.shutdown(wait=False, cancel_futures=True)
+        request.join()
+        self._degraded = self._degraded or request.response is None or not request.response.ok
+        return request.response

@@ -186,9 +186,7 @@ class SessionWatcher:
         self.cancelled = threading.Event()
         self._one_poll = threading.Lock()
         self._feed = SessionFeed(options, self._warn_once, self.cancelled)
-        self._poller = Poller(
-            _log.warning, options.interval, max_pause=MAX_PAUSE, goes_on="Trying again until it answers."
-        )
+        self._poller = self._new_poller()
         self._first = True
         self._file = StateFile(options.state_file, self._feed.em) if options.state_file else None
         self._state = (self._file and self._file.read()) or EventState()
@@ -219,9 +217,14 @@ class SessionWatcher:
                 _log.warning(
                     "%s answers again, after %d polls without an answer.", self._feed.em, self._poller.failures
                 )
-            self._poller.answered()
+                self._poller = self._new_poller()
             self.pause = self._options.interval
             return poll
+
+    def _new_poller(self) -> Poller:
+        """One for each outage, since a source polls for months: each may have its refused logon."""
+        goes_on = "Trying again until it answers."
+        return Poller(_log.warning, self._options.interval, max_pause=MAX_PAUSE, goes_on=goes_on)
 
     def events(self, poll: Poll) -> Iterator[Event]:
         """The events of a poll; one counts as reported when the next is requested."""

@@ -40,7 +40,7 @@ TRANSIENT_ERRORS = (EmConnectionError, EmTimeoutError, EmServerError, EmProtocol
 """Errors that may be transient: what an unavailable or restarting EM answers, or a proxy in front of it."""
 TRANSIENT_KINDS = frozenset(error.kind for error in TRANSIENT_ERRORS)
 MAX_REFUSED = 2
-"""Maximum number of refused logons in a row; more could lock the account."""
+"""Maximum number of refused logons in one wait; more could lock the account."""
 REFUSED_PAUSE = 60.0
 """Seconds before a refused logon is tried again: a directory service may be starting, too."""
 MAX_REREADS = 2
@@ -88,7 +88,7 @@ class Poller:
     def answered(self) -> None:
         """EM has answered an attempt."""
         self.unavailable = None
-        self.failures = self._refused = 0
+        self.failures = 0
 
     def failed(self, kind: str, sentence: str) -> float | None:
         """An attempt failed with an error of this kind.

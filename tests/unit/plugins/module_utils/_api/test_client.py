@@ -682,3 +682,15 @@ def test_plain_http_is_warned_about(em):
     assert f"clear text to {em.url}: use https." in warnings[0]
     _client.EnterpriseManager("https://em.example.com", "reader", PASSWORD, warn=warnings.append)
     assert len(warnings) == 1
+
+
+def test_a_logon_that_em_refuses_with_403_is_ended_with_the_token_of_the_new_one(em, connect):
+    """With the old token EM would refuse the log off as well."""
+    with connect() as client:
+        client.log_on_again()
+        assert (em.counters.logons, em.counters.live_logons) == (2, 1)
+        client.get("/api/cloud/failoverSessions", Operation("Read"))
+        *dummy, ended, read = em.requests
+        assert (ended.method, read.method) == ("DELETE", "GET")
+        assert ended.headers["x-restsvcsessionid"] == read.headers["x-restsvcsessionid"]
+    assert em.counters.live_logons == 0

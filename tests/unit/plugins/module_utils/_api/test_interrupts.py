@@ -38,9 +38,13 @@ sys.modules["core"] = package
 client = importlib.import_module("core._api.client")
 logging.disable(logging.CRITICAL)
 try:
-    with client.EnterpriseManager({url!r}, "reader", "Passw0rd!", timeout=20) as em:
+    with client.EnterpriseManager({url!r}, "reader", "Passw0rd!", timeout={timeout}) as em:
         print("on", flush=True)
         errors = importlib.import_module("core._api.errors")
+        if {pages!r}:
+            sessions = importlib.import_module("core._failover.sessions")
+            criteria = importlib.import_module("core._failover.criteria").SessionCriteria.from_options({{"page_size": 2}}.get)
+            sessions.SessionReader(em).list_sessions(criteria)
         em.get("/api/cloud/failoverSessions?format=Entity", errors.Operation("Read"))
         time.sleep(20)
 except KeyboardInterrupt as exc:
@@ -62,23 +66,33 @@ def wait_for(condition):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-@pytest.mark.parametrize("when", ["reading", "between"])
+@pytest.mark.parametrize("when", ["reading", "reading ahead", "between"])
 def test_a_signal_logs_off(number, when):
-    """Also shows that the core loads without Ansible, as a package of any name."""
-    with Emulator(documented=False, sessions=0) as em:  # of its own, since a slow response outlives its client
+    """Also shows that the core loads without Ansible, as a package of any name, and that no thread holds its end up."""
+    ahead = when == "reading ahead"
+    with Emulator(documented=False, sessions=20 * ahead) as em:  # of its own, since a slow response outlives its client
+        if ahead:
+            em.faults.add("slow_headers", seconds=900, path="/api/query", query="&page=[^1]")
         if when == "reading":
             em.faults.add("slow_headers", seconds=120, path=SESSIONS)
         core = REPO / "plugins" / "module_utils"
-        script = textwrap.dedent(SCRIPT).format(tests=str(REPO / "tests"), core=str(core), url=em.url)
+        script = textwrap.dedent(SCRIPT).format(
+            tests=str(REPO / "tests"), core=str(core), url=em.url, pages=ahead, timeout=800 if ahead else 20
+        )
         command = [sys.executable, "-c", script]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
             try:
                 assert process.stdout.readline() == "on\n"
-                wait_for(lambda: [record for record in em.requests if record.method == "GET"] or em.counters.in_flight)
+                wait_for(
+                    lambda: (
+                        em.counters.in_flight >= (3 if ahead else 1)
+                        or (not ahead and [r for r in em.requests if r.method == "GET"])
+                    )
+                )
                 time.sleep(0.1)
                 process.send_signal(number)
                 said = process.stdout.readline()
-                process.wait(60)
+                process.wait(300)
             finally:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
