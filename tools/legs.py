@@ -105,7 +105,7 @@ class Outcome:
         ran = f"{len(targets_run(self.log))} targets, {tasks} tasks" if tasks else "–"
         libraries = f"{requests}, {xmltodict}" if versions else "–"
         took = f"{self.seconds:.0f} s"
-        return self.leg.name, core, python, libraries, tests[-1] if tests else "–", ran, took, self.result
+        return self.leg.name, core, python, libraries, " + ".join(tests) or "–", ran, took, self.result
 
 
 def targets_run(log: str) -> set[str]:

@@ -51,8 +51,9 @@ options:
     type: str
   timeout:
     description:
-      - Maximum number of seconds for one request, from sending it to the last byte of the response, from 1 to 3600.
-      - A server that stalls in the middle of its response can take twice as long.
+      - Seconds to wait for the connection, for the start of a response, and for each further part of it, from 1 to 3600.
+      - A response that is still arriving after this time is given up with its next part, so a request can take up to twice as long. A server
+        that sends headers byte by byte is not limited.
       - If not set, the value of the environment variable E(VEEAM_EM_TIMEOUT) is used.
     type: int
     default: 30

@@ -43,10 +43,25 @@ INSIDE = [
             ["criteria", "permissions"],
             ["session_facts"],
             ["sessions", "plans", "replica_points"],
-            ["em_task", "waiter", "lock"],
+            ["em_task", "waiter", "lock", "run_result"],
+            ["identification", "undo_condition", "action_errors"],
             ["plan_action"],
         ],
     ),
+    (
+        "module_utils/_api",
+        [
+            ["redaction", "xml", "interrupts", "filters"],
+            ["errors"],
+            ["options", "response"],
+            ["transport"],
+            ["client"],
+            ["resource"],
+            ["query"],
+        ],
+    ),
+    ("module_utils/_verdict", [["targets"], ["evidence"], ["rules"], ["evaluate"]]),
+    ("module_utils/_events", [["state"], ["state_file"], ["watcher"]]),
     ("plugin_utils/_report", [["record"], ["tables"], ["after_run", "chart", "manifest"], ["page"], ["files"]]),
 ]
 

@@ -108,8 +108,9 @@ class Transport:
     ) -> Response:
         """Send one request and read its whole response; any status is a response.
 
-        Connecting and the start of the response have ``timeout`` seconds, and so has each wait for more of it. When
-        they are over for the request as a whole, the next bytes end it: a server that stalls can take twice as long.
+        Connecting and the start of the response have ``timeout`` seconds, and so has each wait for more of it. Once
+        they have passed for the request as a whole, the next bytes end it: a server that stalls can take twice as long.
+        Headers that come byte by byte are not limited.
         """
         deadline = time.monotonic() + timeout
         try:
