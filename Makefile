@@ -92,7 +92,7 @@ test: dev  ## everything CI runs, in legs side by side; see tools/legs.py
 matrix: $(LINK)  ## all unit tests and integration targets on ansible-core 2.16, 2.19 and 2.21; a table in build/matrix.md
 	@$(PYTHON) tools/legs.py matrix
 
-# The tests of the core, which its coverage is measured with; measuring all would take a minute more and show no more.
+# The tests of the core, which its coverage is measured with; measuring all takes minutes more and shows no more.
 COVERED := tests/unit/plugins tests/unit/trust/test_tls.py tests/unit/extensions/test_eda_failover_session.py
 # Three workers, for two processors: the tests wait for a third of their time.
 unit: setup  ## unit tests, with the coverage that the core must have (pyproject.toml)
