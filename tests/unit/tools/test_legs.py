@@ -95,7 +95,18 @@ def test_a_leg_that_hangs_ends_with_all_that_it_started(legs, run, monkeypatch, 
     status, output = run(legs.Leg("first", ("hangs",)))
     assert status == 1 and output.endswith("\nFAILED: first\n")
     state = Path(f"/proc/{(tmp_path / 'child').read_text().strip()}/stat")
-    assert not state.exists() or ") Z " in state.read_text()  # nobody may have collected it yet
+    until = time.monotonic() + 600
+    while is_running(state):  # the signal was sent; when it ends is for the kernel to say
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def is_running(state):
+    """Whether a process is running by its file in /proc: not if it has ended, and nobody has collected it yet."""
+    try:
+        return ") Z " not in state.read_text()
+    except OSError:
+        return False
 
 
 def waiting_for(file):
