@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from .._api.redaction import single_line, truncate
+from .._api.redaction import describe, single_line, truncate
 from .._failover.times import format_time, parse_time
-from .targets import VerdictError, describe, is_list_of, text_of
+from .targets import VerdictError, is_list_of, text_of
 
 CLOCK_TOLERANCE = 1.0
 """Seconds that two records of EM may differ before their order means something; shorter gaps are not idle."""

@@ -17,10 +17,11 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+from .._api.redaction import describe
 from .._failover.facts import RESULTS, STATES, same_backup_server
 from .._failover.times import format_duration
 from .evidence import CLOCK_TOLERANCE, Evidence, Reason, SessionEvidence, VmEvidence, list_names, seconds_between
-from .targets import Targets, describe, text_of
+from .targets import Targets, text_of
 
 REASONS = {
     "session_inferred": "Enterprise Manager did not link its task to this session. "

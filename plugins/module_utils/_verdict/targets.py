@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .._api.redaction import single_line, truncate
+from .._api.redaction import describe
 from .._failover.times import parse_duration
 
 _OFFSET = re.compile(r"(?:Z|UTC)|([+-])(\d\d):?(\d\d)", re.IGNORECASE | re.ASCII)
@@ -128,15 +128,6 @@ def refuse(name: str, value: Any, accepted: str) -> VerdictError:
     :arg accepted: what can be, as a sentence.
     """
     return VerdictError(f"{name}: {describe(value)} cannot be used. {accepted}")
-
-
-def describe(value: Any) -> str:
-    """A value in a sentence. Lists and dictionaries, which may be large, are only called what they are."""
-    if isinstance(value, Mapping):
-        return "a dictionary"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return f"a list of {len(value)}"
-    return "null" if value is None else truncate(single_line(repr(value)), 80)
 
 
 def is_list_of(kind: type, value: Any) -> bool:
