@@ -11,9 +11,10 @@ from typing import Any, cast
 
 from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import OptionError
-from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._report.files import make
-from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._report.record import CONTEXT
+
+from ..module_utils._api.errors import OptionError
+from ..plugin_utils._report.files import make
+from ..plugin_utils._report.record import CONTEXT
 
 OPTIONS = ("verdict", "plan", "manifests", "files", *CONTEXT)
 

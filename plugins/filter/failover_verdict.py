@@ -12,9 +12,10 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.evaluate import evaluate
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.targets import VerdictError
 from jinja2 import Undefined
+
+from ..module_utils._verdict.evaluate import evaluate
+from ..module_utils._verdict.targets import VerdictError
 
 
 def failover_verdict(session: Any, /, *args: Any, **targets: Any) -> dict[str, Any]:
