@@ -14,19 +14,19 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.utils.unsafe_proxy import wrap_var
 from jinja2 import Undefined
 
+from ..module_utils._api.errors import OptionError
 from ..module_utils._verdict.evaluate import evaluate
-from ..module_utils._verdict.targets import VerdictError
 
 
 def failover_verdict(session: Any, /, *args: Any, **targets: Any) -> dict[str, Any]:
     """The verdict on a session: plain data in which texts of the server are marked as no templates."""
+    if args:
+        raise AnsibleFilterError("failover_verdict: Give each target with its name, such as rto='1h'.")
     try:
-        if args:
-            raise VerdictError("Give each target with its name, such as rto='1h'.")
         given = {name: _from_template(name, value) for name, value in targets.items()}
         source = given.pop("session_source", None)
         return wrap_var(evaluate(_from_template("session", session), given, source))
-    except VerdictError as exc:
+    except OptionError as exc:
         raise AnsibleFilterError(f"failover_verdict: {exc}") from None
 
 
@@ -46,7 +46,7 @@ def _from_template(name: str, value: Any) -> Any:
 def _check_defined(name: str, value: Any) -> None:
     # ansible-core 2.16 hands undefined variables over, and later ones those inside of a list or dictionary.
     if isinstance(value, Undefined):
-        raise VerdictError(f"{name} is undefined. Check the variable that it is taken from.")
+        raise OptionError(name, "...", "It is undefined. Check the variable that holds it.")
     items: Any = value.items() if isinstance(value, Mapping) else ()
     for key, item in enumerate(value) if isinstance(value, (list, tuple)) else items:
         _check_defined(f"{name}[{key!r}]", item)
