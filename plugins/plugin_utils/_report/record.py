@@ -11,17 +11,15 @@ facts give the same bytes on every machine.
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
-
-from jinja2 import Undefined
 
 from ...module_utils._api.client import VERSION
 from ...module_utils._api.errors import OptionError
 from ...module_utils._failover.times import parse_time
 from ...module_utils._verdict.evaluate import SESSION_SOURCES
+from .._plain import plain
 
 RECORD_FORMAT = 1
 """Part of every record. To be raised when the record changes its shape."""
@@ -72,8 +70,8 @@ def make_record(session: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     :arg options: ``verdict``, ``plan`` and any of :data:`CONTEXT`.
     :raises OptionError: something given cannot be used.
     """
-    session = _plain("session", session)
-    verdict, plan, *values = [_plain(option, options.get(option)) for option in ("verdict", "plan", *CONTEXT)]
+    session = plain("session", session)
+    verdict, plan, *values = [plain(option, options.get(option)) for option in ("verdict", "plan", *CONTEXT)]
     if not isinstance(session, dict) or not session.get("id") or "state" not in session:
         raise OptionError("session", session, "Give one session, an element of failover_sessions, with id and state.")
     _check_type("verdict", verdict, dict, "the result of the filter failover_verdict")
@@ -192,21 +190,3 @@ def _check_verdict(session: Mapping[str, Any], verdict: Mapping[str, Any], sessi
         raise OptionError(
             "verdict", "passed", f"The session is only inferred, {cannot} with session_source='inferred'."
         )
-
-
-def _plain(option: str, value: Any) -> Any:
-    """The value as plain JSON types: ansible-core has types of its own, some of which are filled in only when read."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, Undefined):
-        raise OptionError(option, "...", "It is undefined. Check the variable that holds it.")
-    if isinstance(value, Mapping):
-        return {str(key): _plain(option, item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)):
-        return [_plain(option, item) for item in value]
-    if isinstance(value, (str, int)):
-        return str(value) if isinstance(value, str) else int(value)
-    if isinstance(value, float) and math.isfinite(value):
-        return float(value)
-    accepted = "It can hold texts, numbers, true, false, null, lists and dictionaries only."
-    raise OptionError(option, str(value), accepted)

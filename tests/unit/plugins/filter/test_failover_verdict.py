@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 
 import pytest
 from ansible.errors import AnsibleError, AnsibleFilterError
@@ -87,6 +88,12 @@ def test_generators_are_lists():
     # ansible-core 2.16 hands them over; later ones make lists of them.
     verdict = plugin.failover_verdict(session(), required_vms=iter(["filesrv03"]))
     assert verdict["targets"]["required_vms"] == ["filesrv03"]
+
+
+def test_a_time_without_quotes_in_yaml_is_the_same_time():
+    facts = session()
+    when = datetime(2026, 3, 2, 8, tzinfo=timezone.utc)
+    assert plugin.failover_verdict({**facts, "creation_time": when}) == plugin.failover_verdict(facts)
 
 
 @pytest.mark.parametrize("text", ["false", "False", "no", "off", "0"])

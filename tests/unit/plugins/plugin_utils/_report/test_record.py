@@ -74,8 +74,8 @@ def test_commands_and_passwords_are_left_out():
             "session: a dictionary cannot be used. Give one session, an element of failover_sessions, with id and state.",
         ),
         (None, "session: null cannot be used"),
-        ({**GOOD, "progress": float("nan")}, "session: 'nan' cannot be used"),
-        ({**GOOD, "progress": object()}, "session: '<object object"),
+        ({**GOOD, "progress": float("nan")}, "session['progress']: 'nan' cannot be used"),
+        ({**GOOD, "progress": object()}, "session['progress']: '<object object"),
     ],
 )
 def test_what_is_not_a_session_is_refused(facts, words):
