@@ -63,9 +63,6 @@ _FOLLOWS_FROM = {
     "rpo_unknown": ("failed", "required_not_successful"),
 }
 
-NOTES = ("failed_allowed", "warning_allowed", "point_utc_offset", "tasks_kept", "no_tasks", "not_in_plan", "no_targets")
-"""Codes of notes."""
-
 
 def add_reason(
     of: Evidence, code: str, target: Any = None, achieved: Any = None, template: str = "", **values: str | int | None

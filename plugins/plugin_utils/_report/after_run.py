@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...module_utils._api.redaction import truncate
+from ...module_utils._verdict.evidence import MAX_NAMES, list_names
 from .record import count_of, display_time
 from .tables import IN_FAILOVER_STATES, VmRow
 
@@ -60,13 +61,11 @@ def _sentences(*texts: str | None) -> str:
     return " ".join(text if text.endswith((".", "!", "?")) else f"{text}." for text in stripped if text)
 
 
-def _names(vms: Sequence[VmRow], most: int = 10) -> str:
+def _names(vms: Sequence[VmRow]) -> str:
     """VMs in a sentence, with the state of a point that is not just ``Failover``. The table below it has all of them."""
-    names = []
-    for vm in vms[:most]:
-        state = f" ({vm.point_state})" if vm.point_state in IN_FAILOVER_STATES[1:] else ""
-        names.append(f"{truncate(vm.name, 80) or 'a VM without a name'}{state}")
-    return ", ".join(names) + (f" and {len(vms) - most} more" if len(vms) > most else "")
+    states = [f" ({vm.point_state})" if vm.point_state in IN_FAILOVER_STATES[1:] else "" for vm in vms]
+    names = [f"{truncate(vm.name, 80) or 'a VM without a name'}{state}" for vm, state in zip(vms, states)]
+    return list_names(names, MAX_NAMES)
 
 
 def _after_failover(record: Mapping[str, Any], vms: Sequence[VmRow]) -> str:

@@ -13,9 +13,10 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import xm
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import OptionError
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import session_facts
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.evaluate import evaluate
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.rules import NOTES, REASONS
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.rules import REASONS
 from ansible_collections.dr_runbook.veeam_em.tests.unit.plugins.module_utils._verdict.verdict_facts import (
     EARLY,
+    NOTES,
     at,
     check,
     codes,
