@@ -277,7 +277,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if excluded:
             self.display.warning(
                 f"Sessions requested by id but excluded by another criterion: {list_some(excluded)}. They give no hosts. "
-                "latest_per_plan is true unless it is set to false."
+                "latest_per_plan is on by default; set it to false to keep them."
             )
         return {"sessions": result.sessions, "plans": self._read_plans(client, result.sessions)}
 

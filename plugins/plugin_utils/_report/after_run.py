@@ -39,7 +39,7 @@ def after_run(record: Mapping[str, Any], rows: Sequence[VmRow]) -> dict[str, Any
         went_wrong = session.get("result") not in ("Success", "Warning") or any(vm.in_failover is False for vm in vms)
         next_steps = NEXT_STEPS if went_wrong and session.get("finished") is True else None
     elif up:
-        why = undo["message"] if undo else "Whether an undo was tried is not recorded"
+        why = undo["message"] if undo else "It is not recorded whether an undo was tried"
         word, text = "Still in failover", _sentences(f"Still in failover: {_names(up)}; points seen at {seen}", why)
     else:
         unknown = _why_unknown(record, vms)
@@ -93,7 +93,9 @@ def _after_failover(record: Mapping[str, Any], vms: Sequence[VmRow]) -> str:
         )
     still = "The VMs are still failed over; no" if any(vm.in_failover for vm in vms) else "No"
     not_undone = (
-        undo["message"] or f"{still} undo was requested" if undo else "Whether the failover was undone is not recorded"
+        undo["message"] or f"{still} undo was requested"
+        if undo
+        else "It is not recorded whether the failover was undone"
     )
     return _sentences(*texts, not_undone)
 
