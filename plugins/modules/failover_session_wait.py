@@ -273,7 +273,7 @@ def checked_last_seen(last_seen: Any, guid: str | None) -> Session | None:
     tasks = last_seen.get("tasks")
     complete = (
         isinstance(tasks, list)
-        and all(isinstance(task, dict) and _is_point(task.get("replica_point")) for task in tasks)
+        and all(isinstance(task, dict) and _is_point(task.get("replica_point", ...)) for task in tasks)
         and isinstance(last_seen.get("task_summary"), dict)
     )
     if complete and last_seen.get("id") == guid_of_session(guid or ""):
