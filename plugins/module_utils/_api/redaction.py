@@ -23,13 +23,13 @@ def single_line(text: str) -> str:
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
-def describe(value: Any) -> str:
+def describe(value: Any, length: int = 80) -> str:
     """A value in a sentence. Lists and dictionaries, which may be large, are only called what they are."""
     if isinstance(value, Mapping):
         return "a dictionary"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"a list of {len(value)}"
-    return "null" if value is None else truncate(single_line(repr(value)), 80)
+    return "null" if value is None else truncate(single_line(repr(value)), length)
 
 
 def truncate(text: str, length: int) -> str:
