@@ -11,10 +11,11 @@ from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import clock
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.run_result import run_result
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import CONNECTION_SPEC
-from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._progress import Result, Waiting
+
+from ..module_utils._failover import clock
+from ..module_utils._failover.run_result import run_result
+from ..module_utils._module import CONNECTION_SPEC
+from ..plugin_utils._progress import Result, Waiting
 
 MODULE = "dr_runbook.veeam_em.failover_plan"
 WAIT_MODULE = "dr_runbook.veeam_em.failover_session_wait"

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import OptionError
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import clock
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import time_bound
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import utc_now
-from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._progress import Result, Waiting
+
+from ..module_utils._api.errors import OptionError
+from ..module_utils._failover import clock
+from ..module_utils._failover.criteria import time_bound
+from ..module_utils._failover.times import utc_now
+from ..plugin_utils._progress import Result, Waiting
 
 MODULE = "dr_runbook.veeam_em.failover_session_wait"
 TIMES = {"appear_timeout": 300, "finish_timeout": 3600, "poll_interval": 5}

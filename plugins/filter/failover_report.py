@@ -11,9 +11,10 @@ from typing import Any, cast
 
 from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import OptionError
-from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._report.files import make
-from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._report.record import CONTEXT
+
+from ..module_utils._api.errors import OptionError
+from ..plugin_utils._report.files import make
+from ..plugin_utils._report.record import CONTEXT
 
 OPTIONS = ("verdict", "plan", "manifests", "files", *CONTEXT)
 
@@ -28,11 +29,6 @@ def failover_report(session: Any, /, *args: Any, **options: Any) -> dict[str, An
         return cast("dict[str, Any]", wrap_var(make(session, options)))
     except OptionError as exc:
         raise AnsibleFilterError(f"failover_report: {exc}") from None
-    except (KeyError, TypeError, AttributeError) as exc:
-        complete = "Give session, verdict and plan as failover_session_info, failover_verdict and failover_plan_info return them."
-        raise AnsibleFilterError(
-            f"failover_report: something is missing or of another type ({exc}). {complete}"
-        ) from exc
 
 
 class FilterModule:

@@ -186,29 +186,18 @@ from ansible.inventory.data import InventoryData
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.client import EnterpriseManager
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import EmPermissionError, OptionError
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.redaction import single_line
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._argspec import SESSION_CRITERIA_SPEC
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import SessionCriteria
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import Plan, Session, sort_key
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.permissions import VM_RESTORE_OPERATOR
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plans import PlanReader
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import SessionReader
-from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._hosts import (
-    Hosts,
-    list_some,
-    needs_plan,
-    session_vms,
-    short,
-)
-from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._plugin import (
-    check_options,
-    connect,
-    connection_variables,
-    fail_on_error,
-    resolve_templates,
-)
+
+from ..module_utils._api.client import EnterpriseManager
+from ..module_utils._api.errors import EmPermissionError, OptionError
+from ..module_utils._api.redaction import single_line
+from ..module_utils._argspec import SESSION_CRITERIA_SPEC
+from ..module_utils._failover.criteria import SessionCriteria
+from ..module_utils._failover.facts import Plan, Session, sort_key
+from ..module_utils._failover.permissions import VM_RESTORE_OPERATOR
+from ..module_utils._failover.plans import PlanReader
+from ..module_utils._failover.sessions import SessionReader
+from ..plugin_utils._hosts import Hosts, list_some, needs_plan, session_vms, short
+from ..plugin_utils._plugin import check_options, connect, connection_variables, fail_on_error, resolve_templates
 
 ANSWER_FORMAT = 1
 """Part of the cache's key. Raise it when the shape of an answer or of its facts changes, so that an old one is not read."""
@@ -288,7 +277,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if excluded:
             self.display.warning(
                 f"Sessions requested by id but excluded by another criterion: {list_some(excluded)}. They give no hosts. "
-                "latest_per_plan is true unless it is set to false."
+                "latest_per_plan is on by default; set it to false to keep them."
             )
         return {"sessions": result.sessions, "plans": self._read_plans(client, result.sessions)}
 

@@ -169,19 +169,12 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import OptionError
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import (
-    SessionCriteria,
-    guid_of_session,
-)
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import Session
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import SessionReader
-from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._plugin import (
-    check_options,
-    connect,
-    connection_variables,
-    fail_on_error,
-)
+
+from ..module_utils._api.errors import OptionError
+from ..module_utils._failover.criteria import SessionCriteria, guid_of_session
+from ..module_utils._failover.facts import Session
+from ..module_utils._failover.sessions import SessionReader
+from ..plugin_utils._plugin import check_options, connect, connection_variables, fail_on_error
 
 
 class LookupModule(LookupBase):

@@ -398,25 +398,17 @@ msg:
 
 from typing import Any
 
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import EmWaitError
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import clock
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.em_task import NO_TASK
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.lock import plan_lock
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plan_action import PlanAction, start_date
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plans import ACTIONS, PlanReader
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.replica_points import PointReader
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.run_result import run_result
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import utc_now
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.undo_condition import (
-    UndoOnly,
-    undo_condition,
-)
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
-    at_least,
-    client_from_module,
-    create_module,
-    fail_on_error,
-)
+from ..module_utils._api.errors import EmWaitError
+from ..module_utils._failover import clock
+from ..module_utils._failover.em_task import NO_TASK
+from ..module_utils._failover.lock import plan_lock
+from ..module_utils._failover.plan_action import PlanAction, start_date
+from ..module_utils._failover.plans import ACTIONS, PlanReader
+from ..module_utils._failover.replica_points import PointReader
+from ..module_utils._failover.run_result import run_result
+from ..module_utils._failover.times import utc_now
+from ..module_utils._failover.undo_condition import UndoOnly, undo_condition
+from ..module_utils._module import at_least, client_from_module, create_module, fail_on_error
 
 SPEC: dict[str, Any] = {
     "plan": {"type": "str", "required": True},

@@ -233,12 +233,8 @@ msg:
 
 from typing import Any
 
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.plans import PlanCriteria, PlanReader
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
-    client_from_module,
-    create_module,
-    fail_on_error,
-)
+from ..module_utils._failover.plans import PlanCriteria, PlanReader
+from ..module_utils._module import client_from_module, create_module, fail_on_error
 
 SPEC: dict[str, Any] = {
     "id": {"type": "list", "elements": "str"},

@@ -474,17 +474,13 @@ msg:
 
 from typing import Any
 
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import OptionError
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._argspec import SESSION_CRITERIA_SPEC
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import SessionCriteria
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.replica_points import PointReader
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import SessionReader
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import format_time
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
-    client_from_module,
-    create_module,
-    fail_on_error,
-)
+from ..module_utils._api.errors import OptionError
+from ..module_utils._argspec import SESSION_CRITERIA_SPEC
+from ..module_utils._failover.criteria import SessionCriteria
+from ..module_utils._failover.replica_points import PointReader
+from ..module_utils._failover.sessions import SessionReader
+from ..module_utils._failover.times import format_time
+from ..module_utils._module import client_from_module, create_module, fail_on_error
 
 FIELDS = (
     *("id", "uid", "name", "job_type", "state", "result", "progress", "failure_message", "creation_time", "end_time"),

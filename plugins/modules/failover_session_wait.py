@@ -193,25 +193,14 @@ msg:
 
 from typing import Any
 
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import EmWaitError, OptionError
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import clock
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import (
-    SessionCriteria,
-    guid_of_session,
-)
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import Session, merge_tasks
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.replica_points import PointReader
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import format_time, utc_now
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.waiter import (
-    wait_until_appeared,
-    wait_until_finished,
-)
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import (
-    at_least,
-    client_from_module,
-    create_module,
-    fail_on_error,
-)
+from ..module_utils._api.errors import EmWaitError, OptionError
+from ..module_utils._failover import clock
+from ..module_utils._failover.criteria import SessionCriteria, guid_of_session
+from ..module_utils._failover.facts import Session, merge_tasks
+from ..module_utils._failover.replica_points import PointReader
+from ..module_utils._failover.times import format_time, utc_now
+from ..module_utils._failover.waiter import wait_until_appeared, wait_until_finished
+from ..module_utils._module import at_least, client_from_module, create_module, fail_on_error
 
 SPEC: dict[str, Any] = {
     "id": {"type": "str"},
@@ -284,7 +273,7 @@ def checked_last_seen(last_seen: Any, guid: str | None) -> Session | None:
     tasks = last_seen.get("tasks")
     complete = (
         isinstance(tasks, list)
-        and all(isinstance(task, dict) and _is_point(task.get("replica_point")) for task in tasks)
+        and all(isinstance(task, dict) and _is_point(task.get("replica_point", ...)) for task in tasks)
         and isinstance(last_seen.get("task_summary"), dict)
     )
     if complete and last_seen.get("id") == guid_of_session(guid or ""):

@@ -10,12 +10,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.redaction import single_line, truncate
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import (
-    Plan,
-    Session,
-    same_backup_server,
-)
+from ..module_utils._api.redaction import single_line, truncate
+from ..module_utils._failover.facts import Plan, Session, same_backup_server
 
 RUN_FACTS = ("state", "result", "failure_message", "creation_time", "end_time", "duration", "replica_point")
 """Facts of a task that become variables of its host."""

@@ -14,10 +14,11 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.utils.display import Display
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.client import EnterpriseManager
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import EmError, OptionError
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._argspec import CONNECTION_SPEC, SESSION_CRITERIA_SPEC
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._module import client_from_options, missing_libraries
+
+from ..module_utils._api.client import EnterpriseManager
+from ..module_utils._api.errors import EmError, OptionError
+from ..module_utils._argspec import CONNECTION_SPEC, SESSION_CRITERIA_SPEC
+from ..module_utils._module import client_from_options, missing_libraries
 
 HIDDEN = "..."
 """Replaces a value that may be a secret in a sentence."""

@@ -11,20 +11,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.utils.display import Display
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.redaction import single_line, truncate
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import clock
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import (
-    Session,
-    SessionTask,
-    merge_tasks,
-)
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.session_facts import COLLECTION
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import format_time, utc_now
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.waiter import (
-    Poller,
-    not_appeared,
-    not_finished,
-)
+
+from ..module_utils._api.redaction import single_line, truncate
+from ..module_utils._failover import clock
+from ..module_utils._failover.facts import Session, SessionTask, merge_tasks
+from ..module_utils._failover.session_facts import COLLECTION
+from ..module_utils._failover.times import format_time, utc_now
+from ..module_utils._failover.waiter import Poller, not_appeared, not_finished
 
 Result = dict[str, Any]
 

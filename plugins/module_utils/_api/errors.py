@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .redaction import single_line, truncate
+from .redaction import MAX_MESSAGE, describe, single_line, truncate
 
 MAX_URL = 300
 """Characters of a URL that are shown in a sentence."""
@@ -41,7 +41,7 @@ class OptionError(ValueError):
     """
 
     def __init__(self, option: str, value: object, accepted: str) -> None:
-        super().__init__(f"{option}: {value!r} cannot be used. {accepted}")
+        super().__init__(f"{option}: {describe(value, MAX_MESSAGE)} cannot be used. {accepted}")
         self.option = option
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from html.entities import codepoint2name
+from typing import Any
 
 MAX_MESSAGE = 300
 """Characters of a server's own words that are shown in a sentence."""
@@ -19,6 +21,15 @@ MAX_SCANNED = 16 * 1024
 def single_line(text: str) -> str:
     """The text on one line, with a space for whatever does not print: control characters, marks of direction."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def describe(value: Any, length: int = 80) -> str:
+    """A value in a sentence. Lists and dictionaries, which may be large, are only called what they are."""
+    if isinstance(value, Mapping):
+        return "a dictionary"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"a list of {len(value)}"
+    return "null" if value is None else truncate(single_line(repr(value)), length)
 
 
 def truncate(text: str, length: int) -> str:

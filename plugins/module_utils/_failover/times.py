@@ -108,3 +108,12 @@ def format_duration(seconds: float | None, digits: int | None = None) -> str:
     last = last.rstrip("0").rstrip(".") if "." in last else last
     parts += [f"{last} s"] if last != "0" or not parts else []
     return sign + " ".join(parts)
+
+
+def distinct_durations(one: float, other: float) -> tuple[str, str]:
+    """Both durations for people, with as many digits as it takes to see that they differ."""
+    for digits in (None, 1, 3, 6):
+        texts = format_duration(one, digits), format_duration(other, digits)
+        if texts[0] != texts[1]:
+            break
+    return texts

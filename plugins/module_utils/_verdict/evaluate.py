@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .._api.errors import OptionError
 from .._failover.times import format_time
 from . import rules
 from .evidence import CLOCK_TOLERANCE, Evidence, Reason, SessionEvidence, VmEvidence, seconds_between, session_evidence
-from .targets import Targets, refuse, text_of
+from .targets import Targets, text_of
 
 SESSION_SOURCES = ("task", "inferred")
 """How it is known that a session is that of a run, in the words of the module failover_plan."""
@@ -30,7 +31,7 @@ def evaluate(session: Any, targets: Mapping[str, Any], session_source: Any = Non
     :arg session_source: one of :data:`SESSION_SOURCES`, or None if nobody asks whose session it is.
     :returns: see RETURN of the filter failover_verdict; plain data that JSON can hold. The order of the session's tasks
         makes no difference.
-    :raises VerdictError: the session, a target or the source of the session cannot be used.
+    :raises OptionError: the session, a target or the source of the session cannot be used.
     """
     wanted = Targets.from_options(targets)
     run = session_evidence(session)
@@ -38,7 +39,9 @@ def evaluate(session: Any, targets: Mapping[str, Any], session_source: Any = Non
         # It may be a run of somebody else, however well it went.
         rules.add_reason(run, "session_inferred", "task", "inferred")
     elif session_source not in (None, "", *SESSION_SOURCES):
-        raise refuse("session_source", session_source, "Give task or inferred, as failover_plan returns it, or null.")
+        raise OptionError(
+            "session_source", session_source, "Give task or inferred, as failover_plan returns it, or null."
+        )
 
     excused = rules.is_excused(run, wanted)
     for each in (run, *run.vms):

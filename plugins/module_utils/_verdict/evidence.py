@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from .._api.errors import OptionError
 from .._api.redaction import single_line, truncate
 from .._failover.times import format_time, parse_time
-from .targets import VerdictError, describe, is_list_of, text_of
+from .targets import is_list_of, text_of
 
 CLOCK_TOLERANCE = 1.0
 """Seconds that two records of EM may differ before their order means something; shorter gaps are not idle."""
@@ -210,18 +211,16 @@ class VmEvidence(Evidence):
 def session_evidence(session: Any) -> SessionEvidence:
     """What a session shows.
 
-    :raises VerdictError: it is not the facts of one session.
+    :raises OptionError: it is not the facts of one session.
     """
-    problem = None
-    if not isinstance(session, Mapping):
-        problem = describe(session)
-    elif not set(_NEEDED) <= set(session):
-        problem = f"a dictionary without {next(name for name in _NEEDED if name not in session)}"
-    elif not is_list_of(Mapping, session.get("tasks") or []):
-        problem = "tasks that are no list of dictionaries"
-    if problem:
+    is_dict, problems = isinstance(session, Mapping), []
+    if is_dict:
+        problems = [f"It has no {name}. " for name in _NEEDED if name not in session]
+        if not is_list_of(Mapping, session.get("tasks") or []):
+            problems.append("Its tasks are not a list of dictionaries. ")
+    if problems or not is_dict:
         accepted = "Give one session, such as failover_sessions[0] of failover_session_info or failover_session of failover_plan."
-        raise VerdictError(f"session: {problem} cannot be judged. {accepted}")
+        raise OptionError("session", session, "".join(problems[:1]) + accepted)
     return SessionEvidence(session, session.get("tasks") or [])
 
 

@@ -17,10 +17,11 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+from .._api.redaction import describe
 from .._failover.facts import RESULTS, STATES, same_backup_server
-from .._failover.times import format_duration
+from .._failover.times import distinct_durations, format_duration
 from .evidence import CLOCK_TOLERANCE, Evidence, Reason, SessionEvidence, VmEvidence, list_names, seconds_between
-from .targets import Targets, describe, text_of
+from .targets import Targets, text_of
 
 REASONS = {
     "session_inferred": "Enterprise Manager did not link its task to this session. "
@@ -61,9 +62,6 @@ _FOLLOWS_FROM = {
     "rpo_missed": ("failed", "required_not_successful"),
     "rpo_unknown": ("failed", "required_not_successful"),
 }
-
-NOTES = ("failed_allowed", "warning_allowed", "point_utc_offset", "tasks_kept", "no_tasks", "not_in_plan", "no_targets")
-"""Codes of notes."""
 
 
 def add_reason(
@@ -198,7 +196,7 @@ def check_rto(of: Evidence, target: float | None, excused: bool = False) -> None
             text = "{who} had not finished when last listed, at {at}, so [its|their] {limit} target cannot be judged."
             add_reason(of, "rto_unknown", target, template=text, at=of.session.kept_at, limit=limit)
     elif achieved is not None and achieved > target:
-        took, limit = _distinct_durations(achieved, target)
+        took, limit = distinct_durations(achieved, target)
         since = "" if of.name is None else " from the start of the failover"
         add_reason(of, "rto_missed", target, achieved, took=took + since, limit=limit)
     elif achieved is None and of.failed:
@@ -207,15 +205,6 @@ def check_rto(of: Evidence, target: float | None, excused: bool = False) -> None
     elif achieved is None and of.finished:
         missing = "times" if of.came_up else "result"
         add_reason(of, "rto_unknown", target, limit=limit, missing=missing)
-
-
-def _distinct_durations(achieved: float, target: float) -> tuple[str, str]:
-    """Both durations with as many digits as it takes to see that they differ."""
-    for digits in (None, 1, 3, 6):
-        texts = format_duration(achieved, digits), format_duration(target, digits)
-        if texts[0] != texts[1]:
-            break
-    return texts
 
 
 def check_vms_listed(session: SessionEvidence, targets: Targets) -> None:
@@ -350,7 +339,7 @@ def check_rpo(session: SessionEvidence, targets: Targets) -> None:
         if age is None:
             add_reason(vm, "rpo_unknown", target, template=REASONS["rpo_unknown"] + problem, offset=offset)
         elif age > target:
-            old, limit = _distinct_durations(age, target)
+            old, limit = distinct_durations(age, target)
             add_reason(vm, "rpo_missed", target, age, age=old, limit=limit)
     if offset is not None and not all(vm.point_created for vm in session.vms):
         add_note(session, "point_utc_offset", f"Times in restore point names are read with UTC offset {offset}.")

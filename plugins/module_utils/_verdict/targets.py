@@ -12,15 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .._api.redaction import single_line, truncate
+from .._api.errors import OptionError
+from .._api.redaction import describe
 from .._failover.times import parse_duration
 
 _OFFSET = re.compile(r"(?:Z|UTC)|([+-])(\d\d):?(\d\d)", re.IGNORECASE | re.ASCII)
 _WILDCARD = re.compile(r"\[[^\]]+\]|[*?]")
-
-
-class VerdictError(ValueError):
-    """The session, a target or the session's source cannot be used; ``str()`` is the sentence for the user."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +37,17 @@ class Targets:
     def from_options(cls, given: Mapping[str, Any]) -> Targets:
         """The targets by their names. None is as good as not given.
 
-        :raises VerdictError: there is no such target, or its value cannot be used.
+        :raises OptionError: there is no such target, or its value cannot be used.
         """
         checked = {}
         for name, value in given.items():
             if name not in TARGETS:
-                raise VerdictError(f"There is no target {describe(name)}. Targets are: {', '.join(TARGETS)}.")
+                raise OptionError("target", name, f"Targets are: {', '.join(TARGETS)}.")
             if value is not None:
                 read, accepted = _READERS[name]
                 checked[name] = read(value)
                 if checked[name] is None:
-                    raise refuse(name, value, accepted)
+                    raise OptionError(name, value, accepted)
         return cls(**checked)
 
     def rto_of(self, vm_name: str) -> float | None:
@@ -77,10 +74,10 @@ def _vm_rto(value: Any) -> dict[str, float] | None:
     checked = {}
     for pattern, target in value.items():
         if not isinstance(pattern, str) or not pattern:
-            raise refuse("vm_rto", pattern, "Its keys must be VM names or patterns such as 'db*'.")
+            raise OptionError("vm_rto", pattern, "Its keys must be VM names or patterns such as 'db*'.")
         seconds = parse_duration(target)
         if seconds is None:
-            raise refuse(f"vm_rto[{describe(pattern)}]", target, _DURATION)
+            raise OptionError(f"vm_rto[{describe(pattern)}]", target, _DURATION)
         checked[str(pattern)] = seconds
     return checked
 
@@ -120,23 +117,6 @@ _READERS: dict[str, tuple[Callable[[Any], Any], str]] = {
 }
 
 TARGETS = tuple(_READERS)
-
-
-def refuse(name: str, value: Any, accepted: str) -> VerdictError:
-    """The error for a value that cannot be used.
-
-    :arg accepted: what can be, as a sentence.
-    """
-    return VerdictError(f"{name}: {describe(value)} cannot be used. {accepted}")
-
-
-def describe(value: Any) -> str:
-    """A value in a sentence. Lists and dictionaries, which may be large, are only called what they are."""
-    if isinstance(value, Mapping):
-        return "a dictionary"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return f"a list of {len(value)}"
-    return "null" if value is None else truncate(single_line(repr(value)), 80)
 
 
 def is_list_of(kind: type, value: Any) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...module_utils._api.redaction import truncate
+from ...module_utils._verdict.evidence import MAX_NAMES, list_names
 from .record import count_of, display_time
 from .tables import IN_FAILOVER_STATES, VmRow
 
@@ -38,7 +39,7 @@ def after_run(record: Mapping[str, Any], rows: Sequence[VmRow]) -> dict[str, Any
         went_wrong = session.get("result") not in ("Success", "Warning") or any(vm.in_failover is False for vm in vms)
         next_steps = NEXT_STEPS if went_wrong and session.get("finished") is True else None
     elif up:
-        why = undo["message"] if undo else "Whether an undo was tried is not recorded"
+        why = undo["message"] if undo else "It is not recorded whether an undo was tried"
         word, text = "Still in failover", _sentences(f"Still in failover: {_names(up)}; points seen at {seen}", why)
     else:
         unknown = _why_unknown(record, vms)
@@ -60,13 +61,11 @@ def _sentences(*texts: str | None) -> str:
     return " ".join(text if text.endswith((".", "!", "?")) else f"{text}." for text in stripped if text)
 
 
-def _names(vms: Sequence[VmRow], most: int = 10) -> str:
+def _names(vms: Sequence[VmRow]) -> str:
     """VMs in a sentence, with the state of a point that is not just ``Failover``. The table below it has all of them."""
-    names = []
-    for vm in vms[:most]:
-        state = f" ({vm.point_state})" if vm.point_state in IN_FAILOVER_STATES[1:] else ""
-        names.append(f"{truncate(vm.name, 80) or 'a VM without a name'}{state}")
-    return ", ".join(names) + (f" and {len(vms) - most} more" if len(vms) > most else "")
+    states = [f" ({vm.point_state})" if vm.point_state in IN_FAILOVER_STATES[1:] else "" for vm in vms]
+    names = [f"{truncate(vm.name, 80) or 'a VM without a name'}{state}" for vm, state in zip(vms, states)]
+    return list_names(names, MAX_NAMES)
 
 
 def _after_failover(record: Mapping[str, Any], vms: Sequence[VmRow]) -> str:
@@ -94,7 +93,9 @@ def _after_failover(record: Mapping[str, Any], vms: Sequence[VmRow]) -> str:
         )
     still = "The VMs are still failed over; no" if any(vm.in_failover for vm in vms) else "No"
     not_undone = (
-        undo["message"] or f"{still} undo was requested" if undo else "Whether the failover was undone is not recorded"
+        undo["message"] or f"{still} undo was requested"
+        if undo
+        else "It is not recorded whether the failover was undone"
     )
     return _sentences(*texts, not_undone)
 

@@ -23,7 +23,7 @@ _STEPS = (
 def gauge(figures: Mapping[str, float | None]) -> dict[str, str] | None:
     """How far target and achieved reach on a common scale."""
     target, achieved = figures["target"], figures["achieved"]
-    if not target or achieved is None:
+    if not target or achieved is None or figures["margin"] is None:
         return None
     whole = max(target, achieved) * 1.04
     return {"target": _percent(target / whole), "achieved": _percent(achieved / whole)}

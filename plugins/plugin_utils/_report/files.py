@@ -32,7 +32,7 @@ def make(session: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     manifests = options.get("manifests") or {}
     if not isinstance(manifests, Mapping):
         accepted = "Give the text of each manifest by the name of its file."
-        raise OptionError("manifests", type(manifests).__name__, accepted)
+        raise OptionError("manifests", manifests, accepted)
     name = report_name(record)
     previous = record["previous_manifests"] = chain_ends(manifests, f"{name}.sha256")
 

@@ -17,7 +17,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from ...module_utils._api.redaction import truncate
-from ...module_utils._failover.times import format_duration
+from ...module_utils._failover.times import distinct_durations, format_duration
 from .chart import gauge, shares, timeline
 from .record import ACTIONS, count_of, display_time, escape_control_chars, verdict_of
 from .tables import VmRow, count_by_status, outcome, target_rows
@@ -61,8 +61,7 @@ def _finalize(value: object) -> object:
 
 def margin(seconds: float) -> str:
     """What is left of a target, or by how much it was missed, with as many digits as it takes to see that."""
-    texts = [format_duration(abs(seconds), digits) for digits in (None, 3, 6)]
-    text = next((text for text in texts if text != "0 s"), "0 s")
+    text, dummy = distinct_durations(abs(seconds), 0)
     return f"{text} too long" if seconds < 0 else f"{text} to spare"
 
 

@@ -11,17 +11,15 @@ facts give the same bytes on every machine.
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
-
-from jinja2 import Undefined
 
 from ...module_utils._api.client import VERSION
 from ...module_utils._api.errors import OptionError
 from ...module_utils._failover.times import parse_time
 from ...module_utils._verdict.evaluate import SESSION_SOURCES
+from .._plain import plain
 
 RECORD_FORMAT = 1
 """Part of every record. To be raised when the record changes its shape."""
@@ -41,6 +39,24 @@ _NO_VERDICT: dict[str, Any] = {
     "not_attempted": [],
 }  # fmt: skip
 
+_NUMBER, _TEXT, _NUMBER_OR_NULL = (int, float), (str, type(None)), (int, float, type(None))
+_FIGURES = dict.fromkeys(NO_FIGURES, _NUMBER_OR_NULL)
+_RUN = {
+    "state?": str, "result?": str, "failure_message?": str, "creation_time?": str, "end_time?": str, "duration?": _NUMBER,
+}  # fmt: skip
+_POINT = {"id?": str, "name?": str, "creation_time?": str, "state?": str}
+_SHAPES: dict[str, dict[str, Any]] = {
+    "session": {**_RUN, "backup_server?": {}, "tasks?": [{**_RUN, "vm_name?": str, "replica_point?": _POINT}]},
+    "verdict": {
+        "session?": {}, "reasons": [{"code?": str}], "notes": [{"code": _TEXT}], "rto": _FIGURES, "rpo": _FIGURES,
+        "targets": {"vm_rto?": {}, "required_vms?": [str]}, "idle": [{"from": _TEXT, "to": _TEXT}], "not_attempted": [str],
+        "vms": [{"name": _TEXT, "reasons": [str], "rto": _FIGURES, "rpo": _FIGURES, "started_after?": _NUMBER}],
+    },
+    "plan": {"tenant?": {}, "backup_server?": {}, "vms?": [{"name?": str, "order?": _NUMBER}]},
+}  # fmt: skip
+"""What the report uses of what is given: lists of one kind of item, keys of dictionaries, types. A key with ``?`` may be
+missing or null."""
+
 # What does not print, or changes how its neighbours print: control characters, marks of direction, characters without width,
 # halves of surrogate pairs. Given as ranges, since the tables of Python differ between versions.
 _CONTROL_CHARS = re.compile(
@@ -54,13 +70,17 @@ def make_record(session: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     :arg options: ``verdict``, ``plan`` and any of :data:`CONTEXT`.
     :raises OptionError: something given cannot be used.
     """
-    session = _plain("session", session)
-    verdict, plan, *values = [_plain(option, options.get(option)) for option in ("verdict", "plan", *CONTEXT)]
+    session = plain("session", session)
+    verdict, plan, *values = [plain(option, options.get(option)) for option in ("verdict", "plan", *CONTEXT)]
     if not isinstance(session, dict) or not session.get("id") or "state" not in session:
-        given = "a dictionary without id and state" if isinstance(session, dict) else type(session).__name__
-        raise OptionError("session", given, "Give one session, an element of failover_sessions.")
+        raise OptionError("session", session, "Give one session, an element of failover_sessions, with id and state.")
     _check_type("verdict", verdict, dict, "the result of the filter failover_verdict")
     _check_type("plan", plan, dict, "one plan, an element of failover_plans")
+    _check_shape("session", session, "Give the session as failover_session_info returns it.")
+    _check_shape(
+        "verdict", {**_NO_VERDICT, **(verdict or {})}, "Give the result of failover_verdict as it is returned."
+    )
+    _check_shape("plan", plan or {}, "Give the plan as failover_plan_info returns it.")
     context = _context(dict(zip(CONTEXT, values)))
     _check_verdict(session, verdict or {}, context["session_source"])
     return {
@@ -121,7 +141,7 @@ def _undo(value: Any) -> dict[str, Any] | None:
     _check_type("undo", value, dict, accepted)
     undo = {"done": None, "needed": None, **value, "message": _text("undo", value.get("message"))}
     if len(undo) > 3 or undo["done"] not in (True, False) or undo["needed"] not in (True, False, None):
-        raise OptionError("undo", type(value).__name__, f"Give {accepted}.")
+        raise OptionError("undo", value, f"Give {accepted}.")
     return undo
 
 
@@ -132,7 +152,25 @@ def _text(option: str, value: Any) -> str | None:
 
 def _check_type(option: str, value: Any, types: Any, accepted: str) -> None:
     if value is not None and not isinstance(value, types):
-        raise OptionError(option, type(value).__name__, f"Give {accepted}, or null if there is none.")
+        raise OptionError(option, value, f"Give {accepted}, or null if there is none.")
+
+
+def _check_shape(option: str, value: Mapping[str, Any], accepted: str) -> None:
+    for key, shape in _SHAPES[option].items():
+        if not _fits(value, {key: shape}):
+            raise OptionError(f"{option}.{key.rstrip('?')}", value[key.rstrip("?")], accepted)
+
+
+def _fits(value: Any, shape: Any) -> bool:
+    """Whether a value is as one of :data:`_SHAPES`."""
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(_fits(item, shape[0]) for item in value)
+    if not isinstance(shape, dict):
+        return isinstance(value, shape)
+    return isinstance(value, dict) and all(
+        (key.endswith("?") and value.get(key[:-1]) is None) or _fits(value.get(key.rstrip("?"), ...), part)
+        for key, part in shape.items()
+    )
 
 
 def _check_verdict(session: Mapping[str, Any], verdict: Mapping[str, Any], session_source: str | None) -> None:
@@ -144,7 +182,7 @@ def _check_verdict(session: Mapping[str, Any], verdict: Mapping[str, Any], sessi
     for key in ("id", "state", "result"):
         if key in of_session and of_session[key] != session.get(key):
             own = f"It is of another session, or of an earlier reading: this one has {key} {session.get(key)!r}."
-            raise OptionError("verdict", {key: of_session[key]}, f"{own} Judge the session that you report.")
+            raise OptionError("verdict", f"{key} {of_session[key]}", f"{own} Judge the session that you report.")
     passed, cannot = verdict.get("passed") is True, "so it cannot have passed. Judge it"
     if passed and session.get("finished") is not True:
         raise OptionError("verdict", "passed", f"The session had not finished, {cannot} again.")
@@ -152,21 +190,3 @@ def _check_verdict(session: Mapping[str, Any], verdict: Mapping[str, Any], sessi
         raise OptionError(
             "verdict", "passed", f"The session is only inferred, {cannot} with session_source='inferred'."
         )
-
-
-def _plain(option: str, value: Any) -> Any:
-    """The value as plain JSON types: ansible-core has types of its own, some of which are filled in only when read."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, Undefined):
-        raise OptionError(option, "...", "It is undefined. Check the variable that holds it.")
-    if isinstance(value, Mapping):
-        return {str(key): _plain(option, item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)):
-        return [_plain(option, item) for item in value]
-    if isinstance(value, (str, int)):
-        return str(value) if isinstance(value, str) else int(value)
-    if isinstance(value, float) and math.isfinite(value):
-        return float(value)
-    accepted = "It can hold texts, numbers, true, false, null, lists and dictionaries only."
-    raise OptionError(option, type(value).__name__, accepted)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...module_utils._failover.times import format_duration, parse_time
+from ...module_utils._verdict.evidence import SessionEvidence
 from .record import NO_FIGURES, count_of, escape_control_chars, verdict_of
 
 IN_FAILOVER_STATES = ("Failover", "Failback", "PermanentFailover")
@@ -76,7 +77,8 @@ class VmRow:
 def vm_rows(record: Mapping[str, Any]) -> list[VmRow]:
     """One for each VM, in the order in which they were started, and then those that were not attempted."""
     session, plan, verdict = record["session"], record["plan"] or {}, verdict_of(record)
-    tasks, finished = sorted(session.get("tasks") or [], key=_sort_key), session.get("finished") is True
+    tasks = [vm.facts for vm in SessionEvidence(session, session.get("tasks") or []).vms]
+    finished = session.get("finished") is True
     rows = [VmRow(task.get("vm_name") or "", task, True, *outcome(task)) for task in tasks]
     orders = {vm.get("name") or "": vm.get("order") for vm in plan.get("vms") or []}
     missing = verdict["not_attempted"]
@@ -161,14 +163,6 @@ def _in_failover(record: Mapping[str, Any], vm: VmRow) -> tuple[bool | None, str
         if vm.task.get("finished") is True and (came_up or result == "Failed"):
             return came_up, "result"
     return None, None
-
-
-def _sort_key(task: Mapping[str, Any]) -> list[str]:
-    """By start, and then by all else that tells two VMs of one name apart, as the verdict has it. A missing time is late."""
-    point = task.get("replica_point") or {}
-    values = [task.get("creation_time") or "~", task.get("vm_name"), point.get("id"), point.get("name")]
-    values += [task.get("end_time") or "~", task.get("state"), task.get("result"), task.get("failure_message")]
-    return [value or "" for value in values]
 
 
 # The targets

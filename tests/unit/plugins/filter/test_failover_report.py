@@ -92,8 +92,8 @@ def test_manifests_are_chained():
         ("oprator='Ada'", "failover_report: there is no option oprator. Options are: verdict, plan"),
         ("{}", "failover_report: each option needs its name"),
         ("action='failover'", "failover_report: action: 'failover' cannot be used. Give one of start, test, undo"),
-        ("verdict=[]", "failover_report: verdict: 'list' cannot be used"),
-        ("plan='a'", "failover_report: plan: 'str' cannot be used"),
+        ("verdict=[]", "failover_report: verdict: a list of 0 cannot be used"),
+        ("plan='a'", "failover_report: plan: 'a' cannot be used"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_a_sentence(arguments, words):

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 
 import pytest
 from ansible.errors import AnsibleError, AnsibleFilterError
@@ -82,11 +83,17 @@ def test_with_map():
 def test_generators_are_lists():
     verdict = judge("required_vms=session.tasks | map(attribute='vm_name')")
     assert verdict["targets"]["required_vms"] == ["filesrv03"]
-    with pytest.raises(AnsibleError, match="session: a list of 1 cannot be judged"):
+    with pytest.raises(AnsibleError, match="session: a list of 1 cannot be used"):
         template(f"{{{{ [one] | selectattr('id') | {FILTER} }}}}", one=session())
     # ansible-core 2.16 hands them over; later ones make lists of them.
     verdict = plugin.failover_verdict(session(), required_vms=iter(["filesrv03"]))
     assert verdict["targets"]["required_vms"] == ["filesrv03"]
+
+
+def test_a_time_without_quotes_in_yaml_is_the_same_time():
+    facts = session()
+    when = datetime(2026, 3, 2, 8, tzinfo=timezone.utc)
+    assert plugin.failover_verdict({**facts, "creation_time": when}) == plugin.failover_verdict(facts)
 
 
 @pytest.mark.parametrize("text", ["false", "False", "no", "off", "0"])
@@ -119,8 +126,8 @@ def test_texts_of_the_server_are_no_templates():
     ("arguments", "words"),
     [
         ("'1h'", "Give each target with its name, such as rto='1h'."),
-        ("rot='1h'", "There is no target 'rot'. Targets are: rto, vm_rto,"),
-        ("session=1", "There is no target 'session'."),
+        ("rot='1h'", "target: 'rot' cannot be used. Targets are: rto, vm_rto,"),
+        ("session=1", "target: 'session' cannot be used."),
         ("rto='soon'", "rto: 'soon' cannot be used. Give seconds, or a text with units such as '90s'"),
         ("allow_warnings='perhaps'", "allow_warnings: 'perhaps' cannot be used. Give true or false."),
         ("plan=[]", "plan: a list of 0 cannot be used."),
@@ -143,13 +150,13 @@ def test_what_cannot_be_used(arguments, words):
     ("value", "words"),
     [
         ("nothing", "undefined"),
-        ("none", "session: null cannot be judged."),
-        ("[session]", "session: a list of 1 cannot be judged. Give one session, such as failover_sessions[0]"),
+        ("none", "session: null cannot be used."),
+        ("[session]", "session: a list of 1 cannot be used. Give one session, such as failover_sessions[0]"),
         (
             "{'failover_sessions': [session]}",
-            "session: a dictionary without id cannot be judged. Give one session, such as failover_sessions[0] of",
+            "session: a dictionary cannot be used. It has no id. Give one session, such as failover_sessions[0] of",
         ),
-        ("session.tasks[0]", "session: a dictionary without id cannot be judged."),
+        ("session.tasks[0]", "session: a dictionary cannot be used. It has no id."),
         ("session | combine({'state': nothing})", "undefined"),
     ],
 )
@@ -164,10 +171,18 @@ def test_errors_are_ansibles():
 
     judge_it = plugin.FilterModule().filters()["failover_verdict"]
     for facts, targets, sentence in (
-        (None, {}, "failover_verdict: session: null cannot be judged."),
-        (StrictUndefined(name="x"), {}, "failover_verdict: session is undefined. Check the variable"),
-        ([StrictUndefined(name="x")], {}, "failover_verdict: session[0] is undefined."),
-        (session(), {"vm_rto": {"a": StrictUndefined()}}, "failover_verdict: vm_rto['a'] is undefined."),
+        (None, {}, "failover_verdict: session: null cannot be used."),
+        (
+            StrictUndefined(name="x"),
+            {},
+            "failover_verdict: session: '...' cannot be used. It is undefined. Check the variable",
+        ),
+        ([StrictUndefined(name="x")], {}, "failover_verdict: session[0]: '...' cannot be used. It is undefined."),
+        (
+            session(),
+            {"vm_rto": {"a": StrictUndefined()}},
+            "failover_verdict: vm_rto['a']: '...' cannot be used. It is undefined.",
+        ),
     ):
         with pytest.raises(AnsibleFilterError) as raised:
             judge_it(facts, **targets)

@@ -447,7 +447,7 @@ def test_files_that_are_not(tmp_path, name):
             "id: '{{ failover_session_id }}' cannot be used. It is a template with an error",
         ),
         ({"password": "{{ nobody_knows }}"}, r"password: '\.\.\.' cannot be used. It is a template with an error"),
-        ({"id": "{{ none }}"}, "id: (None|'') cannot be used"),
+        ({"id": "{{ none }}"}, "id: (null|'') cannot be used"),
         ({"name": []}, "name: .* An empty list selects nothing"),
     ],
 )

@@ -20,7 +20,7 @@ from emulator import Emulator
 FAILED = re.compile(
     r"(?P<operation>[A-Z]\w+.*?) failed: (?P<problem>\S+ [a-z].*)\. (?P<check>[A-Z].*\.) \((?P<url>https?://\S+)\)"
 )
-REFUSED = re.compile(r"(?P<option>[a-z_]+): .* cannot be used\. (?P<check>[A-Z].*\.)", re.DOTALL)
+REFUSED = re.compile(r"(?P<option>[a-z_]+(?:\[.*\])?): .* cannot be used\. (?P<check>[A-Z].*\.)", re.DOTALL)
 SHOUTED = re.compile(r"(?:\b[A-Z]{2,}\b[ ,]+){4}")
 WITHOUT_STATUS = ("connection", "tls", "timeout", "ambiguous", "busy", "superseded", "wait_timeout")
 """Kinds that no reply carries: there was none, or they are conclusions from good ones."""

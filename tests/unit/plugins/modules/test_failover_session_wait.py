@@ -78,6 +78,7 @@ def test_em_must_answer_at_the_beginning(em, guid, run, fake_clock):
         ({"id": GUID, "last_seen": {**SEEN, "id": GUID[::-1]}}, ["last_seen", "failover_session of an earlier result"]),
         ({"id": GUID, "last_seen": {}}, ["last_seen", "failover_session of an earlier result"]),
         ({"id": GUID, "last_seen": {**SEEN, "tasks": None}}, ["last_seen", "failover_session of an earlier result"]),
+        ({"id": GUID, "last_seen": {**SEEN, "tasks": [{}]}}, ["last_seen", "failover_session of an earlier result"]),
         ({"id": GUID, "last_seen": {**SEEN, "tasks": ["db"]}}, ["last_seen", "failover_session of an earlier result"]),
         (
             {"id": GUID, "last_seen": {**SEEN, "task_summary": 1}},

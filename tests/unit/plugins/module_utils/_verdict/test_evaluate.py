@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import xml
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import OptionError
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import session_facts
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.evaluate import evaluate
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.rules import NOTES, REASONS
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.targets import VerdictError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.rules import REASONS
 from ansible_collections.dr_runbook.veeam_em.tests.unit.plugins.module_utils._verdict.verdict_facts import (
     EARLY,
+    NOTES,
     at,
     check,
     codes,
@@ -176,7 +177,7 @@ def test_that_it_is_inferred_comes_first():
 
 @pytest.mark.parametrize("source", ["guessed", True, 5, ["inferred"], {"inferred": True}])
 def test_a_source_that_does_not_exist(source):
-    with pytest.raises(VerdictError, match="session_source: .* cannot be used. Give task or inferred"):
+    with pytest.raises(OptionError, match="session_source: .* cannot be used. Give task or inferred"):
         evaluate(session(task()), {}, source)
 
 

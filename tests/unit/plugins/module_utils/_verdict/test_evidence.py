@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 
 import pytest
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import OptionError
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.evaluate import evaluate
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.targets import VerdictError
 from ansible_collections.dr_runbook.veeam_em.tests.unit.plugins.module_utils._verdict.verdict_facts import (
     EARLY,
     ZERO,
@@ -25,26 +25,26 @@ from ansible_collections.dr_runbook.veeam_em.tests.unit.plugins.module_utils._ve
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        (None, "session: null cannot be judged. Give one session, such as failover_sessions[0] of "),
-        ("475420ee-d045-4493-9869-0a970e08f6f9", "session: '475420ee-d045-4493-9869-0a970e08f6f9' cannot be judged."),
-        (7, "session: 7 cannot be judged."),
-        ([], "session: a list of 0 cannot be judged. Give one session"),
-        ([session()] * 3, "session: a list of 3 cannot be judged"),
-        ({}, "session: a dictionary without id cannot be judged."),
-        (task(), "session: a dictionary without id cannot be judged."),
-        ({key: value for key, value in session().items() if key != "end_time"}, "without end_time"),
-        ({"failover_sessions": [session()]}, "session: a dictionary without id cannot be judged. Give one session"),
+        (None, "session: null cannot be used. Give one session, such as failover_sessions[0] of "),
+        ("475420ee-d045-4493-9869-0a970e08f6f9", "session: '475420ee-d045-4493-9869-0a970e08f6f9' cannot be used."),
+        (7, "session: 7 cannot be used."),
+        ([], "session: a list of 0 cannot be used. Give one session"),
+        ([session()] * 3, "session: a list of 3 cannot be used"),
+        ({}, "session: a dictionary cannot be used. It has no id."),
+        (task(), "session: a dictionary cannot be used. It has no id."),
+        ({key: value for key, value in session().items() if key != "end_time"}, "It has no end_time."),
+        ({"failover_sessions": [session()]}, "session: a dictionary cannot be used. It has no id. Give one session"),
         ({"failover_session": session(), "waited": 3}, "or failover_session of failover_plan."),
-        (session("vm"), "session: tasks that are no list of dictionaries cannot be judged."),
-        ({**session(), "tasks": {"a": task()}}, "session: tasks that are no list"),
-        ({**session(), "tasks": "none"}, "session: tasks that are no list"),
+        (session("vm"), "session: a dictionary cannot be used. Its tasks are not a list of dictionaries."),
+        ({**session(), "tasks": {"a": task()}}, "session: a dictionary cannot be used. Its tasks are not a list"),
+        ({**session(), "tasks": "none"}, "session: a dictionary cannot be used. Its tasks are not a list"),
     ],
 )
 def test_what_is_no_session(facts, words):
-    with pytest.raises(VerdictError) as raised:
+    with pytest.raises(OptionError) as raised:
         evaluate(facts, {})
     assert words in str(raised.value)
-    assert re.fullmatch(r"session: .+ cannot be judged\b.*\.", str(raised.value))
+    assert re.fullmatch(r"session: .+ cannot be used\b.*\.", str(raised.value))
 
 
 def test_a_session_without_the_key_tasks():

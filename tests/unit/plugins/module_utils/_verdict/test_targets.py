@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import OptionError
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.evaluate import evaluate
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.targets import TARGETS, Targets, VerdictError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.targets import TARGETS, Targets
 from ansible_collections.dr_runbook.veeam_em.tests.unit.plugins.module_utils._verdict.verdict_facts import (
     QUICK,
     judged,
@@ -48,7 +49,7 @@ def test_a_vm_without_a_pattern_has_no_target():
 
 
 BAD_TARGETS = [
-    ({"rot": 5}, "There is no target 'rot'. Targets are: rto, vm_rto, rpo,"),
+    ({"rot": 5}, "target: 'rot' cannot be used. Targets are: rto, vm_rto, rpo,"),
     ({"vm_rto": ["db*"]}, "vm_rto: a list of 1 cannot be used. Give a dictionary"),
     ({"vm_rto": "15m"}, "vm_rto: '15m' cannot be used."),
     ({"vm_rto": {"db*": "soon"}}, "vm_rto['db*']: 'soon' cannot be used."),
@@ -82,7 +83,7 @@ BAD_TARGETS = [
 
 @pytest.mark.parametrize(("targets", "words"), BAD_TARGETS)
 def test_targets_that_cannot_be_used(targets, words):
-    with pytest.raises(VerdictError) as raised:
+    with pytest.raises(OptionError) as raised:
         evaluate(session(), targets)
     assert str(raised.value).startswith(words)
     assert re.fullmatch(r"[^\n]+\.", str(raised.value))
@@ -162,10 +163,10 @@ BAD_DURATIONS = [
 
 @pytest.mark.parametrize("value", BAD_DURATIONS, ids=lambda value: repr(value)[:20])
 def test_what_is_no_duration(value):
-    with pytest.raises(VerdictError) as raised:
+    with pytest.raises(OptionError) as raised:
         Targets.from_options({"rpo": value})
-    assert re.fullmatch(r"rpo: .{1,90} cannot be used\. Give seconds, or .+\.", str(raised.value))
-    with pytest.raises(VerdictError, match=r"vm_rto\['\*'\]: .{1,90} cannot be used\. Give seconds, or "):
+    assert re.fullmatch(r"rpo: .{1,300} cannot be used\. Give seconds, or .+\.", str(raised.value))
+    with pytest.raises(OptionError, match=r"vm_rto\['\*'\]: .{1,300} cannot be used\. Give seconds, or "):
         Targets.from_options({"vm_rto": {"*": value}})
 
 
@@ -179,5 +180,5 @@ def test_any_value_of_a_target_is_taken_or_refused_in_a_sentence(text, name, oth
     for value in (text, other):
         try:
             judged(session(task()), **{name: value})
-        except VerdictError as exc:
+        except OptionError as exc:
             assert re.fullmatch(r"[^\n]+\.", str(exc))

@@ -12,10 +12,11 @@ import re
 from datetime import datetime, timedelta
 
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.evaluate import evaluate
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.rules import NOTES, REASONS
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.rules import REASONS
 from hypothesis import HealthCheck, settings
 
 ZERO = datetime(2026, 3, 2, 8)
+NOTES = ("failed_allowed", "warning_allowed", "point_utc_offset", "tasks_kept", "no_tasks", "not_in_plan", "no_targets")
 EARLY = "2026-03-02 05:00:00"  # three hours before
 KEPT = {"tasks_kept_at": "2026-03-02T08:01:35.250000Z"}
 QUICK = settings(

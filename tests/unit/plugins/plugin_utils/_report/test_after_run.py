@@ -118,7 +118,7 @@ def after(facts, of_plan=None, **context):
             False,
             "Still in failover",
             "Still in failover: dc01 (PermanentFailover), web01 (Failback); points seen at 2026-03-02 08:10:46 UTC. "
-            "Whether an undo was tried is not recorded.",
+            "It is not recorded whether an undo was tried.",
         ),
     ],
 )  # fmt: skip
@@ -190,7 +190,7 @@ def test_states_of_points_decide_what_is_up_after_a_failover():
     assert found["text"] == (
         "Up in failover: dc01, web01. Not up: web02, db01. By the states of their restore points, seen at 2026-03-02 08:10:46 UTC. "
         "Of the others this is known from the results of the run only, and not from the states of their restore points. "
-        "Whether the failover was undone is not recorded."
+        "It is not recorded whether the failover was undone."
     )
     assert found["next_steps"] == NEXT_STEPS
 
