@@ -29,7 +29,7 @@ MAX_URL = 300
 
 CHECK_EM = "Check that url is Enterprise Manager itself and that its version is supported (10 to 13)."
 WRONG_SERVICE = (
-    "It seems that another service answers there. Check host and port of url: the REST API of Enterprise Manager is on "
+    "Another service seems to answer there. Check host and port of url: the REST API of Enterprise Manager is on "
     "port 9398 unless it was changed; 9443 is its web page, 9419 the API of a backup server, and a proxy may stand between."
 )
 

@@ -88,7 +88,7 @@ class ActionErrors:
         """EM's task for the action failed."""
         message = message or "no reason"
         problem = f"accepted the request, but the task failed: '{message}'"
-        hint = "Nothing is repeated. Check the plan in the console, its replicas and their restore points."
+        hint = "The action is not retried. Check the plan in the console, its replicas and their restore points."
         return EmRefusedError(self.operation, self.url, problem, hint, None, message)
 
     def not_in_time(self, state: str | None, seconds: float) -> EmWaitError:

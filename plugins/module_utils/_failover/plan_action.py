@@ -52,7 +52,9 @@ def start_date(value: str, action: str, now: datetime) -> str:
         raise OptionError("restore_point_before", value, f"Leave it out: EM takes it with action start, not {action}.")
     bound = time_bound("restore_point_before", value, now) or ""
     if bound[:19] > now.isoformat()[:19]:
-        accepted = "Give a time in the past: it picks restore points and is no timer. Leave it out for the newest ones."
+        accepted = (
+            "Give a time in the past: it selects restore points; it is not a timer. Leave it out for the newest ones."
+        )
         raise OptionError("restore_point_before", value, accepted)
     return f"{bound[:19]}Z"
 
