@@ -26,6 +26,12 @@ _SESSION_ID = re.compile(
 )
 _PLAN_ID = re.compile(rf"(?:urn:veeam:\w*Plan\w*:|\S*/cloudFailoverPlans/)?({GUID.pattern})/?(?:\?\S*)?", re.IGNORECASE)
 
+_SESSION_ID_ACCEPTED = (
+    "Give the id of a session as GUID (475420ee-d045-4493-9869-0a970e08f6f9), as URN (urn:veeam:CloudFailoverSession:<GUID>) "
+    "or as Href (https://em.example.com:9398/api/cloud/failoverSessions/<GUID>)."
+)
+_PLAN_ID_ACCEPTED = "Give the id of a plan as GUID, as URN (urn:veeam:CloudFailoverPlan:<GUID>) or as Href."
+
 
 # SessionCriteria
 
@@ -74,7 +80,6 @@ class SessionCriteria:
         order = option("sort_order") or SORT_ORDERS[0]
         if order not in SORT_ORDERS:
             raise OptionError("sort_order", order, f"Give one of: {', '.join(SORT_ORDERS)}.")
-        ids = given_values(option, "id")
         bounds = {
             name: time_bound(name, option(name), now)
             for name in ("created_after", "created_before", "ended_after", "ended_before")
@@ -86,7 +91,7 @@ class SessionCriteria:
                 raise OptionError(f"{event}_after", option(f"{event}_after"), accepted)
         return cls(
             now=now,
-            ids=None if ids is None else tuple(dict.fromkeys(session_id(value) for value in ids)),
+            ids=_ids(given_values(option, "id"), _SESSION_ID, _SESSION_ID_ACCEPTED),
             names=name_set(option, "name"),
             states=_words(option, "state", STATES),
             results=_words(option, "result", RESULTS),
@@ -192,9 +197,8 @@ class PlanCriteria:
         :arg option: gives the value of the option with that name, None where it is not set.
         :raises OptionError: names the option and what would be accepted.
         """
-        ids = given_values(option, "id")
         return cls(
-            ids=None if ids is None else tuple(dict.fromkeys(plan_id(value) for value in ids)),
+            ids=_ids(given_values(option, "id"), _PLAN_ID, _PLAN_ID_ACCEPTED),
             names=name_set(option, "name"),
             tenants=name_set(option, "tenant"),
             backup_servers=name_set(option, "backup_server"),
@@ -226,43 +230,27 @@ def _has_name(reference: Reference | None, names: Collection[str] | None) -> boo
 # Values of options
 
 
-def session_id(value: str) -> str:
-    """The GUID, in lower case, of a session given as GUID, URN or Href.
-
-    :raises OptionError: it is none of these.
-    """
-    guid = guid_of_session(value)
-    if guid is None:
-        accepted = (
-            "Give the id of a session as GUID (475420ee-d045-4493-9869-0a970e08f6f9), as URN (urn:veeam:CloudFailoverSession:<GUID>) "
-            "or as Href (https://em.example.com:9398/api/cloud/failoverSessions/<GUID>)."
-        )
-        raise OptionError("id", value, accepted)
-    return guid
-
-
 def guid_of_session(value: object) -> str | None:
     """The GUID, in lower case, of a session given as GUID, URN or Href, or None if it is none of these."""
-    match = _SESSION_ID.fullmatch(value.strip()) if isinstance(value, str) else None
+    return _guid(_SESSION_ID, value)
+
+
+def guid_of_plan(value: object) -> str | None:
+    """As :func:`guid_of_session`, of a plan."""
+    return _guid(_PLAN_ID, value)
+
+
+def _guid(pattern: re.Pattern[str], value: object) -> str | None:
+    match = pattern.fullmatch(value.strip()) if isinstance(value, str) else None
     return match.group(1).lower() if match else None
 
 
-def plan_id(value: str) -> str:
-    """The GUID, in lower case, of a plan given as GUID, URN or Href.
-
-    :raises OptionError: it is none of these.
-    """
-    guid = guid_of_plan(value)
-    if guid is None:
-        accepted = "Give the id of a plan as GUID, as URN (urn:veeam:CloudFailoverPlan:<GUID>) or as Href."
-        raise OptionError("id", value, accepted)
-    return guid
-
-
-def guid_of_plan(value: str) -> str | None:
-    """The GUID, in lower case, of a plan given as GUID, URN or Href, or None if it is none of these."""
-    match = _PLAN_ID.fullmatch(value.strip())
-    return match.group(1).lower() if match else None
+def _ids(values: list[str] | None, pattern: re.Pattern[str], accepted: str) -> tuple[str, ...] | None:
+    """The GUIDs of these ids, each once."""
+    for value in values or ():
+        if _guid(pattern, value) is None:
+            raise OptionError("id", value, accepted)
+    return None if values is None else tuple(dict.fromkeys(guid for value in values if (guid := _guid(pattern, value))))
 
 
 def given_values(option: Callable[[str], Any], name: str) -> list[str] | None:

@@ -41,7 +41,6 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover impo
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import (
     SORT_ORDERS,
     SessionCriteria,
-    session_id,
 )
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import RESULTS, STATES
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import SessionReader
@@ -720,7 +719,7 @@ def test_a_url_is_taken_or_refused_by_name(url):
 @given(st.one_of(st.text(max_size=60), GUIDS, st.tuples(st.text(max_size=20), GUIDS, st.text(max_size=5)).map("".join)))
 def test_an_id_is_a_guid_or_refused_by_name(text):
     try:
-        guid = session_id(text)
+        (guid,) = SessionCriteria.from_options({"id": [text]}.get).ids
     except _errors.OptionError as exc:
         assert exc.option == "id"
         assert str(exc).isprintable()
