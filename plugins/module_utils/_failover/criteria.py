@@ -64,6 +64,8 @@ class SessionCriteria:
     def from_options(cls, option: Callable[[str], Any], now: datetime | None = None) -> SessionCriteria:
         """Check the options of the documentation fragment ``_session_criteria`` and make them a :class:`SessionCriteria`.
 
+        Ansible has checked ``choices``.
+
         :arg option: gives the value of the option with that name, None where it is not set.
         :arg now: the time ages count from, naive UTC; read once per run.
         :raises OptionError: names the option and what would be accepted.
@@ -77,9 +79,6 @@ class SessionCriteria:
             page_size = cls.page_size
         if not 1 <= page_size <= MAX_PAGE_SIZE:
             raise OptionError("page_size", page_size, f"Give a whole number from 1 to {MAX_PAGE_SIZE}.")
-        order = option("sort_order") or SORT_ORDERS[0]
-        if order not in SORT_ORDERS:
-            raise OptionError("sort_order", order, f"Give one of: {', '.join(SORT_ORDERS)}.")
         bounds = {
             name: time_bound(name, option(name), now)
             for name in ("created_after", "created_before", "ended_after", "ended_before")
@@ -91,13 +90,13 @@ class SessionCriteria:
                 raise OptionError(f"{event}_after", option(f"{event}_after"), accepted)
         return cls(
             now=now,
-            ids=_ids(given_values(option, "id"), _SESSION_ID, _SESSION_ID_ACCEPTED),
-            names=name_set(option, "name"),
-            states=_words(option, "state", STATES),
-            results=_words(option, "result", RESULTS),
-            backup_servers=name_set(option, "backup_server"),
+            ids=_ids(_given(option, "id"), _SESSION_ID, _SESSION_ID_ACCEPTED),
+            names=_texts(option, "name"),
+            states=_texts(option, "state"),
+            results=_texts(option, "result"),
+            backup_servers=_texts(option, "backup_server"),
             latest_per_plan=bool(option("latest_per_plan")),
-            descending=order == "descending",
+            descending=option("sort_order") != "ascending",
             limit=limit,
             page_size=page_size,
             **bounds,
@@ -198,10 +197,10 @@ class PlanCriteria:
         :raises OptionError: names the option and what would be accepted.
         """
         return cls(
-            ids=_ids(given_values(option, "id"), _PLAN_ID, _PLAN_ID_ACCEPTED),
-            names=name_set(option, "name"),
-            tenants=name_set(option, "tenant"),
-            backup_servers=name_set(option, "backup_server"),
+            ids=_ids(_given(option, "id"), _PLAN_ID, _PLAN_ID_ACCEPTED),
+            names=_texts(option, "name"),
+            tenants=_texts(option, "tenant"),
+            backup_servers=_texts(option, "backup_server"),
         )
 
     def matches(self, plan: Plan) -> bool:
@@ -253,7 +252,7 @@ def _ids(values: list[str] | None, pattern: re.Pattern[str], accepted: str) -> t
     return None if values is None else tuple(dict.fromkeys(guid for value in values if (guid := _guid(pattern, value))))
 
 
-def given_values(option: Callable[[str], Any], name: str) -> list[str] | None:
+def _given(option: Callable[[str], Any], name: str) -> list[str] | None:
     values: list[str] | None = option(name)
     if values == []:
         # Reading it as "all" would answer a runbook that computed no ids with everything there is.
@@ -262,8 +261,8 @@ def given_values(option: Callable[[str], Any], name: str) -> list[str] | None:
     return values
 
 
-def name_set(option: Callable[[str], Any], name: str) -> frozenset[str] | None:
-    values: Any = given_values(option, name)
+def _texts(option: Callable[[str], Any], name: str) -> frozenset[str] | None:
+    values: Any = _given(option, name)
     if values is None:
         return None
     if not isinstance(values, list):
@@ -273,14 +272,6 @@ def name_set(option: Callable[[str], Any], name: str) -> frozenset[str] | None:
             accepted = "Give a name or a list of names (in quotes); leave the option out to select all."
             raise OptionError(name, value, accepted)
     return frozenset(str(value) for value in values)
-
-
-def _words(option: Callable[[str], Any], name: str, words: tuple[str, ...]) -> frozenset[str] | None:
-    values = given_values(option, name)
-    for value in values or ():
-        if value not in words:
-            raise OptionError(name, value, f"Give one or more of: {', '.join(words)}.")
-    return None if values is None else frozenset(values)
 
 
 def time_bound(name: str, value: str | None, now: datetime) -> str | None:
