@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.redaction import single_line, truncate
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.redaction import single_line, some_of, truncate
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import (
     Plan,
     Session,
@@ -110,5 +110,4 @@ def short(name: str | None) -> str:
 
 def list_some(items: Iterable[str]) -> str:
     """A list for a sentence, shortened."""
-    names = sorted(items)
-    return ", ".join(names[:MAX_LISTED]) + (f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else "")
+    return some_of(sorted(items), MAX_LISTED)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from html.entities import codepoint2name
 
@@ -27,6 +28,11 @@ def single_line(text: str) -> str:
 def truncate(text: str, length: int) -> str:
     """The text, or its beginning and three dots where it is longer."""
     return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def some_of(items: Sequence[str], most: int) -> str:
+    """The items in a sentence: the first few, and how many more there are."""
+    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
 
 
 class Redactor:

@@ -19,6 +19,7 @@ from .._api.errors import (
     EmSupersededError,
     EmWaitError,
 )
+from .._api.redaction import some_of
 from .facts import Session
 from .identification import Identification
 
@@ -66,12 +67,10 @@ class ActionErrors:
 
         :arg others: the newer sessions, oldest first.
         """
-        newest = ", ".join(
-            f"{other['id']} ({other['state']}, since {other['creation_time']})"
-            for other in others[: -MAX_LISTED - 1 : -1]
-        )
-        more = f" and {len(others) - MAX_LISTED} more" if len(others) > MAX_LISTED else ""
-        problem = f"shows that the plan was run again since session {session}: {newest}{more}"
+        newest_first = [
+            f"{other['id']} ({other['state']}, since {other['creation_time']})" for other in reversed(others)
+        ]
+        problem = f"shows that the plan was run again since session {session}: {some_of(newest_first, MAX_LISTED)}"
         hint = (
             "Nothing was undone, since an undo would affect the newer run. Check the plan in the console, "
             "and undo it only if that run may be undone too."

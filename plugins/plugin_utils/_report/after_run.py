@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...module_utils._api.redaction import truncate
+from ...module_utils._api.redaction import some_of, truncate
 from .record import count_of, display_time
 from .tables import IN_FAILOVER_STATES, VmRow
 
@@ -63,10 +63,10 @@ def _sentences(*texts: str | None) -> str:
 def _names(vms: Sequence[VmRow], most: int = 10) -> str:
     """VMs in a sentence, with the state of a point that is not just ``Failover``. The table below it has all of them."""
     names = []
-    for vm in vms[:most]:
+    for vm in vms:
         state = f" ({vm.point_state})" if vm.point_state in IN_FAILOVER_STATES[1:] else ""
         names.append(f"{truncate(vm.name, 80) or 'a VM without a name'}{state}")
-    return ", ".join(names) + (f" and {len(vms) - most} more" if len(vms) > most else "")
+    return some_of(names, most)
 
 
 def _after_failover(record: Mapping[str, Any], vms: Sequence[VmRow]) -> str:

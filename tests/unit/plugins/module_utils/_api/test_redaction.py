@@ -10,7 +10,7 @@ from html import escape
 from urllib.parse import quote, quote_plus
 
 import pytest
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.redaction import MAX_MESSAGE, Redactor
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.redaction import MAX_MESSAGE, Redactor, some_of
 
 
 def redactor(*secrets):
@@ -96,3 +96,10 @@ def test_a_password_is_found_in_any_form(password, repeat):
     assert "You sent" in said or said.startswith("You sent x")
     for part in (password, password[:6], repeat(password)[-12:]):
         assert part not in said
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"), [([], ""), (["a"], "a"), (["a", "b"], "a, b"), (["a", "b", "c", "d"], "a, b and 2 more")]
+)
+def test_some_of_many(items, expected):
+    assert some_of(items, 2) == expected
