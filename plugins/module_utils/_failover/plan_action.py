@@ -201,10 +201,8 @@ class PlanAction:
         return f'<{kind} xmlns="http://www.veeam.com/ent/v1.0">{choice}</{kind}>'.encode()
 
     def _keep_task(self, document: Document) -> None:
-        task = EmTask(self.client, self.operation, document.items[0] if document.root == "Task" else {})
-        if task.known:
-            self._known.task = task
-        else:
+        self._known.task = EmTask.from_document(self.client, self.operation, document)
+        if self._known.task is None:
             self._known.reply_error = self._errors.no_task(self.client.redact(document.root))
 
     @contextmanager
