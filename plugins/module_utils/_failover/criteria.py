@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from .._api.errors import OptionError
-from .._api.filters import all_of, all_that_fit, any_of, comparison, one_of, quoted
+from .._api.filters import all_of, all_that_fit, any_of, one_of, quoted
 from .._api.xml import GUID
 from .facts import RESULTS, STATES, Plan, Reference, Session, last_time
 from .times import TIME, format_time, parse_age, parse_time, utc_now
@@ -160,11 +160,11 @@ def _is_active_since(bound: str | None) -> list[str]:
     if bound is None:
         return []
     times = [*_time_is("CreationTime", ">=", bound), *_time_is("EndTime", ">=", bound)]
-    return [any_of([comparison("State", "!=", "Stopped"), *times])]
+    return [any_of(["State!=Stopped", *times])]
 
 
 def _has_state(states: frozenset[str] | None) -> list[str]:
-    return [] if states is None else [any_of([comparison("State", "==", word) for word in STATES if word in states])]
+    return [] if states is None else [any_of([f"State=={word}" for word in STATES if word in states])]
 
 
 def _has_result(results: frozenset[str] | None) -> list[str]:
@@ -172,9 +172,9 @@ def _has_result(results: frozenset[str] | None) -> list[str]:
     if results is None or len(results) == len(RESULTS):
         return []
     if "None" not in results:
-        return [any_of([comparison("Result", "==", word) for word in RESULTS if word in results])]
-    others = [comparison("Result", "!=", word) for word in RESULTS[1:] if word not in results]
-    return [any_of([all_of(others), comparison("State", "!=", "Stopped")])]
+        return [any_of([f"Result=={word}" for word in RESULTS if word in results])]
+    others = [f"Result!={word}" for word in RESULTS[1:] if word not in results]
+    return [any_of([all_of(others), "State!=Stopped"])]
 
 
 # PlanCriteria
