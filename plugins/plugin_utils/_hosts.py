@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..module_utils._api.redaction import single_line, truncate
+from ..module_utils._api.redaction import single_line, some_of, truncate
 from ..module_utils._failover.facts import Plan, Session, same_backup_server
 
 RUN_FACTS = ("state", "result", "failure_message", "creation_time", "end_time", "duration", "replica_point")
@@ -106,5 +106,4 @@ def short(name: str | None) -> str:
 
 def list_some(items: Iterable[str]) -> str:
     """A list for a sentence, shortened."""
-    names = sorted(items)
-    return ", ".join(names[:MAX_LISTED]) + (f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else "")
+    return some_of(sorted(items), MAX_LISTED)

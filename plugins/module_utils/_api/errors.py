@@ -29,7 +29,7 @@ MAX_URL = 300
 
 CHECK_EM = "Check that url is Enterprise Manager itself and that its version is supported (10 to 13)."
 WRONG_SERVICE = (
-    "It seems that another service answers there. Check host and port of url: the REST API of Enterprise Manager is on "
+    "Another service seems to answer there. Check host and port of url: the REST API of Enterprise Manager is on "
     "port 9398 unless it was changed; 9443 is its web page, 9419 the API of a backup server, and a proxy may stand between."
 )
 
@@ -45,32 +45,18 @@ class OptionError(ValueError):
         self.option = option
 
 
-PORTAL_ADMINISTRATOR = "Portal Administrator"
-"""The role of EM that may do everything."""
-
-
 class Operation(NamedTuple):
     """What is being done with EM, for sentences; as text it is its name.
 
     :ivar name: such as ``Read cloud failover sessions``.
-    :ivar roles: roles of EM each of which is enough for it; none where only the Portal Administrator is.
-    :ivar note: what else to know about these roles.
+    :ivar role_hint: what to check where EM forbids it to ``{user}``.
     """
 
     name: str
-    roles: tuple[str, ...] = ()
-    note: str = ""
+    role_hint: str = "Check that {user} has the role Portal Administrator in Enterprise Manager."
 
     def __str__(self) -> str:
         return self.name
-
-    def missing_role(self, username: str) -> str:
-        """What to check where EM forbids this user the operation: a sentence that names the role."""
-        user = f"Check that {username} has the role"
-        if not self.roles:
-            return f"{user} {PORTAL_ADMINISTRATOR} in Enterprise Manager."
-        enough = " or ".join(self.roles)
-        return f"{user} {enough} in Enterprise Manager ({PORTAL_ADMINISTRATOR} may do everything); {self.note}."
 
 
 class EmError(Exception):

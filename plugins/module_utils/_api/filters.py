@@ -18,11 +18,6 @@ OTHER_PARAMETERS = 200
 """Characters kept for path, type, format, sort and paging; they take less than 120."""
 
 
-def comparison(field: str, operator: str, word: str) -> str:
-    """A comparison with an enum word or a number, such as ``State==Working``."""
-    return f"{field}{operator}{word}"
-
-
 def quoted(field: str, operator: str, value: str) -> str:
     """A comparison with a text, such as ``Name=="Acme DR plan"``. Unquoted, EM would silently drop the spaces.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from html.entities import codepoint2name
 from typing import Any
 
@@ -16,6 +17,8 @@ MAX_MESSAGE = 300
 """Characters of a server's own words that are shown in a sentence."""
 MAX_SCANNED = 16 * 1024
 """Characters of a server's own words that are read at all."""
+
+_PLAIN = re.compile(r"[\w.~-]", re.ASCII)
 
 
 def single_line(text: str) -> str:
@@ -37,6 +40,11 @@ def truncate(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 3] + "..."
 
 
+def some_of(items: Sequence[str], most: int) -> str:
+    """The items in a sentence: the first few, and how many more there are."""
+    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
+
+
 class Redactor:
     """Masks secrets in texts from outside, also where a server or proxy has escaped them for a URL, HTML, XML or JSON."""
 
@@ -53,7 +61,7 @@ class Redactor:
             return text
         if self._pattern is None:  # made when first needed: most runs show no text from outside
             longest_first = sorted(self._secrets, key=len, reverse=True)
-            self._pattern = re.compile("|".join("".join(map(_spellings, secret)) for secret in longest_first))
+            self._pattern = re.compile("|".join(map(_spelling, longest_first)))
         return self._pattern.sub("********", text)
 
     def redact(self, text: str) -> str:
@@ -65,21 +73,31 @@ class Redactor:
         return truncate(self.mask_secrets(single_line(self.mask_secrets(text)[:MAX_SCANNED])), MAX_MESSAGE)
 
 
-def _spellings(char: str) -> str:
-    """A pattern for one character of a secret: percent-encoded, as an entity, escaped in JSON, or as it is."""
+def _spelling(secret: str) -> str:
+    """A pattern for a secret as it is or escaped, also twice: as HTML in JSON, for example.
+
+    What no format needs to escape may be escaped once.
+    """
+    return "".join(_spellings(char, 1 if _PLAIN.match(char) else 2) for char in secret)
+
+
+@lru_cache(maxsize=256)
+def _spellings(char: str, times: int) -> str:
+    """A pattern for one character: as it is, or escaped in JSON, in HTML or XML, or for a URL, up to so many times."""
+    if not times:
+        return re.escape(char)
+    backslash, ampersand, number_sign, semicolon, percent, plus = (_spellings(mark, times - 1) for mark in "\\&#;%+")
     utf16 = char.encode("utf-16-be", "surrogatepass").hex()
-    spellings = [
-        "".join(f"%{byte:02x}" for byte in char.encode("utf-8", "surrogatepass")),
-        "".join(rf"\\u{utf16[start : start + 4]}" for start in range(0, len(utf16), 4)),
-        f"&#0*{ord(char)};",
-        f"&#x0*{ord(char):x};",
-    ]
+    in_json = [backslash.join(f"u{utf16[start : start + 4]}" for start in range(0, len(utf16), 4))]
+    short = r"\/" if char == "/" else json.dumps(char, ensure_ascii=False)[1:-1]
+    if len(short) == 2:
+        in_json.append(_spellings(short[1], times - 1))
+    in_html = [f"{number_sign}(?:0*{ord(char)}|x0*{ord(char):x})"]
     name = "apos" if char == "'" else codepoint2name.get(ord(char))
     if name:
-        spellings.append(f"&{name};")
-    in_json = r"\/" if char == "/" else json.dumps(char)[1:-1]
-    if in_json != char:
-        spellings.append(re.escape(in_json))
+        in_html.append(name)
+    in_url = ["".join(f"{percent}{byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))]
     if char == " ":
-        spellings.append(r"\+")
-    return f"(?:(?i:{'|'.join(spellings)})|{re.escape(char)})"
+        in_url.append(plus)
+    escaped = f"{backslash}(?:{'|'.join(in_json)})|{ampersand}(?:{'|'.join(in_html)}){semicolon}|{'|'.join(in_url)}"
+    return f"(?:(?i:{escaped})|{re.escape(char)})"

@@ -116,7 +116,7 @@ def status_error(response: Response, username: str, about: str | None = None) ->
         hint = "EM dropped the logon, and the new one too. Check whether something else ends logons of this user."
         return response.error(EmAuthError, hint)
     if status == 403:
-        return response.error(EmPermissionError, response.operation.missing_role(username))
+        return response.error(EmPermissionError, response.operation.role_hint.format(user=username))
     if status == 404 or (status in (400, 500) and says_absent(response.text, about)):
         return response.error(EmNotFoundError, "Check that this version of Enterprise Manager offers this resource.")
     if 400 <= status < 500:

@@ -19,6 +19,7 @@ from .._api.errors import (
     EmSupersededError,
     EmWaitError,
 )
+from .._api.redaction import some_of
 from .facts import Session
 from .identification import Identification
 
@@ -66,12 +67,10 @@ class ActionErrors:
 
         :arg others: the newer sessions, oldest first.
         """
-        newest = ", ".join(
-            f"{other['id']} ({other['state']}, since {other['creation_time']})"
-            for other in others[: -MAX_LISTED - 1 : -1]
-        )
-        more = f" and {len(others) - MAX_LISTED} more" if len(others) > MAX_LISTED else ""
-        problem = f"shows that the plan was run again since session {session}: {newest}{more}"
+        newest_first = [
+            f"{other['id']} ({other['state']}, since {other['creation_time']})" for other in reversed(others)
+        ]
+        problem = f"shows that the plan was run again since session {session}: {some_of(newest_first, MAX_LISTED)}"
         hint = (
             "Nothing was undone, since an undo would affect the newer run. Check the plan in the console, "
             "and undo it only if that run may be undone too."
@@ -88,7 +87,7 @@ class ActionErrors:
         """EM's task for the action failed."""
         message = message or "no reason"
         problem = f"accepted the request, but the task failed: '{message}'"
-        hint = "Nothing is repeated. Check the plan in the console, its replicas and their restore points."
+        hint = "The action is not retried. Check the plan in the console, its replicas and their restore points."
         return EmRefusedError(self.operation, self.url, problem, hint, None, message)
 
     def not_in_time(self, state: str | None, seconds: float) -> EmWaitError:

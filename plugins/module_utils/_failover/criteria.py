@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from .._api.errors import OptionError
-from .._api.filters import all_of, all_that_fit, any_of, comparison, one_of, quoted
+from .._api.filters import all_of, all_that_fit, any_of, one_of, quoted
 from .._api.xml import GUID
 from .facts import RESULTS, STATES, Plan, Reference, Session, last_time
 from .times import TIME, format_time, parse_age, parse_time, utc_now
@@ -25,6 +25,12 @@ _SESSION_ID = re.compile(
     rf"(?:urn:veeam:\w*Session\w*:|\S*/failoverSessions/)?({GUID.pattern})/?(?:\?\S*)?", re.IGNORECASE
 )
 _PLAN_ID = re.compile(rf"(?:urn:veeam:\w*Plan\w*:|\S*/cloudFailoverPlans/)?({GUID.pattern})/?(?:\?\S*)?", re.IGNORECASE)
+
+_SESSION_ID_ACCEPTED = (
+    "Give the id of a session as GUID (475420ee-d045-4493-9869-0a970e08f6f9), as URN (urn:veeam:CloudFailoverSession:<GUID>) "
+    "or as Href (https://em.example.com:9398/api/cloud/failoverSessions/<GUID>)."
+)
+_PLAN_ID_ACCEPTED = "Give the id of a plan as GUID, as URN (urn:veeam:CloudFailoverPlan:<GUID>) or as Href."
 
 
 # SessionCriteria
@@ -58,6 +64,8 @@ class SessionCriteria:
     def from_options(cls, option: Callable[[str], Any], now: datetime | None = None) -> SessionCriteria:
         """Check the options of the documentation fragment ``_session_criteria`` and make them a :class:`SessionCriteria`.
 
+        Ansible has checked ``choices``.
+
         :arg option: gives the value of the option with that name, None where it is not set.
         :arg now: the time ages count from, naive UTC; read once per run.
         :raises OptionError: names the option and what would be accepted.
@@ -71,10 +79,6 @@ class SessionCriteria:
             page_size = cls.page_size
         if not 1 <= page_size <= MAX_PAGE_SIZE:
             raise OptionError("page_size", page_size, f"Give a whole number from 1 to {MAX_PAGE_SIZE}.")
-        order = option("sort_order") or SORT_ORDERS[0]
-        if order not in SORT_ORDERS:
-            raise OptionError("sort_order", order, f"Give one of: {', '.join(SORT_ORDERS)}.")
-        ids = given_values(option, "id")
         bounds = {
             name: time_bound(name, option(name), now)
             for name in ("created_after", "created_before", "ended_after", "ended_before")
@@ -86,13 +90,13 @@ class SessionCriteria:
                 raise OptionError(f"{event}_after", option(f"{event}_after"), accepted)
         return cls(
             now=now,
-            ids=None if ids is None else tuple(dict.fromkeys(session_id(value) for value in ids)),
-            names=name_set(option, "name"),
-            states=_words(option, "state", STATES),
-            results=_words(option, "result", RESULTS),
-            backup_servers=name_set(option, "backup_server"),
+            ids=_ids(_given(option, "id"), _SESSION_ID, _SESSION_ID_ACCEPTED),
+            names=_texts(option, "name"),
+            states=_texts(option, "state"),
+            results=_texts(option, "result"),
+            backup_servers=_texts(option, "backup_server"),
             latest_per_plan=bool(option("latest_per_plan")),
-            descending=order == "descending",
+            descending=option("sort_order") != "ascending",
             limit=limit,
             page_size=page_size,
             **bounds,
@@ -156,11 +160,11 @@ def _is_active_since(bound: str | None) -> list[str]:
     if bound is None:
         return []
     times = [*_time_is("CreationTime", ">=", bound), *_time_is("EndTime", ">=", bound)]
-    return [any_of([comparison("State", "!=", "Stopped"), *times])]
+    return [any_of(["State!=Stopped", *times])]
 
 
 def _has_state(states: frozenset[str] | None) -> list[str]:
-    return [] if states is None else [any_of([comparison("State", "==", word) for word in STATES if word in states])]
+    return [] if states is None else [any_of([f"State=={word}" for word in STATES if word in states])]
 
 
 def _has_result(results: frozenset[str] | None) -> list[str]:
@@ -168,9 +172,9 @@ def _has_result(results: frozenset[str] | None) -> list[str]:
     if results is None or len(results) == len(RESULTS):
         return []
     if "None" not in results:
-        return [any_of([comparison("Result", "==", word) for word in RESULTS if word in results])]
-    others = [comparison("Result", "!=", word) for word in RESULTS[1:] if word not in results]
-    return [any_of([all_of(others), comparison("State", "!=", "Stopped")])]
+        return [any_of([f"Result=={word}" for word in RESULTS if word in results])]
+    others = [f"Result!={word}" for word in RESULTS[1:] if word not in results]
+    return [any_of([all_of(others), "State!=Stopped"])]
 
 
 # PlanCriteria
@@ -192,12 +196,11 @@ class PlanCriteria:
         :arg option: gives the value of the option with that name, None where it is not set.
         :raises OptionError: names the option and what would be accepted.
         """
-        ids = given_values(option, "id")
         return cls(
-            ids=None if ids is None else tuple(dict.fromkeys(plan_id(value) for value in ids)),
-            names=name_set(option, "name"),
-            tenants=name_set(option, "tenant"),
-            backup_servers=name_set(option, "backup_server"),
+            ids=_ids(_given(option, "id"), _PLAN_ID, _PLAN_ID_ACCEPTED),
+            names=_texts(option, "name"),
+            tenants=_texts(option, "tenant"),
+            backup_servers=_texts(option, "backup_server"),
         )
 
     def matches(self, plan: Plan) -> bool:
@@ -226,46 +229,30 @@ def _has_name(reference: Reference | None, names: Collection[str] | None) -> boo
 # Values of options
 
 
-def session_id(value: str) -> str:
-    """The GUID, in lower case, of a session given as GUID, URN or Href.
-
-    :raises OptionError: it is none of these.
-    """
-    guid = guid_of_session(value)
-    if guid is None:
-        accepted = (
-            "Give the id of a session as GUID (475420ee-d045-4493-9869-0a970e08f6f9), as URN (urn:veeam:CloudFailoverSession:<GUID>) "
-            "or as Href (https://em.example.com:9398/api/cloud/failoverSessions/<GUID>)."
-        )
-        raise OptionError("id", value, accepted)
-    return guid
-
-
 def guid_of_session(value: object) -> str | None:
     """The GUID, in lower case, of a session given as GUID, URN or Href, or None if it is none of these."""
-    match = _SESSION_ID.fullmatch(value.strip()) if isinstance(value, str) else None
+    return _guid(_SESSION_ID, value)
+
+
+def guid_of_plan(value: object) -> str | None:
+    """As :func:`guid_of_session`, of a plan."""
+    return _guid(_PLAN_ID, value)
+
+
+def _guid(pattern: re.Pattern[str], value: object) -> str | None:
+    match = pattern.fullmatch(value.strip()) if isinstance(value, str) else None
     return match.group(1).lower() if match else None
 
 
-def plan_id(value: str) -> str:
-    """The GUID, in lower case, of a plan given as GUID, URN or Href.
-
-    :raises OptionError: it is none of these.
-    """
-    guid = guid_of_plan(value)
-    if guid is None:
-        accepted = "Give the id of a plan as GUID, as URN (urn:veeam:CloudFailoverPlan:<GUID>) or as Href."
-        raise OptionError("id", value, accepted)
-    return guid
+def _ids(values: list[str] | None, pattern: re.Pattern[str], accepted: str) -> tuple[str, ...] | None:
+    """The GUIDs of these ids, each once."""
+    for value in values or ():
+        if _guid(pattern, value) is None:
+            raise OptionError("id", value, accepted)
+    return None if values is None else tuple(dict.fromkeys(guid for value in values if (guid := _guid(pattern, value))))
 
 
-def guid_of_plan(value: str) -> str | None:
-    """The GUID, in lower case, of a plan given as GUID, URN or Href, or None if it is none of these."""
-    match = _PLAN_ID.fullmatch(value.strip())
-    return match.group(1).lower() if match else None
-
-
-def given_values(option: Callable[[str], Any], name: str) -> list[str] | None:
+def _given(option: Callable[[str], Any], name: str) -> list[str] | None:
     values: list[str] | None = option(name)
     if values == []:
         # Reading it as "all" would answer a runbook that computed no ids with everything there is.
@@ -274,8 +261,8 @@ def given_values(option: Callable[[str], Any], name: str) -> list[str] | None:
     return values
 
 
-def name_set(option: Callable[[str], Any], name: str) -> frozenset[str] | None:
-    values: Any = given_values(option, name)
+def _texts(option: Callable[[str], Any], name: str) -> frozenset[str] | None:
+    values: Any = _given(option, name)
     if values is None:
         return None
     if not isinstance(values, list):
@@ -285,14 +272,6 @@ def name_set(option: Callable[[str], Any], name: str) -> frozenset[str] | None:
             accepted = "Give a name or a list of names (in quotes); leave the option out to select all."
             raise OptionError(name, value, accepted)
     return frozenset(str(value) for value in values)
-
-
-def _words(option: Callable[[str], Any], name: str, words: tuple[str, ...]) -> frozenset[str] | None:
-    values = given_values(option, name)
-    for value in values or ():
-        if value not in words:
-            raise OptionError(name, value, f"Give one or more of: {', '.join(words)}.")
-    return None if values is None else frozenset(values)
 
 
 def time_bound(name: str, value: str | None, now: datetime) -> str | None:

@@ -31,23 +31,24 @@ class EmTask:
     :ivar session_id: of the session that the task links to, or None.
     """
 
-    def __init__(self, client: EnterpriseManager, operation: str, task: xml.Entity) -> None:
+    def __init__(self, client: EnterpriseManager, operation: str, task: xml.Entity, path: str) -> None:
         self._client = client
         self._operation = operation
         self._logon = client.logons
-        number = xml.text(task, "TaskId")
-        self._path = xml.text(task, "Href") or (f"/api/tasks/{number}" if number else None)
+        self._path = path
         self._not_found = 0
         self._unreadable_since: float | None = None
         self.facts = NO_TASK.copy()
         self.session_id: str | None = None
-        if self._path:
-            self._keep(task)
+        self._keep(task)
 
-    @property
-    def known(self) -> bool:
-        """Whether EM has named the task at all, so that it can be read."""
-        return self._path is not None
+    @classmethod
+    def from_document(cls, client: EnterpriseManager, operation: str, document: xml.Document) -> EmTask | None:
+        """The task in EM's reply, or None if the reply names none."""
+        task = document.items[0] if document.root == "Task" else {}
+        number = xml.text(task, "TaskId")
+        path = xml.text(task, "Href") or (f"/api/tasks/{number}" if number else None)
+        return cls(client, operation, task, path) if path else None
 
     @property
     def finished(self) -> bool:
@@ -56,11 +57,11 @@ class EmTask:
 
     @property
     def lost(self) -> bool:
-        """Whether nothing more can be learned from it: EM never named it, does not know it, or the logon has ended."""
+        """Whether nothing more can be learned from it: EM does not know it, or the logon has ended."""
         since = self._unreadable_since
         unreadable = since is not None and clock.monotonic() - since >= MAX_UNREADABLE
-        gone = not self.known or self._client.logons != self._logon
-        return not self.finished and (gone or self._not_found >= MAX_NOT_FOUND or unreadable)
+        other_logon = self._client.logons != self._logon
+        return not self.finished and (other_logon or self._not_found >= MAX_NOT_FOUND or unreadable)
 
     @property
     def running(self) -> bool:
@@ -69,10 +70,10 @@ class EmTask:
 
     def refresh(self) -> None:
         """Read it again, as long as that can bring something new: also a finished one that lacks the link."""
-        if not self.known or self._client.logons != self._logon or (self.finished and self.session_id):
+        if self._client.logons != self._logon or (self.finished and self.session_id):
             return
         try:
-            document = self._client.get(self._path or "", task_operation(f"{self._operation}: read its task"))
+            document = self._client.get(self._path, task_operation(f"{self._operation}: read its task"))
         except (EmNotFoundError, EmServerError, EmProtocolError, EmPermissionError) as exc:
             self._not_read(isinstance(exc, EmNotFoundError))
             return

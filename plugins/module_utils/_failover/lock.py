@@ -36,7 +36,9 @@ def plan_lock(
     try:
         file = _open(path)
     except OSError as exc:
-        warn(f"A second run on this machine is not prevented: the lock file {path} cannot be opened ({exc.strerror}).")
+        warn(
+            f"Parallel runs on this machine are not prevented: the lock file {path} cannot be opened ({exc.strerror})."
+        )
         yield
         return
     try:

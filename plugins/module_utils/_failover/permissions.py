@@ -15,22 +15,27 @@ from .._api.errors import Operation
 PORTAL_USER = "Portal User"
 VM_RESTORE_OPERATOR = "VM Restore Operator"
 
-_SEVERAL = "one account can have several roles"
+_EITHER = f"{PORTAL_USER} or {VM_RESTORE_OPERATOR}"
+
+
+def _role_hint(roles: str, note: str = "one account can have several roles") -> str:
+    """For :class:`Operation`: the roles each of which is enough, and what else to know about them."""
+    enough = f"{roles} in Enterprise Manager (Portal Administrator may do everything)"
+    return f"Check that {{user}} has the role {enough}; {note}."
+
 
 READ_SESSIONS = Operation(
-    "Read cloud failover sessions",
-    (PORTAL_USER, VM_RESTORE_OPERATOR),
-    "tenants of a service provider have no sessions",
+    "Read cloud failover sessions", _role_hint(_EITHER, "tenants of a service provider have no sessions")
 )
-READ_PLANS = Operation("Read cloud failover plans", (VM_RESTORE_OPERATOR,), _SEVERAL)
-READ_POINTS = Operation("Read replica points", (PORTAL_USER,), _SEVERAL)
+READ_PLANS = Operation("Read cloud failover plans", _role_hint(VM_RESTORE_OPERATOR))
+READ_POINTS = Operation("Read replica points", _role_hint(PORTAL_USER))
 
 
 def plan_operation(name: str) -> Operation:
     """An action on a plan, such as ``Test of plan Acme``."""
-    return Operation(name, (VM_RESTORE_OPERATOR,), _SEVERAL)
+    return Operation(name, _role_hint(VM_RESTORE_OPERATOR))
 
 
 def task_operation(name: str) -> Operation:
     """A reading of EM's task, such as ``Test of plan Acme: read its task``."""
-    return Operation(name, (PORTAL_USER, VM_RESTORE_OPERATOR), _SEVERAL)
+    return Operation(name, _role_hint(_EITHER))

@@ -52,7 +52,9 @@ def start_date(value: str, action: str, now: datetime) -> str:
         raise OptionError("restore_point_before", value, f"Leave it out: EM takes it with action start, not {action}.")
     bound = time_bound("restore_point_before", value, now) or ""
     if bound[:19] > now.isoformat()[:19]:
-        accepted = "Give a time in the past: it picks restore points and is no timer. Leave it out for the newest ones."
+        accepted = (
+            "Give a time in the past: it selects restore points; it is not a timer. Leave it out for the newest ones."
+        )
         raise OptionError("restore_point_before", value, accepted)
     return f"{bound[:19]}Z"
 
@@ -199,10 +201,8 @@ class PlanAction:
         return f'<{kind} xmlns="http://www.veeam.com/ent/v1.0">{choice}</{kind}>'.encode()
 
     def _keep_task(self, document: Document) -> None:
-        task = EmTask(self.client, self.operation, document.items[0] if document.root == "Task" else {})
-        if task.known:
-            self._known.task = task
-        else:
+        self._known.task = EmTask.from_document(self.client, self.operation, document)
+        if self._known.task is None:
             self._known.reply_error = self._errors.no_task(self.client.redact(document.root))
 
     @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .._api.redaction import MAX_MESSAGE, single_line, truncate
+from .._api.redaction import MAX_MESSAGE, single_line, some_of, truncate
 from .facts import Session
 
 MAX_FAILED = 5
@@ -40,14 +40,13 @@ def failure_reason(session: Session) -> str | None:
         return None
     vms = [
         truncate(single_line(f"{task['vm_name']}: {task['failure_message'] or 'no reason given'}"), MAX_MESSAGE)
-        for task in failed[:MAX_FAILED]
+        for task in failed
     ]
-    vms += [f"and {len(failed) - MAX_FAILED} more"] if len(failed) > MAX_FAILED else []
     message = truncate(single_line(session["failure_message"] or ""), MAX_MESSAGE)
     result = "without a result" if session["result"] == "None" else f"with result {session['result']}"
     return (
         f"The run of plan {single_line(session['name'] or '')} (session {session['id']}) ended {result}"
         + (f" and the message '{message}'" if message else "")
-        + (f"; VMs that failed: {', '.join(vms)}" if vms else "")
+        + (f"; VMs that failed: {some_of(vms, MAX_FAILED)}" if vms else "")
         + ". See failover_session in this result, and the session in the console."
     )

@@ -9,6 +9,8 @@ Source of the fields, their values and their quirks: docs/evidence.md, "The clou
 
 from __future__ import annotations
 
+from typing import cast
+
 from .._api import xml
 from .facts import Progress, Reference, ReplicaPoint, Session, SessionTask, TaskSummary
 from .times import parse_and_format_time
@@ -97,14 +99,8 @@ def _progress_facts(entity: xml.Entity) -> Progress:
 
 def _task_summary(tasks: list[SessionTask]) -> TaskSummary:
     outcomes = [_outcome(task) for task in tasks]
-    return {
-        "total": len(tasks),
-        "success": outcomes.count("success"),
-        "warning": outcomes.count("warning"),
-        "failed": outcomes.count("failed"),
-        "running": outcomes.count("running"),
-        "other": outcomes.count("other"),
-    }
+    counts = {word: outcomes.count(word) for word in ("success", "warning", "failed", "running", "other")}
+    return cast(TaskSummary, {"total": len(tasks), **counts})
 
 
 def _outcome(task: SessionTask) -> str:

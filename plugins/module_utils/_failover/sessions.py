@@ -107,7 +107,7 @@ class SessionReader:
         for item in (item for page in pages for item in page):
             kind = xml.text(item, "Type") or ENTITY_TYPE
             if not kind.startswith(ENTITY_TYPE):
-                self._fail(f"gave an answer in which an object is a {kind} and no {ENTITY_TYPE}")
+                self._fail(f"gave an answer in which an object is not a {ENTITY_TYPE} but a {kind}")
             try:
                 guid = session_guid(item)
             except ValueError as exc:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from .._api.errors import OptionError
-from .._api.redaction import single_line, truncate
+from .._api.redaction import single_line, some_of, truncate
 from .._failover.times import format_time, parse_time
 from .targets import is_list_of, text_of
 
@@ -230,5 +230,4 @@ def seconds_between(start: datetime | None, end: datetime | None) -> float | Non
 
 def list_names(vm_names: Sequence[str], most: int = 5) -> str:
     """The names of VMs in a sentence."""
-    names = [truncate(single_line(name), 100) or "unnamed VM" for name in vm_names[:most]]
-    return ", ".join(names) + (f" and {len(vm_names) - most} more" if len(vm_names) > most else "")
+    return some_of([truncate(single_line(name), 100) or "unnamed VM" for name in vm_names], most)

@@ -509,7 +509,7 @@ def test_a_certificate_that_is_not_trusted_ends_it(source, tmp_path):
 
 def test_another_service_ends_it(source, em):
     em.faults.add("html", path="/api/sessionMngr")
-    assert "another service" in fails(source, em)
+    assert "Another service" in fails(source, em)
 
 
 # Cancelling

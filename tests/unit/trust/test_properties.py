@@ -41,7 +41,6 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover impo
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import (
     SORT_ORDERS,
     SessionCriteria,
-    session_id,
 )
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import RESULTS, STATES
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import SessionReader
@@ -720,7 +719,7 @@ def test_a_url_is_taken_or_refused_by_name(url):
 @given(st.one_of(st.text(max_size=60), GUIDS, st.tuples(st.text(max_size=20), GUIDS, st.text(max_size=5)).map("".join)))
 def test_an_id_is_a_guid_or_refused_by_name(text):
     try:
-        guid = session_id(text)
+        (guid,) = SessionCriteria.from_options({"id": [text]}.get).ids
     except _errors.OptionError as exc:
         assert exc.option == "id"
         assert str(exc).isprintable()
@@ -747,6 +746,10 @@ def percent_all(text):
     return "".join(f"%{byte:02x}" for byte in text.encode())
 
 
+def quote_all(text):
+    return quote(text, safe="")
+
+
 def in_json(text):
     return json.dumps(text)[1:-1]
 
@@ -760,7 +763,7 @@ ENCODERS = [
     html.escape,
     lambda text: "".join(f"&#{ord(char)};" for char in text),
     lambda text: "".join(f"&#x{ord(char):x};" for char in text),
-    lambda text: quote(text, safe=""),
+    quote_all,
     quote,
     quote_plus,
     percent_all,
@@ -778,6 +781,17 @@ def test_no_secret_is_shown_in_any_spelling_at_any_place(password, encode, befor
     assert said.isprintable()
     assert len(said) <= 300
     assert not rest_of(password, said)
+
+
+FORMATS = [html.escape, quote_all, quote, quote_plus, in_json, in_json_raw]
+"""Those that leave letters and digits as they are."""
+
+
+@given(PASSWORDS, st.sampled_from(FORMATS), st.sampled_from(FORMATS))
+@settings(max_examples=5 * settings().max_examples)
+def test_no_secret_is_shown_that_was_escaped_twice(password, first, then):
+    client = _client.EnterpriseManager("https://em.example.com", "u", password)
+    assert client.redact(f"\u0436{then(first(password))}\u0436") == "\u0436********\u0436"
 
 
 @pytest.mark.parametrize("between", ["\n", "\0", "\x9b \u202e", " "])

@@ -459,7 +459,17 @@ def test_failures(em, parse, options, message):
     assert em.counters.live_logons == 0
 
 
-@pytest.mark.parametrize("options", [{"vm_source": "guess"}, {"state": ["Ended"]}, {"limit": "many"}, {"plugin": "x"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"vm_source": "guess"},
+        {"state": ["Ended"]},
+        {"result": "success"},
+        {"sort_order": "up"},
+        {"limit": "many"},
+        {"plugin": "x"},
+    ],
+)
 def test_values_that_ansible_refuses(em, parse, options):
     with pytest.raises(AnsibleError):
         parse(**options)

@@ -308,9 +308,10 @@ def test_options_that_cannot_be_used(em, look_up, terms, options, message):
     assert em.counters.requests == 0
 
 
-def test_a_choice_that_is_none(em, look_up):
+@pytest.mark.parametrize("options", [{"state": ["Finished"]}, {"result": "success"}, {"sort_order": "up"}])
+def test_a_choice_that_is_none(em, look_up, options):
     with pytest.raises(AnsibleError, match="(?i)invalid value"):
-        look_up(state=["Finished"])
+        look_up(**options)
 
 
 def test_a_number_as_plan_name(em, look_up):

@@ -199,7 +199,7 @@ def test_plans_of_one_name_are_listed(em, plan, run):
         ({"action": "undo", "known_sessions": [GUID]}, ["known_sessions", "only_if_latest"]),
         ({"wait_timeout": 0}, ["wait_timeout", "1 or more"]),
         ({"restore_point_before": "1h"}, ["restore_point_before", "not test"]),
-        ({"restore_point_before": "2999-01-01T00:00:00Z", "action": "start"}, ["restore_point_before", "no timer"]),
+        ({"restore_point_before": "2999-01-01T00:00:00Z", "action": "start"}, ["restore_point_before", "not a timer"]),
         ({"restore_point_before": "yesterday", "action": "start"}, ["restore_point_before", "ISO 8601"]),
     ],
 )

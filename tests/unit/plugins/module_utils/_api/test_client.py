@@ -146,8 +146,8 @@ def test_wrong_password(em, connect):
             "permission",
             "Access denied.*Check that reader has a role in Enterprise Manager",
         ),
-        ({"action": "status", "status": 404}, "protocol", "404.*another service.*9398.*9443.*9419"),
-        ({"action": "status", "status": 405}, "protocol", "another service"),
+        ({"action": "status", "status": 404}, "protocol", "404.*Another service.*9398.*9443.*9419"),
+        ({"action": "status", "status": 405}, "protocol", "Another service"),
         (
             {"action": "status", "status": 500, "message": "Object reference not set"},
             "server",
@@ -158,7 +158,7 @@ def test_wrong_password(em, connect):
             "server",
             "Unsupported version.*api_version",
         ),
-        ({"action": "html"}, "protocol", "without the header X-RestSvcSessionId.*another service"),
+        ({"action": "html"}, "protocol", "without the header X-RestSvcSessionId.*Another service"),
         ({"action": "reply", "body": "<ok/>"}, "protocol", "without the header"),
         ({"action": "empty"}, "protocol", "without the header"),
         (
@@ -474,7 +474,7 @@ def test_a_reply_that_is_not_ems(em, connect, fault, words):
     with pytest.raises(_client.EmProtocolError, match=words) as failure, connect(retries=3) as client:
         read(client)
     assert (failure.value.kind, failure.value.status, failure.value.server_message) == ("protocol", 200, None)
-    assert "another service" in str(failure.value)
+    assert "Another service" in str(failure.value)
 
 
 def test_no_redirect_is_followed(em, connect):

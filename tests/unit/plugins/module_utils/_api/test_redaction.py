@@ -10,7 +10,7 @@ from html import escape
 from urllib.parse import quote, quote_plus
 
 import pytest
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.redaction import MAX_MESSAGE, Redactor
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.redaction import MAX_MESSAGE, Redactor, some_of
 
 
 def redactor(*secrets):
@@ -45,6 +45,25 @@ def test_a_password_in_json_is_not_shown(written):
     assert redactor('pä"s/w😀\n').redact(f'{{"m":"{written}"}}') == '{"m":"********"}'
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        r"p\u0026amp;\u0026quot;w",  # HTML in JSON
+        r"p&amp;\&quot;w",  # JSON in HTML
+        "p&amp;amp;&amp;quot;w",  # HTML twice
+        "p&#38;amp;&#x26;#034;w",
+        "p%2526%2522w",  # URL twice
+        r"p&\\\"w",  # JSON twice
+        r"p\\u0026\\u0022w",
+        "p&amp;%22w",  # URL in HTML
+        "p%26amp%3B%26quot%3bw",  # HTML in URL
+        "p%5Cu0026%5c%22w",  # JSON in URL
+    ],
+)
+def test_a_password_that_was_escaped_twice_is_not_shown(written):
+    assert redactor('p&"w').redact(f"a {written} b") == "a ******** b"
+
+
 def test_two_secrets_in_two_forms():
     assert redactor('p&w"d', "tok/en==").redact("a p&amp;w&quot;d b tok%2Fen%3D%3D") == "a ******** b ********"
 
@@ -77,3 +96,10 @@ def test_a_password_is_found_in_any_form(password, repeat):
     assert "You sent" in said or said.startswith("You sent x")
     for part in (password, password[:6], repeat(password)[-12:]):
         assert part not in said
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"), [([], ""), (["a"], "a"), (["a", "b"], "a, b"), (["a", "b", "c", "d"], "a, b and 2 more")]
+)
+def test_some_of_many(items, expected):
+    assert some_of(items, 2) == expected

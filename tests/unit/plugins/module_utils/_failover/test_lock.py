@@ -72,5 +72,5 @@ def test_without_a_file_it_goes_on_with_a_warning(folder, monkeypatch):
     with held(warn=said.append):
         pass
     assert not Path(folder, "elsewhere").exists()
-    assert "is not prevented" in said[0]
+    assert "are not prevented" in said[0]
     assert os.fspath(path) in said[0]

@@ -195,7 +195,7 @@ def test_start_date(em, plan, admin):
     assert start_date("2026-11-01T02:00:00.9+02:00", "start", now) == "2026-11-01T00:00:00Z"
     assert start_date("24h", "start", now) == "2026-11-01T00:00:00Z"
     for value, action, words in [
-        ("2026-11-03T00:00:00Z", "start", "no timer"),
+        ("2026-11-03T00:00:00Z", "start", "not a timer"),
         ("24h", "test", "not test"),
         ("tomorrow", "start", "ISO 8601"),
     ]:

@@ -948,7 +948,7 @@ def test_an_object_of_another_type_is_an_error(em, find):
     other = '<BackupJobSession Type="BackupJobSession" UID="urn:x:1"><State>Stopped</State></BackupJobSession>'
     body = f"<QueryResult><Entities><X>{other}</X></Entities></QueryResult>"
     em.faults.add("reply", path="/query", body=body)
-    with pytest.raises(EmProtocolError, match="is a BackupJobSession and no CloudFailoverSession"):
+    with pytest.raises(EmProtocolError, match="is not a CloudFailoverSession but a BackupJobSession"):
         find()
 
 
