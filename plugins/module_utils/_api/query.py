@@ -96,12 +96,13 @@ class QueryPager:
         prefetch = _Prefetch(self._client, self._resource.operation, self._prefetch)
         # An object that comes twice shows that another was inserted before it, perhaps on a page already read.
         # Objects that drop out of the filter move the rest up unseen, so another reading must bring nothing new.
-        for dummy in range(3 if self.unstable else 2):
+        for attempt in range(3 if self.unstable else 2):
+            if attempt:
+                page = self._page(1)
             known = len(self._seen)
             several, moved = yield from self._read_all(page, prefetch)
             if not (moved or (several and self.unstable and len(self._seen) > known)):
                 return
-            page = self._page(1)
         raise self._error(1, "lists objects that keep moving from page to page")
 
     def _first_page(self) -> xml.Document:
