@@ -54,7 +54,8 @@ INSIDE = [
         [
             ["redaction", "xml", "interrupts", "filters"],
             ["errors"],
-            ["options", "response"],
+            ["options"],
+            ["response", "advice", "proxy"],
             ["transport"],
             ["client"],
             ["resource"],

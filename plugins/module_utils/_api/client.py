@@ -29,13 +29,12 @@ from .errors import (
     EmProtocolError,
     EmServerError,
     EmTimeoutError,
-    EmTlsError,
     Operation,
 )
 from .interrupts import Signals
 from .options import base_url_of, check_options, split_url, verification_of
 from .response import Response, logon_error, status_error
-from .transport import TOKEN_HEADER, Counters, Transport, is_connect_error
+from .transport import TOKEN_HEADER, Counters, Transport
 from .xml import GUID, Document, XmlError, log_off_path, parse
 
 VERSION = "1.0.0"
@@ -162,12 +161,11 @@ class EnterpriseManager:
                         self._keep_logon(response)
                         return
             except (EmConnectionError, EmTimeoutError) as exc:
-                if not is_connect_error(exc.__cause__):
+                if exc.reached:
                     self.warn(
                         f"{self.base_url} may have opened a logon session although its reply was lost; it will expire when idle."
                     )
-                    raise
-                if attempt == self.retries or isinstance(exc, EmTimeoutError):
+                if exc.reached or attempt == self.retries or isinstance(exc, EmTimeoutError) or not exc.transient:
                     raise
                 self._backoff(attempt, None)
                 continue
@@ -257,7 +255,7 @@ class EnterpriseManager:
             with self._signals.defer_interrupts():
                 return self._transport.send("POST", url, operation, headers, self.timeout, body)
         except EmError as exc:
-            exc.in_doubt = not (isinstance(exc, EmTlsError) or is_connect_error(exc.__cause__))
+            exc.in_doubt = exc.reached
             raise
 
     # Reading
@@ -293,7 +291,7 @@ class EnterpriseManager:
                 error = status_error(response, self.username, about)
                 again = response.status in RETRY_STATUSES and not isinstance(error, EmNotFoundError)
             except (EmConnectionError, EmTimeoutError) as exc:
-                response, error, again = None, exc, True
+                response, error, again = None, exc, exc.transient
             if isinstance(error, EmAuthError) and not fresh_logon:
                 fresh_logon = True
                 self._log_on()

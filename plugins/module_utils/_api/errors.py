@@ -30,7 +30,8 @@ MAX_URL = 300
 CHECK_EM = "Check that url is Enterprise Manager itself and that its version is supported (10 to 13)."
 WRONG_SERVICE = (
     "Another service seems to answer there. Check host and port of url: the REST API of Enterprise Manager is on "
-    "port 9398 unless it was changed; 9443 is its web page, 9419 the API of a backup server, and a proxy may stand between."
+    "port 9398 (9399 for http) unless it was changed; 443 and 9443 are web pages, 9419 is the API of a backup server, "
+    "and a proxy may stand between."
 )
 
 
@@ -71,10 +72,14 @@ class EmError(Exception):
         conclusion from good ones.
     :ivar server_message: the server's own words, cut to one line, or None.
     :ivar url: the URL of the request.
+    :ivar reached: whether the request may have reached EM; not if there was no connection, or a proxy refused.
+    :ivar transient: whether it may help to try again; not where a proxy refused.
     :ivar in_doubt: whether EM may have carried out the requested action all the same.
     """
 
     kind = ""
+    reached = True
+    transient = True
     in_doubt = False
 
     def __init__(

@@ -52,10 +52,17 @@ class Response:
     headers: Any
     body: bytes
     redactor: Redactor
+    note: str = ""
+    """A sentence for the error, where something else than the server may have answered."""
 
     @property
     def ok(self) -> bool:
         return 200 <= self.status < 300
+
+    @property
+    def is_from_em(self) -> bool:
+        """Whether the body is in the form of EM's REST API; only then it is not another service that answers."""
+        return bool(re.search(rb"veeam\.com/ent/|FirstChanceExceptionMessage", self.body, re.IGNORECASE))
 
     @cached_property
     def text(self) -> str:
@@ -78,6 +85,8 @@ class Response:
             problem += f" and the message '{message}'"
         if detail:
             problem += f" {detail}"
+        if self.note and not self.is_from_em:
+            hint += f" {self.note}"
         return kind(self.operation, self.url, problem, hint, self.status, message or None)
 
     def redirect_error(self) -> EmError:
@@ -85,7 +94,8 @@ class Response:
         host = target.netloc.rpartition("@")[2]  # without a user name and password
         where = f"{target.scheme}://{host}{target.path}" if host else target.path or "nowhere"
         detail = f"which points to {self.redactor.redact(where)}; redirects are not followed, so that the logon goes nowhere else"
-        return self.error(EmProtocolError, "Give the address of Enterprise Manager itself as url.", detail, quote=False)
+        hint = f"Give the address of the REST API of Enterprise Manager as url, commonly https://{split_url(self.url).hostname}:9398."
+        return self.error(EmProtocolError, hint, detail, quote=False)
 
 
 def logon_error(response: Response, username: str) -> EmError:
@@ -94,13 +104,20 @@ def logon_error(response: Response, username: str) -> EmError:
         return response.redirect_error()
     if response.status == 401:
         hint = "Check username (DOMAIN\\user, user@domain or a local user of the EM server) and password."
+        realm = response.headers.get("WWW-Authenticate")
+        if realm and "restsvc" not in realm.lower():  # documented for EM: Basic Realm=RestSvc
+            realm = response.redactor.redact(realm)
+            hint += (
+                f" The answer asks for {realm}, EM itself would for the realm RestSvc: check host and port of url, too."
+            )
         return response.error(EmAuthError, hint)
     if response.status == 403:
         hint = f"Check that {username} has a role in Enterprise Manager (Configuration, Roles)."
         return response.error(EmPermissionError, hint)
-    if response.status in (404, 405):
+    if response.status < 500 and not response.is_from_em and (response.body or response.status in (404, 405)):
         return response.error(EmProtocolError, WRONG_SERVICE)
-    hint = "Check that the services of Enterprise Manager are started and that it offers this api_version."
+    hint = "Check that the services of Enterprise Manager are started"
+    hint += " and that it offers this api_version." if response.status not in (502, 503, 504) else "."
     return response.error(EmServerError, hint)
 
 

@@ -9,17 +9,21 @@ Which requests there are, and what a response means, is for ``client.py``.
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
+from traceback import walk_tb
 from typing import Any
-from urllib.parse import unquote
 
+from .advice import DEFAULT_PORTS, OTHER_HOST, certificate_hint, handshake_hint, host_hint, port_hint
 from .errors import (
     WRONG_SERVICE,
     EmConnectionError,
@@ -28,9 +32,9 @@ from .errors import (
     EmTimeoutError,
     EmTlsError,
     Operation,
-    OptionError,
 )
 from .options import split_url
+from .proxy import Proxy, find_proxy
 from .redaction import Redactor
 from .response import Response
 
@@ -39,6 +43,7 @@ try:
     import urllib3
     from urllib3.util.ssl_match_hostname import CertificateError
 
+    _TLS = (ssl.SSLError, urllib3.exceptions.SSLError, CertificateError)
     REQUESTS_IMPORT_ERROR = None
 except ImportError as exc:  # reported by the caller: the import itself must work where only documentation is wanted
     requests = None  # type: ignore[assignment, unused-ignore]
@@ -50,10 +55,6 @@ MAX_BODY = 64 * 1024 * 1024
 """Bytes, unpacked. A larger response is refused; 1,000 sessions of 10 VMs (the largest page) take about 10 MB."""
 ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 """Content encodings that are unpacked. Others, and several at once, pack a body of any size into a few bytes."""
-
-# OpenSSL's X509_V_ERR_*: ..._CERT_NOT_YET_VALID, ..._CERT_HAS_EXPIRED; ..._HOSTNAME_MISMATCH, ..._IP_ADDRESS_MISMATCH.
-_OUT_OF_ITS_DATES = frozenset({9, 10})
-_OTHER_HOST = frozenset({62, 64})
 
 
 @dataclass
@@ -71,7 +72,7 @@ class Transport:
     :arg base_url: scheme, host and port.
     :arg verify: what requests takes for it: true, false, or the path of CA certificates.
     :arg agent: name and version of what sends.
-    :raises OptionError: the environment names a proxy whose address cannot be read.
+    :raises OptionError: the environment names a proxy that cannot be used.
     :ivar redactor: knows what must not appear in any text.
     """
 
@@ -79,8 +80,11 @@ class Transport:
         self.counters = Counters()
         self._counting = threading.Lock()
         self.redactor = Redactor()
-        self._proxy, secrets = _proxy(base_url)
-        self.redactor.add(*secrets)
+        self._proxy = find_proxy(base_url)
+        self._proxies = {}
+        if self._proxy:
+            self.redactor.add(*self._proxy.secrets)
+            self._proxies = dict.fromkeys(("http", "https"), self._proxy.address)
         self._verify = verify
         if not verify:
             # The user knows; urllib3 would say it again on each request.
@@ -121,7 +125,13 @@ class Transport:
                     if method != "POST" or TOKEN_HEADER not in response.headers:
                         raise
                     received = b""  # the logon is made, so it must be kept to be ended; its token has come
-                return Response(operation, url, response.status_code, response.headers, received, self.redactor)
+                # On plain HTTP a proxy may answer instead of the server; through a tunnel it cannot.
+                proxy = self._proxy if url.startswith("http:") else None
+                note = proxy.note if proxy else ""
+                answer = Response(operation, url, response.status_code, response.headers, received, self.redactor, note)
+                if answer.status == 407 or (proxy and answer.status == 403 and answer.body and not answer.is_from_em):
+                    raise self._proxy_refusal(operation, url, answer.status)
+                return answer
         except (urllib3.exceptions.HTTPError, OSError) as exc:  # requests' own errors are OSErrors
             raise self._transport_error(operation, url, exc, timeout) from exc
 
@@ -144,6 +154,7 @@ class Transport:
                 headers=headers,
                 auth=lambda prepared: prepared,
                 verify=self._verify,
+                proxies=self._proxies,
                 timeout=urllib3.util.Timeout(total=max(0.001, deadline - time.monotonic())),  # type: ignore[arg-type, unused-ignore]
                 allow_redirects=False,
                 stream=True,
@@ -157,7 +168,7 @@ class Transport:
             return request()
         except requests.exceptions.ConnectionError as exc:
             self._kept_alive = False
-            if not kept_alive or is_connect_error(exc):
+            if not kept_alive or _failed_to_connect(list(_chain(exc))):
                 raise
         self._http.close()
         return request()
@@ -194,60 +205,87 @@ class Transport:
         """The error for a request that got no complete response."""
         causes = list(_chain(exc))
         reason = self.redactor.redact(_reason(causes))
-        if (
-            exc.__class__ is OSError
-        ):  # by requests, before it connects, for a bundle in the environment that is not there
+        connecting = _failed_to_connect(causes)
+        has_tls = _first(causes, _TLS)
+        if exc.__class__ is OSError:
+            # By requests, before it connects, for a bundle in the environment that is not there.
             hint = "Check ca_path, and the variables REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE of this machine."
-            return EmTlsError(operation, url, f"was not contacted ({reason})", hint)
-        tls = _first(causes, (ssl.SSLError, urllib3.exceptions.SSLError, CertificateError))
-        if tls and not _first(causes, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError)):
-            certificate = _first(causes, (ssl.SSLCertVerificationError, CertificateError))
-            if not certificate:
-                return EmTlsError(
-                    operation, url, f"failed the TLS handshake ({reason})", "Check that this port speaks HTTPS."
-                )
-            code = getattr(certificate, "verify_code", None)
-            if code in _OTHER_HOST or isinstance(certificate, CertificateError):
-                hint = (
-                    "Check that url names the host as its certificate does; only the names under subjectAltName count, "
-                    "a certificate without them (CN only) must be replaced."
-                )
-            elif code in _OUT_OF_ITS_DATES:
-                hint = "Check the dates of the certificate and the clock of this machine."
-            else:
-                hint = "Give the certificate of the CA that signed it (for a self-signed one, the certificate itself) as ca_path."
-            return EmTlsError(operation, url, f"has an untrusted TLS certificate ({reason})", hint)
-        if _first(causes, (requests.exceptions.Timeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)):
+            error: EmError = EmTlsError(operation, url, f"was not contacted ({reason})", hint)
+        elif _first(causes, (requests.exceptions.Timeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)):
             hint = "Check that the server is up and not overloaded; give more time with timeout."
-            return EmTimeoutError(operation, url, f"did not answer completely within {timeout:g} seconds", hint)
-        hint = "Check host and port of url, the server's services, firewalls and the proxy settings of this machine."
-        if self._proxy:
-            hint += f" The environment names {self._proxy} as proxy."
-        elif url.startswith("http:"):
-            hint += " Enterprise Manager usually speaks https."
-        problem = "cannot be reached" if is_connect_error(exc) else "broke off the connection"
-        return EmConnectionError(operation, url, f"{problem} ({reason})", hint)
+            if connecting:
+                hint += f" A firewall may drop what is sent there. {port_hint(url)}".rstrip()
+            problem = f"did not answer completely within {timeout:g} seconds"
+            error = EmTimeoutError(operation, url, problem, self._join(hint))
+        elif self._proxy and connecting and (_first(causes, (requests.exceptions.ProxyError,)) or not has_tls):
+            error = _proxy_error(self._proxy, operation, url, causes, reason)
+        elif has_tls and not _first(causes, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError)):
+            error = self._tls_error(operation, url, causes, reason, timeout)
+        else:
+            hint = (
+                "Check host and port of url, the server's services, firewalls and the proxy settings of this machine."
+            )
+            unconnected = _first(causes, (urllib3.exceptions.NewConnectionError,))
+            problem = "cannot be reached" if unconnected else "broke off the connection"
+            error = EmConnectionError(operation, url, f"{problem} ({reason})", self._join(hint, port_hint(url)))
+        error.reached = not (connecting or isinstance(error, EmTlsError))
+        return error
+
+    def _join(self, *sentences: str) -> str:
+        """These sentences, and one that names the proxy, if there is one."""
+        return " ".join(filter(None, (*sentences, self._proxy.note if self._proxy else "")))
+
+    def _proxy_refusal(self, operation: Operation, url: str, status: int) -> EmError:
+        """The error for a proxy that refused a request on plain HTTP."""
+        name = f"the proxy {self._proxy.name}" if self._proxy else "a proxy"
+        hint = self._proxy.hint(status) if self._proxy else "Give the address of Enterprise Manager itself as url."
+        error = EmConnectionError(operation, url, f"cannot be reached through {name} (HTTP {status})", hint)
+        error.reached = error.transient = False
+        return error
+
+    def _tls_error(
+        self, operation: Operation, url: str, causes: list[BaseException], reason: str, timeout: float
+    ) -> EmError:
+        certificate = _first(causes, (ssl.SSLCertVerificationError, CertificateError))
+        if not certificate:
+            code = getattr(_first(causes, (ssl.SSLError,)), "reason", None) or ""
+            hint = handshake_hint(code, url)
+            return EmTlsError(operation, url, f"failed the TLS handshake ({reason})", self._join(hint))
+        code = getattr(certificate, "verify_code", None)
+        if code in OTHER_HOST or isinstance(certificate, CertificateError):
+            hint = host_hint(None if self._proxy else self._names_of_certificate(url, timeout))
+        else:
+            hint = certificate_hint(code, isinstance(self._verify, str))
+        return EmTlsError(operation, url, f"has an untrusted TLS certificate ({reason})", self._join(hint))
+
+    def _names_of_certificate(self, url: str, timeout: float) -> list[str] | None:
+        """For which hosts a certificate is that is trusted but for this one, or None if it does not show; only TLS is spoken."""
+        parts = split_url(url)
+        bundle: Any = self._http.merge_environment_settings(url, {}, None, self._verify, None)["verify"]
+        bundle = requests.utils.DEFAULT_CA_BUNDLE_PATH if bundle is True else bundle
+        with suppress(OSError, ValueError):
+            context = ssl.create_default_context(**{"capath" if os.path.isdir(bundle) else "cafile": bundle})
+            context.check_hostname = False
+            address = parts.hostname or "", parts.port or DEFAULT_PORTS["https"]
+            plain = socket.create_connection(address, timeout)
+            with plain, context.wrap_socket(plain, server_hostname=address[0]) as encrypted:
+                names: Any = (encrypted.getpeercert() or {}).get("subjectAltName", ())
+            return [self.redactor.redact(value) for kind, value in names if kind in ("DNS", "IP Address")]
+        return None
 
 
-def _proxy(url: str) -> tuple[str | None, set[str]]:
-    """Host and port of the proxy that the environment names for this URL, and the secrets in its address.
-
-    :raises OptionError: the address cannot be read. It is not shown, since it may hold a password.
-    """
-    address = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
-    if not address:
-        return None, set()
-    parts = split_url(address if "://" in address else f"http://{address}")
-    try:
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = port = None
-    if not host:
-        variables = "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY"
-        raise OptionError("proxy", "...", f"Check its address in the environment ({variables}): scheme, host and port.")
-    password = parts.password or ""
-    secrets = {secret for secret in (password, unquote(password)) if secret}
-    return host if port is None else f"{host}:{port}", secrets
+def _proxy_error(proxy: Proxy, operation: Operation, url: str, causes: list[BaseException], reason: str) -> EmError:
+    """The error for a proxy that made no connection to the server."""
+    problem = f"cannot be reached through the proxy {proxy.name} ({reason})"
+    if _first(causes, _TLS):
+        hint = "The proxy's address begins with https, but there is no trusted TLS there; commonly it must begin with http."
+        return EmTlsError(operation, url, problem, f"{hint} {proxy.bypass}")
+    # http.client has the status of the answer to CONNECT nowhere else.
+    answered = re.search(r"Tunnel connection failed: (\d{3})\b", str(causes[-1]))
+    status = int(answered.group(1)) if answered else 0
+    error = EmConnectionError(operation, url, problem, proxy.hint(status))
+    error.transient = not 0 < status < 500  # the proxy would refuse it again, and may lock a user
+    return error
 
 
 def _chain(exc: BaseException | None) -> Iterator[BaseException]:
@@ -275,7 +313,10 @@ def _reason(causes: list[BaseException]) -> str:
     return re.sub(r" \(_ssl\.c:\d+\)|<[^>]* at 0x[0-9a-f]+>:? ?|\.$", "", text)
 
 
-def is_connect_error(exc: BaseException | None) -> bool:
-    """Whether there was no connection, so that the server cannot have acted."""
-    unconnected = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
-    return any(isinstance(item, unconnected) for item in _chain(exc))
+def _failed_to_connect(causes: list[BaseException]) -> bool:
+    """Whether there was no connection yet, to the server or through its proxy, so that the request was not sent.
+
+    ``connect`` of :class:`http.client.HTTPConnection` makes it all: TCP, the tunnel of a proxy, TLS. That it was running
+    shows which of the many errors came too early to matter; their types do not, and differ between versions of urllib3.
+    """
+    return any(frame.f_code.co_name == "connect" for exc in causes for frame, _line in walk_tb(exc.__traceback__))

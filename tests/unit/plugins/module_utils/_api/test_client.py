@@ -146,8 +146,10 @@ def test_wrong_password(em, connect):
             "permission",
             "Access denied.*Check that reader has a role in Enterprise Manager",
         ),
-        ({"action": "status", "status": 404}, "protocol", "404.*Another service.*9398.*9443.*9419"),
-        ({"action": "status", "status": 405}, "protocol", "Another service"),
+        ({"action": "reply", "status": 404, "body": ""}, "protocol", "404.*Another service.*9398.*9443.*9419"),
+        ({"action": "reply", "status": 405, "body": "No"}, "protocol", "Another service"),
+        ({"action": "reply", "status": 400, "body": '{"errorCode": "x"}'}, "protocol", "Another service"),
+        ({"action": "status", "status": 404}, "server", "404.*api_version"),
         (
             {"action": "status", "status": 500, "message": "Object reference not set"},
             "server",
@@ -492,7 +494,9 @@ def test_each_status_of_a_redirect_is_one(em, connect, status, path):
     body = "<Error Message='Moved'/>"
     em.faults.add("reply", path=path, status=status, body=body)
     with (
-        pytest.raises(_client.EmProtocolError, match=r"points to nowhere;.*as url\. \(http") as failure,
+        pytest.raises(
+            _client.EmProtocolError, match=r"points to nowhere;.*as url, commonly https://127.0.0.1:9398\. \(http"
+        ) as failure,
         connect() as client,
     ):
         read(client)
