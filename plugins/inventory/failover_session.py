@@ -279,6 +279,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 f"Sessions requested by id but excluded by another criterion: {list_some(excluded)}. They give no hosts. "
                 "latest_per_plan is on by default; set it to false to keep them."
             )
+        meant = PlanReader(client).similar_names(criteria.names) if criteria.names and not result.sessions else ""
+        if meant:
+            self.display.warning(f"No cloud failover session on {client.base_url} has the name that is wanted. {meant}")
         return {"sessions": result.sessions, "plans": self._read_plans(client, result.sessions)}
 
     def _read_plans(self, client: EnterpriseManager, sessions: list[Session]) -> list[Plan] | None:

@@ -173,6 +173,7 @@ from ansible.utils.unsafe_proxy import wrap_var
 from ..module_utils._api.errors import OptionError
 from ..module_utils._failover.criteria import SessionCriteria, guid_of_session
 from ..module_utils._failover.facts import Session
+from ..module_utils._failover.plans import PlanReader
 from ..module_utils._failover.sessions import SessionReader
 from ..plugin_utils._plugin import check_options, connect, connection_variables, fail_on_error
 
@@ -193,10 +194,13 @@ class LookupModule(LookupBase):
             with connect(self.get_option) as client:
                 reader = SessionReader(client)
                 found = _by_key(reader, criteria, keys) if keys else [reader.list_sessions(criteria).sessions]
+                unknown = [value for (kind, value), sessions in zip(keys, found) if kind == "name" and not sessions]
+                meant = PlanReader(client).similar_names(unknown) if unknown and "default" not in kwargs else ""
+                meant += " " if meant else ""
             missing = [repr(str(term)) for term, sessions in zip(terms, found) if not sessions]
             if missing and "default" not in kwargs:
                 raise AnsibleLookupError(
-                    f"No cloud failover session found for {', '.join(missing)} on {client.base_url}. A plan name must be written "
+                    f"No cloud failover session found for {', '.join(missing)} on {client.base_url}. {meant}A plan name must be written "
                     "as EM shows it, with its case and spaces, and all other criteria must hold too. Give default to go on without a session."
                 )
             default = [kwargs["default"]] if "default" in kwargs else []

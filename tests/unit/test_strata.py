@@ -39,7 +39,7 @@ INSIDE = [
     (
         "module_utils/_failover",
         [
-            ["times", "clock"],
+            ["times", "clock", "names"],
             ["facts"],
             ["criteria", "permissions"],
             ["session_facts"],

@@ -43,16 +43,20 @@ def base_url_of(url: str) -> str:
         # Shown without what stands before "@", which may be a password, however odd the rest is.
         shown = re.sub(r"^([a-z]+://)?.*@", r"\1...@", url, flags=re.IGNORECASE | re.DOTALL)
         raise OptionError("url", shown, f"Give user name and password as username and password, not in url. {accepted}")
+    if "://" not in url:
+        raise OptionError("url", url, f"It has no scheme. {accepted}")
+    if re.match(r"\w+://[0-9a-f]*:[0-9a-f]*:[0-9a-f:.]*(?:[/%]|$)", url, re.IGNORECASE):
+        raise OptionError("url", url, "Give an IPv6 address in brackets, such as https://[2001:db8::1]:9398.")
     parts = split_url(url)
     try:
         host, port = parts.hostname or "", parts.port
         host.encode("idna")
     except ValueError:
         raise OptionError("url", url, accepted) from None
-    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
+    if parts.scheme not in ("http", "https") or not host or not url.isprintable() or re.search(r"[\s\\]", parts.netloc):
         raise OptionError("url", url, accepted)
-    if parts.path.rstrip("/") not in ("", "/api") or re.search(r"[\s\\]", parts.netloc):
-        raise OptionError("url", url, accepted)
+    if parts.path.rstrip("/") not in ("", "/api") or parts.query or parts.fragment:
+        raise OptionError("url", url, f"Leave out what follows host and port. {accepted}")
     name = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{name}" + (f":{port}" if port is not None else "")
 

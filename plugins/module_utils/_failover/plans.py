@@ -11,15 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from .._api import xml
 from .._api.client import EnterpriseManager
-from .._api.errors import EmAmbiguousError, EmNotFoundError
+from .._api.errors import EmAmbiguousError, EmError, EmNotFoundError
 from .._api.query import QueryPager
+from .._api.redaction import describe
 from .._api.resource import ResourceType, is_reference, read_by_ids, read_list, read_resource
 from .criteria import PlanCriteria, guid_of_plan
 from .facts import Command, Plan, PlanVm, Reference, same_backup_server
+from .names import did_you_mean
 from .permissions import READ_PLANS
 from .session_facts import backup_server
 
@@ -96,13 +98,19 @@ class PlanReader:
         )
         fitting = [namesake for namesake in namesakes if given.matches(namesake)]
         redact = self._client.redact
-        wanted = f"named '{redact(plan)}'" if guid is None else f"with the id {guid}"
+        wanted = f"named {redact(describe(plan))}" if guid is None else f"with the id {guid}"
         wanted += f" of tenant {redact(tenant)}" if tenant is not None else ""
         wanted += f" on backup server {redact(server)}" if server is not None else ""
         url = self._client.on_base_url(COLLECTION)
         if not fitting:
             others = f", but has {listed(self._client, namesakes)}" if namesakes else ""
-            hint = "Check plan (the id, or the name exactly as EM shows it), tenant and backup_server; failover_plan_info lists all plans."
+            if not namesakes and guid is None:
+                meant = self.similar_names([plan])
+            else:
+                meant = _similar_reference(tenant, "tenant", namesakes)
+                meant = redact(meant or _similar_reference(server, "backup_server", namesakes))
+            hint = f"{meant} " if meant else ""
+            hint += "Check plan (the id, or the name exactly as EM shows it), tenant and backup_server; failover_plan_info lists all plans."
             raise EmNotFoundError(READ_PLANS, url, f"has no failover plan {wanted}{others}", hint)
         if len(fitting) > 1:
             problem = f"has {len(fitting)} failover plans {wanted}: {listed(self._client, fitting)}"
@@ -111,6 +119,24 @@ class PlanReader:
         (found,) = fitting
         others_of_name = [other for other in namesakes if other["id"] != found["id"]]
         return found, [other for other in others_of_name if same_backup_server(other, found) is not False]
+
+    def similar_names(self, names: Collection[str]) -> str:
+        """Sentences about plans whose names look like these or are near to them.
+
+        Nothing if there are none, for a name that a plan has, and where plans cannot be read: it is an error's hint only.
+        """
+        try:
+            items = [item for page in self._pager(PlanCriteria()) for item in page]
+        except EmError:
+            return ""
+        ids = {xml.text(item, "Name") or "": xml.identity(item) for item in items}
+        found = {name: did_you_mean(name, ids) for name in names}
+        sentences = [
+            sentence if len(names) == 1 else f"For {describe(name)}: {sentence}"
+            for name, sentence in found.items()
+            if sentence
+        ]
+        return self._client.redact(" ".join(sentences))
 
     def _pager(self, criteria: PlanCriteria) -> QueryPager:
         return QueryPager(self._client, PLANS, criteria.to_filter(self._client.base_url), sort="Name")
@@ -125,6 +151,13 @@ def listed(client: EnterpriseManager, plans: Iterable[Plan]) -> str:
         f"{plan['id']} (tenant {_name(client, plan['tenant'])}, backup server {_name(client, plan['backup_server'])})"
         for plan in plans
     )
+
+
+def _similar_reference(wanted: str | None, kind: Literal["tenant", "backup_server"], plans: Iterable[Plan]) -> str:
+    """As :meth:`PlanReader.similar_names`, for the name of the tenant or backup server of one of these plans."""
+    references = [plan[kind] for plan in plans]
+    ids = {item["name"]: item["id"] or "unknown" for item in references if item and item["name"]}
+    return did_you_mean(wanted, ids) if wanted else ""
 
 
 def _name(client: EnterpriseManager, reference: Reference | None) -> str:

@@ -29,6 +29,7 @@ from .._api.errors import (
 from . import clock
 from .criteria import SessionCriteria
 from .facts import Reference, Session, may_change, merge_tasks, vms_done
+from .plans import PlanReader
 from .session_facts import COLLECTION
 from .sessions import SessionReader
 from .times import format_time, utc_now
@@ -163,6 +164,11 @@ def wait_until_appeared(
     for sessions in poller.poll(client, lambda: SessionReader(client).list_sessions(criteria).sessions):
         if sessions:
             return merge_tasks(_newest(client, sessions), None, None)
+    meant = (
+        PlanReader(client).similar_names(criteria.names or ()) if poller.unavailable is None and criteria.names else ""
+    )
+    if meant:
+        client.warn(f"EM has no plan with the name that is waited for. {meant}")
     raise not_appeared(client.on_base_url(COLLECTION), seconds, poller.unavailable)
 
 

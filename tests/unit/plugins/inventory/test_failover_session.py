@@ -629,3 +629,13 @@ def test_the_cache_is_json_of_facts(em, parse, cached):
     (file,) = cached[1].iterdir()
     assert "payload" in file.read_text() or set(json.loads(file.read_text())) == {"sessions", "plans"}
     assert NAME in file.name
+
+
+def test_a_name_that_selects_nothing_names_the_plan_that_may_have_been_meant(em, parse):
+    em.world.add_plan("Acme Plan", ["vm"])
+    parse(name="acme plan")
+    assert any("'Acme Plan' (id " in warning and "differs only in" in warning for warning in parse.warnings)
+    parse(name="Acme Plan")  # it has not run yet
+    assert not any("differs" in warning for warning in parse.warnings)
+    parse(name="acme plan", username="reader")
+    assert not any("differs" in warning for warning in parse.warnings)

@@ -330,3 +330,16 @@ def test_a_missing_library_is_a_sentence(look_up, monkeypatch):
     monkeypatch.setattr(transport, "REQUESTS_IMPORT_ERROR", ImportError("No module named 'requests'"))
     with pytest.raises(AnsibleLookupError, match="requests.*pip install requests"):
         look_up("A")
+
+
+def test_a_plan_that_may_have_been_meant_is_named(em, look_up):
+    plan = em.world.add_plan("ABC\u00a0DR", ["vm"])
+    with pytest.raises(
+        AnsibleLookupError, match=rf"'ABC\\xa0DR' .id {plan.id}. differs only in blanks.*A plan name must"
+    ):
+        look_up("ABC DR", username="both")
+    with pytest.raises(AnsibleLookupError, match=r"For 'abc': Did you mean 'ABC\\xa0DR'\? A plan name must"):
+        look_up("abc", "No", username="both")
+    with pytest.raises(AnsibleLookupError, match=r"on http[^ ]* A plan name must"):
+        look_up("ABC DR", username="reader")
+    assert look_up("ABC DR", username="both", default="none") == ["none"]

@@ -180,3 +180,10 @@ def test_a_query_that_is_forbidden_is_said_once_in_a_wait(em, run, fake_clock):
     assert em.counters.routes["GET /api/query"] > 10
     (warning,) = result["warnings"]
     assert "forbids reader to query" in warning
+
+
+def test_a_plan_that_may_have_been_meant_is_named(em, run):
+    em.world.add_plan("Acme Plan", ["vm"])
+    result = run(plan="Acme", created_after="1h", appear_timeout=10, username="both")
+    assert result["warnings"] == ["EM has no plan with the name that is waited for. Did you mean 'Acme Plan'?"]
+    assert "warnings" not in run(plan="Acme Plan", created_after="1h", appear_timeout=10, username="both")

@@ -57,9 +57,38 @@ def test_url(given, base):
     ],
 )
 def test_other_urls_are_refused(given):
-    with pytest.raises(OptionError, match="^url: .*https://em.example.com:9398") as refusal:
+    with pytest.raises(OptionError, match=r"^url: .*https://(em\.example\.com|\[2001:db8::1\]):9398") as refusal:
         EnterpriseManager(given, "u", "p")
     assert refusal.value.option == "url"
+
+
+@pytest.mark.parametrize(
+    ("given", "cure"),
+    [
+        ("em.example.com:9398", "It has no scheme. Give scheme, host and port"),
+        ("https:em.example.com", "It has no scheme."),
+        ("https://em.example.com:9398/web", "Leave out what follows host and port."),
+        ("https://em.example.com:9398/enterprise/", "Leave out what follows host and port."),
+        ("https://em.example.com:9398/api/sessionMngr/?v=latest", "Leave out what follows host and port."),
+        ("https://fe80::1", "Give an IPv6 address in brackets"),
+        ("https://2001:db8::1:9398/", "Give an IPv6 address in brackets"),
+        ("https://::1:9398", "Give an IPv6 address in brackets"),
+        ("https://::ffff:10.0.0.1", "Give an IPv6 address in brackets"),
+        ("https://em.example.com\u200b:9398", "Give scheme, host and port"),
+        ("https://em.example.com\u00a0:9398", "Give scheme, host and port"),
+        ("htps://em.example.com:9398", "Give scheme, host and port"),
+    ],
+)
+def test_a_url_that_is_refused_comes_with_its_cure(given, cure):
+    with pytest.raises(OptionError, match=rf"^url: .* cannot be used\. {cure}") as refusal:
+        EnterpriseManager(given, "u", "p")
+    assert str(refusal.value).isprintable()
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", "\t", "\u00a0", "\r\n"])
+def test_a_blank_at_either_end_of_a_url_does_no_harm(blank):
+    url = "https://em.example.com:9398"
+    assert EnterpriseManager(f"{blank}{url}{blank}", "u", "p").base_url == url
 
 
 @pytest.mark.parametrize(

@@ -185,3 +185,43 @@ def test_a_list_in_the_place_of_one_plan_is_an_error(em, connect):
 def test_a_plan_without_a_tenant_has_none(links):
     item = {"UID": "urn:veeam:CloudFailoverPlan:11111111-1111-4111-8111-111111111111", "Links": {"Link": links}}
     assert plan_facts(item)["tenant"] is None
+
+
+# Names that were meant
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (
+            "abc DR",
+            r"named 'abc DR'. 'ABC\\xa0DR' .id {id}. differs only in blanks, case or Unicode form: give the id.* Check plan",
+        ),
+        ("ABC\u00a0DRs", r"named 'ABC\\xa0DRs'. Did you mean 'ABC\\xa0DR'\? Check plan"),
+        ("Borealis", r"named 'Borealis'. Check plan"),
+    ],
+)
+def test_a_plan_that_may_have_been_meant(em, connect, wanted, said):
+    plan = em.world.add_plan("ABC\u00a0DR", ["vm"])
+    with connect() as client, pytest.raises(EmNotFoundError, match=said.format(id=plan.id)) as failure:
+        PlanReader(client).find_plan(wanted)
+    assert failure.value.status is None
+
+
+def test_a_tenant_or_backup_server_that_may_have_been_meant(em, connect):
+    em.world.add_plan("Acme", ["vm"], tenant="ABC Company", backup_server="vbr1.example.net")
+    with connect() as client:
+        with pytest.raises(EmNotFoundError, match=r"of tenant ABC, but has .* Did you mean 'ABC Company'\? Check plan"):
+            PlanReader(client).find_plan("Acme", tenant="ABC")
+        with pytest.raises(EmNotFoundError, match="'vbr1.example.net' .id .* differs only in"):
+            PlanReader(client).find_plan("Acme", server="VBR1.example.net")
+
+
+def test_no_plan_is_suggested_where_plans_may_not_be_read(em, connect):
+    em.world.add_plan("Acme Plan", ["vm"])
+    said = []
+    with connect(username="reader", warn=said.append) as client:
+        assert PlanReader(client).similar_names(["Acme"]) == ""
+    with connect() as client:
+        assert PlanReader(client).similar_names(["Acme", "No", "Acme Plan"]) == "For 'Acme': Did you mean 'Acme Plan'?"
+    assert len(said) == 1  # clear text
