@@ -12,7 +12,7 @@ class ModuleDocFragment:
 options:
   url:
     description:
-      - Scheme, host and port of Veeam Backup Enterprise Manager, for example V(https://em.example.com:9398).
+      - Scheme, host and port of Veeam Backup Enterprise Manager, for example V(https://em.example.com:9398). Without a port, it is 443, which is not that of the REST API.
       - A trailing V(/) or V(/api) is accepted. Do not put a user name or password here.
       - V(http://) sends the password in clear text, with a warning.
       - If not set, the value of the environment variable E(VEEAM_EM_URL) is used.
@@ -75,7 +75,8 @@ requirements:
   - requests
   - xmltodict
 notes:
-  - A proxy is read from the environment (E(HTTPS_PROXY), E(HTTP_PROXY), E(NO_PROXY)). Redirects are not followed.
+  - A proxy is read from the environment (E(HTTPS_PROXY), E(HTTP_PROXY), E(ALL_PROXY), E(NO_PROXY), or in lower case). One whose address begins
+    with V(socks5://) needs the Python library PySocks. Redirects are not followed.
 """
 
     PLUGIN = r"""

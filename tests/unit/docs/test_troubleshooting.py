@@ -11,8 +11,11 @@ import socket
 from pathlib import Path
 
 import pytest
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import advice as _advice
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client as _client
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import errors as _errors
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import proxy as _proxy
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import names as _names
 
 REPO = Path(__file__).resolve().parents[3]
 GUIDE = (REPO / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
@@ -162,10 +165,38 @@ def compared(text):
         (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID"),
         (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME"),
         (r" \(_ssl\.c:\d+\)", ""),
+        (r"Port \d+ may", "Port N may"),
         (r"\s+", " "),
     ):
         text = re.sub(pattern, word, text)
     return text
+
+
+def hints():
+    """All that the code says of certificates, handshakes, ports, proxies and names."""
+    url = "https://em.example.com:9398"
+    yield from (_advice.certificate_hint(code, given) for code in range(1, 97) for given in (False, True))
+    yield from map(_advice.host_hint, (["em2"], []))
+    reasons = (part for parts, _hint in _advice._BY_REASON for part in parts)
+    yield from (_advice.handshake_hint(reason, url) for reason in ("WRONG_VERSION_NUMBER", *reasons))
+    yield from map(
+        _advice.port_hint, ("https://em", "https://em:9399", "http://em:9398", "http://em:9399", "https://em:9443")
+    )
+    proxy = _proxy.Proxy("http://px:3128", "px:3128", frozenset(), "BYPASS")
+    yield from map(proxy.hint, (0, 403, 407, 502))
+    yield from (_names.did_you_mean("Acme", {name: "ID"}) for name in ("ACME", "Acme 2"))
+
+
+def test_each_hint_has_its_row_and_each_row_is_a_hint():
+    tables = re.findall(r"^\| Sentence says \|.*\n((?:\|.*\n)+)", GUIDE, re.MULTILINE)
+    rows = [re.findall("`([^`]+)`", row.split("|")[1]) for table in tables[:3] for row in table.splitlines()[1:]]
+    phrases = [phrase for row in rows for phrase in row]
+    said = list(hints())
+    assert len(phrases) > 30
+    assert not [hint for hint in said if not any(phrase in hint for phrase in phrases)]
+    sources = [(REPO / f"plugins/module_utils/_api/{name}.py").read_text() for name in ("transport", "proxy")]
+    said += [re.sub(r'"\n\s+f?"', "", source) for source in sources]
+    assert not [phrase for phrase in phrases if not any(phrase in hint for hint in said)]
 
 
 @pytest.mark.parametrize("kind", CASES)
