@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from .errors import (
+    CHECK_EM,
     WRONG_SERVICE,
     EmAuthError,
     EmError,
@@ -24,7 +25,7 @@ from .errors import (
 )
 from .options import split_url
 from .redaction import MAX_SCANNED, Redactor
-from .xml import error_text
+from .xml import error_text, is_from_em
 
 with suppress(ImportError):  # transport.py reports it
     from urllib3.exceptions import InvalidHeader
@@ -80,6 +81,10 @@ class Response:
             problem += f" {detail}"
         return kind(self.operation, self.url, problem, hint, self.status, message or None)
 
+    def protocol_error(self, detail: str) -> EmError:
+        """The error for a success that EM would not send. Only what is no document of EM speaks against host and port."""
+        return self.error(EmProtocolError, CHECK_EM if is_from_em(self.body) else WRONG_SERVICE, detail)
+
     def redirect_error(self) -> EmError:
         target = split_url(self.headers.get("Location", ""))
         host = target.netloc.rpartition("@")[2]  # without a user name and password
@@ -98,7 +103,7 @@ def logon_error(response: Response, username: str) -> EmError:
     if response.status == 403:
         hint = f"Check that {username} has a role in Enterprise Manager (Configuration, Roles)."
         return response.error(EmPermissionError, hint)
-    if response.status in (404, 405):
+    if response.status in (404, 405) and not is_from_em(response.body):
         return response.error(EmProtocolError, WRONG_SERVICE)
     hint = "Check that the services of Enterprise Manager are started and that it offers this api_version."
     return response.error(EmServerError, hint)
