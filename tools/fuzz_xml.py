@@ -28,6 +28,16 @@ LONGEST = 2.0
 """Seconds for one input of at most LARGEST bytes."""
 LARGEST = 64 * 1024
 WORDS = (
+    *(
+        "&#x1F;",
+        "&#0;",
+        "&#xD83D;&#xDE00;",
+        "&#56832;",
+        "&#xFFFE;",
+        "&#99999999999;",
+        "\x1f",
+        "encoding='windows-1252'",
+    ),
     *("<?xml version='1.0' encoding='utf-8'?>", "encoding='utf-16'", "<!DOCTYPE x [<!ENTITY a 'b'>]>", "&a;", "&#10;"),
     *("<!--", "-->", "<![CDATA[", "]]>", "<?x ?>", "xmlns:v='x'", "v:", "/>", "</", "=''", "\ufeff", "\ufffe"),
     *("<QueryResult>", "<Entities>", "<Refs>", "<Ref ", "<Resources>", "<PagingInfo ", "PagesCount='2'", "Rel='Next'"),
@@ -111,6 +121,11 @@ def seeds() -> Iterator[bytes]:
             shapes.plan_includes(plans[0], style),
         ):
             yield render.to_bytes(tree, style)[1]
+    for odd in (b"&#x1F;", b"&#xD83D;&#xDE00;&#57343;", b"\x1f\xff", b"<![CDATA[&#x1F;\x07]]>"):
+        yield (
+            b"<?xml version='1.0' encoding='utf-16'?><Runs xmlns='http://www.veeam.com/ent/v1.0'><Run UID='x'>%b</Run></Runs>"
+            % odd
+        )
     yield b'<Error Message="Outer" StatusCode="500"><FirstChanceExceptionMessage>inner</FirstChanceExceptionMessage></Error>'
     yield b'{"FirstChanceExceptionMessage":null,"Message":"Went wrong","StackTrace":null,"StatusCode":400}'
     yield b"<!-- x --><!DOCTYPE html><html><head><title>Sign in</title></head><script>x</script><p>Words</html>"

@@ -12,7 +12,8 @@ class ModuleDocFragment:
 options:
   url:
     description:
-      - Scheme, host and port of Veeam Backup Enterprise Manager, for example V(https://em.example.com:9398). Without a port, it is 443, which is not that of the REST API.
+      - Scheme, host and port of Veeam Backup Enterprise Manager, for example V(https://em.example.com:9398). Without a port, it is
+        443, which is not that of the REST API.
       - A trailing V(/) or V(/api) is accepted. Do not put a user name or password here.
       - V(http://) sends the password in clear text, with a warning.
       - If not set or empty, the value of the environment variable E(VEEAM_EM_URL) is used.

@@ -89,6 +89,8 @@ class Behaviour:
     error_body: str = _switch("follow accept", "follow accept", "xml", "json", "html", "text", "empty")  # [seen] varies
     href_base: str = _switch("https://em-internal:9398")  # [doc] Hrefs carry the server's own idea of its address
     bom: bool = _switch(False, False, True)  # [seen] UTF-8 byte order mark before the body
+    # [assumed] What XML does not allow, such as &#x1F;: .NET's XmlWriter writes references if it does not check characters.
+    odd_characters: str = _switch("reference", "reference", "raw")
     plan_references: str = _switch("cloud", "cloud", "as printed")  # [doc] as printed, with another type and Href
     xml_prefix: str = _switch("")  # [assumed] elements as <v:Name> instead of a default namespace
     indent: bool = _switch(False, False, True)  # [doc] and [seen]: both occur

@@ -11,6 +11,7 @@ list under the plural of its name inside its container's object, links are flatt
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -18,6 +19,9 @@ from typing import Any
 
 NAMESPACE = "http://www.veeam.com/ent/v1.0"
 BOM = b"\xef\xbb\xbf"
+_NO_CHARACTER = re.compile(
+    "[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)  # what XML 1.0 does not allow, not even as a reference
 
 Scalar = str | int | bool
 
@@ -37,6 +41,7 @@ class Style:
     xml_prefix: str = ""
     indent: bool = False
     bom: bool = False
+    odd_characters: str = "reference"
     query_order: bool = False  # attribute order of query replies, which differs from the other shapes [doc]
 
     def with_json(self, wanted: bool) -> Style:
@@ -84,7 +89,7 @@ def to_bytes(root: Element, style: Style) -> tuple[str, bytes]:
         media_type, body = "application/json; charset=utf-8", _json(root, style)
     else:
         media_type, body = "application/xml; charset=utf-8", _xml_document(root, style)
-    return media_type, (BOM if style.bom else b"") + body.encode()
+    return media_type, (BOM if style.bom else b"") + body.encode(errors="surrogatepass")
 
 
 def _xml_document(root: Element, style: Style) -> str:
@@ -97,7 +102,10 @@ def _xml_document(root: Element, style: Style) -> str:
         )
     out = [declaration]
     _xml(root, style, f"{style.xml_prefix}:" if style.xml_prefix else "", "\n" if style.indent else "", out, namespaces)
-    return "".join(out)
+    document = "".join(out)
+    if style.odd_characters == "reference":
+        document = _NO_CHARACTER.sub(lambda match: f"&#x{ord(match[0]):X};", document)
+    return document
 
 
 def _xml(node: Element | Kept, style: Style, prefix: str, line: str, out: list[str], namespaces: str = "") -> None:

@@ -292,6 +292,7 @@ class Service:
             xml_prefix=behaviour.xml_prefix,
             indent=behaviour.indent,
             bom=behaviour.bom,
+            odd_characters=behaviour.odd_characters,
             query_order=query_order,
         )
 

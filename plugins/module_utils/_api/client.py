@@ -21,7 +21,6 @@ from functools import partial
 from typing import NamedTuple
 
 from .errors import (
-    WRONG_SERVICE,
     EmAuthError,
     EmConnectionError,
     EmError,
@@ -176,7 +175,7 @@ class EnterpriseManager:
     def _keep_logon(self, response: Response) -> None:
         token = response.headers.get(TOKEN_HEADER)
         if not token:
-            raise response.error(EmProtocolError, WRONG_SERVICE, f"but without the header {TOKEN_HEADER}")
+            raise response.protocol_error(f"but without the header {TOKEN_HEADER}")
         guid = _guid_in(token)
         self._transport.redactor.add(token, guid or "")
         path = log_off_path(response.body) or (f"/api/logonSessions/{guid}" if guid else None)
@@ -317,8 +316,7 @@ class EnterpriseManager:
         try:
             return parse(response.body)
         except XmlError as exc:
-            detail = f"but the response cannot be used: {self.redact(str(exc))}"
-            raise response.error(EmProtocolError, WRONG_SERVICE, detail) from None
+            raise response.protocol_error(f"but the response cannot be used: {self.redact(str(exc))}") from None
 
     def _backoff(self, attempt: int, response: Response | None) -> None:
         """Sleep before the next attempt: from half a second, doubling, with jitter, and as ``Retry-After`` asks."""

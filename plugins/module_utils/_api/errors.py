@@ -27,7 +27,9 @@ from .redaction import MAX_MESSAGE, describe, single_line, truncate
 MAX_URL = 300
 """Characters of a URL that are shown in a sentence."""
 
-CHECK_EM = "Check that url is Enterprise Manager itself and that its version is supported (10 to 13)."
+CHECK_EM = (
+    "Check that the version of Enterprise Manager is supported (10 to 13), and that no proxy changes its responses."
+)
 WRONG_SERVICE = (
     "Another service seems to answer there. Check host and port of url: the REST API of Enterprise Manager is on "
     "port 9398 (9399 for http) unless it was changed; 443 and 9443 are web pages, 9419 is the API of a backup server, "

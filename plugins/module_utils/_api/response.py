@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from .errors import (
+    CHECK_EM,
     WRONG_SERVICE,
     EmAuthError,
     EmError,
@@ -24,7 +25,7 @@ from .errors import (
 )
 from .options import split_url
 from .redaction import MAX_SCANNED, Redactor
-from .xml import error_text
+from .xml import error_text, is_from_em
 
 with suppress(ImportError):  # transport.py reports it
     from urllib3.exceptions import InvalidHeader
@@ -62,7 +63,7 @@ class Response:
     @property
     def is_from_em(self) -> bool:
         """Whether the body is in the form of EM's REST API; only then it is not another service that answers."""
-        return bool(re.search(rb"veeam\.com/ent/|FirstChanceExceptionMessage", self.body, re.IGNORECASE))
+        return is_from_em(self.body) or b"firstchanceexceptionmessage" in self.body.lower()
 
     @cached_property
     def text(self) -> str:
@@ -88,6 +89,10 @@ class Response:
         if self.note and not self.is_from_em:
             hint += f" {self.note}"
         return kind(self.operation, self.url, problem, hint, self.status, message or None)
+
+    def protocol_error(self, detail: str) -> EmError:
+        """The error for a success that EM would not send. Only what is no document of EM speaks against host and port."""
+        return self.error(EmProtocolError, CHECK_EM if self.is_from_em else WRONG_SERVICE, detail)
 
     def redirect_error(self) -> EmError:
         target = split_url(self.headers.get("Location", ""))

@@ -62,8 +62,8 @@ def backup_server(entity: xml.Entity) -> Reference | None:
 
 
 def _task_facts(task: xml.Entity) -> SessionTask:
-    link = next(iter(xml.objects(task, "VmReplicaPointLink")), None)
-    point = None if link is None else _replica_point(link)
+    links = xml.objects(task, "VmReplicaPointLink")
+    point = _replica_point(links[0]) if links else None
     return {"vm_name": xml.text(task, "VmName"), **_progress_facts(task), "replica_point": point}
 
 

@@ -194,6 +194,19 @@ def test_bom(em, client, session, accept):
     assert client.get(LIST, Accept=accept).body.startswith(b"\xef\xbb\xbf")
 
 
+@pytest.mark.parametrize(
+    ("switch", "written"),
+    [
+        ("reference", b'Name="a&#x1F;&#xFFFE;&#xD83D;\xf0\x9f\x98\x80"'),
+        ("raw", b'Name="a\x1f\xef\xbf\xbe\xed\xa0\xbd\xf0\x9f\x98\x80"'),
+    ],
+)
+def test_odd_characters(em, client, switch, written):
+    em.behaviour.odd_characters = switch
+    em.world.add_session("a\x1f\ufffe\ud83d\U0001f600")
+    assert written in client.get(LIST).body
+
+
 def test_xml_prefix(em, client, session):
     plain = client.query(format="Entities")
     em.behaviour.xml_prefix = "v"

@@ -14,6 +14,7 @@ import html
 import json
 import math
 import os
+import re
 import uuid
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
@@ -202,6 +203,13 @@ def view_of(session):
     return view(made, world.clock.now())
 
 
+def view_of_name(name):
+    return view(
+        World(Clock(datetime(2030, 1, 1, tzinfo=UTC))).add_session(name, state="Stopped"),
+        datetime(2030, 1, 1, tzinfo=UTC),
+    )
+
+
 def facts_of(tree, style):
     return [fs.session_facts(item) for item in _xml.parse(render.to_bytes(tree, style)[1]).items]
 
@@ -239,6 +247,27 @@ def test_the_encoding_has_no_meaning(session, style, encoding):
     assert fs.session_facts(item) == session_facts(session)
 
 
+@given(
+    st.text(
+        st.one_of(st.characters(), st.sampled_from("\0\x08\x1f\ufffe\uffff\ud800\udfff\ud83d\ude00&<]>")), max_size=20
+    ),
+    STYLES,
+)
+def test_any_text_is_read_with_replacements(written, style):
+    """Also as halves of characters, which XML does not allow: two that belong together are one character."""
+    tree = shapes.session_entity(view_of_name(written), style)
+    expected = re.sub(
+        "[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]",
+        "\ufffd",
+        written.encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
+    )
+    (item,) = _xml.parse(render.to_bytes(tree, style)[1]).items
+    assert _xml.text(item, "Name") == attribute(expected)
+    assert len(item) == len(
+        _xml.parse(render.to_bytes(shapes.session_entity(view_of_name("Acme"), style), style)[1]).items[0]
+    )
+
+
 # Any bytes
 
 WORDS = [
@@ -248,6 +277,9 @@ WORDS = [
         b"<!ENTITY a 'b'>",
         b"&a;",
         b"&#0;",
+        b"&#x1F;",
+        b"&#xD83D;",
+        b"&#56832;",
         b"&lt;",
         b"xmlns:v='x' ",
         b"<v:",

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import socket
 import time
 from email.utils import formatdate
@@ -22,6 +23,7 @@ from emulator import Emulator, User
 REPO = Path(__file__).resolve().parents[5]
 PASSWORD = "Passw0rd!"
 SESSIONS = "/api/cloud/failoverSessions"
+NAMESPACE = 'xmlns="http://www.veeam.com/ent/v1.0"'
 
 
 @pytest.fixture
@@ -146,10 +148,19 @@ def test_wrong_password(em, connect):
             "permission",
             "Access denied.*Check that reader has a role in Enterprise Manager",
         ),
-        ({"action": "reply", "status": 404, "body": ""}, "protocol", "404.*Another service.*9398.*9443.*9419"),
-        ({"action": "reply", "status": 405, "body": "No"}, "protocol", "Another service"),
+        ({"action": "reply", "status": 404, "body": "<html>"}, "protocol", "404.*Another service.*9398.*9443.*9419"),
+        ({"action": "reply", "status": 405, "body": ""}, "protocol", "Another service"),
         ({"action": "reply", "status": 400, "body": '{"errorCode": "x"}'}, "protocol", "Another service"),
-        ({"action": "status", "status": 404}, "server", "404.*api_version"),
+        (
+            {"action": "status", "status": 404, "message": "No such version"},
+            "server",
+            "No such version.*offers this api_version",
+        ),
+        (
+            {"action": "reply", "status": 201, "body": f"<LogonSession {NAMESPACE}/>"},
+            "protocol",
+            "without the header.*no proxy changes",
+        ),
         (
             {"action": "status", "status": 500, "message": "Object reference not set"},
             "server",
@@ -465,7 +476,6 @@ def test_an_error_in_any_format(em, connect, error_body):
         ({"action": "html"}, 'a web page: "Sign in"'),
         ({"action": "empty"}, "it is empty"),
         ({"action": "garbage"}, "not well-formed"),
-        ({"action": "cut_xml"}, "not well-formed"),
         ({"action": "reply", "body": '{"Refs": []}', "content_type": "application/json"}, "it is JSON"),
         ({"action": "reply", "body": '<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>'}, "DTD"),
         ({"action": "reply", "body": "<Error Message='In a good reply'/>"}, "In a good reply"),
@@ -477,6 +487,30 @@ def test_a_reply_that_is_not_ems(em, connect, fault, words):
         read(client)
     assert (failure.value.kind, failure.value.status, failure.value.server_message) == ("protocol", 200, None)
     assert "Another service" in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (f"<EntityReferences {NAMESPACE}><Ref", "not well-formed"),
+        (
+            f"<v:EntityReferences {NAMESPACE.replace('xmlns', 'xmlns:v')}>&nbsp;</v:EntityReferences>",
+            "undefined entity",
+        ),
+        (f"<!DOCTYPE x><EntityReferences {NAMESPACE}/>", "DTD"),
+        (f"<Error {NAMESPACE} Message='In a good reply'/>", "In a good reply"),
+        (f"<QueryResult {NAMESPACE}/>", "without a result"),
+        (f"<EntityReferences {NAMESPACE}><Ref/></EntityReferences>", "a Ref without content"),
+        (f"<x>{'<y>' * 200}<z {NAMESPACE}/>{'</y>' * 200}</x>", "levels deep"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_document_of_em_that_cannot_be_used_does_not_speak_against_host_and_port(em, connect, encoding, body, words):
+    em.faults.add("reply", path=SESSIONS, body=body.encode(encoding))
+    with pytest.raises(_client.EmProtocolError, match=words) as failure, connect() as client:
+        read(client)
+    assert "Check that the version of Enterprise Manager is supported" in str(failure.value)
+    assert not re.search("Another service|host|port of url|url is", str(failure.value))
 
 
 def test_no_redirect_is_followed(em, connect):
