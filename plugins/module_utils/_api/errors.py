@@ -14,8 +14,8 @@
         EmConnectionError   no connection, or it broke       EmRefusedError      EM's task failed
         EmTlsError          certificate or TLS               EmInDoubtError      unknown whether EM has acted
         EmTimeoutError      no complete response in time     EmWaitError         the time for waiting is over
-        EmProtocolError     not a response of EM
-        EmServerError       any other error status
+        EmProtocolError     not a response of EM             EmRunFailedError    EM did it, without success
+        EmServerError       any other error status           EmStaleError        EM's data is too old
 """
 
 from __future__ import annotations
@@ -163,6 +163,12 @@ class EmBusyError(EmError):
     kind = "busy"
 
 
+class EmRunFailedError(EmError):
+    """EM did what it was asked for, and that did not succeed."""
+
+    kind = "run_failed"
+
+
 class EmSupersededError(EmError):
     """The plan was run again since the session that is to be undone."""
 
@@ -179,6 +185,12 @@ class EmInDoubtError(EmError):
     """It is not known whether EM carried an action out."""
 
     kind = "in_doubt"
+
+
+class EmStaleError(EmError):
+    """EM's copy of its backup servers' data is too old, or it is not known how old it is."""
+
+    kind = "stale"
 
 
 class EmWaitError(EmError):

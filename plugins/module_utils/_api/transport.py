@@ -74,6 +74,7 @@ class Transport:
     :arg agent: name and version of what sends.
     :raises OptionError: the environment names a proxy that cannot be used.
     :ivar redactor: knows what must not appear in any text.
+    :ivar date: the header ``Date`` of the last response, or None.
     """
 
     def __init__(self, base_url: str, verify: bool | str, agent: str) -> None:
@@ -85,6 +86,7 @@ class Transport:
         if self._proxy:
             self.redactor.add(*self._proxy.secrets)
             self._proxies = dict.fromkeys(("http", "https"), self._proxy.address)
+        self.date: str | None = None
         self._verify = verify
         if not verify:
             # The user knows; urllib3 would say it again on each request.
@@ -119,6 +121,7 @@ class Transport:
         deadline = time.monotonic() + timeout
         try:
             with self._open(method, url, headers, deadline, body) as response:
+                self.date = response.headers.get("Date")
                 try:
                     received = self._read_body(response, deadline, operation, url)
                 except (urllib3.exceptions.HTTPError, OSError, EmProtocolError):
