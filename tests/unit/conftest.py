@@ -256,3 +256,15 @@ def act(em, run_module, lines, fake_clock, monkeypatch):
     call.cost = 2
     call.before = []
     return call
+
+
+@pytest.fixture
+def socks_proxy(monkeypatch):
+    """The environment names a SOCKS proxy, and its library is missing; gives what is said of it for em.example.com."""
+    from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import proxy
+
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(proxy, "find_spec", lambda name: None)
+    monkeypatch.setenv("all_proxy", "socks5://bob:s3cret@px.example.com:1080")
+    return "proxy: 'socks5://px.example.com:1080' cannot be used. .*PySocks.*no_proxy=em.example.com"

@@ -1114,3 +1114,8 @@ def test_ansible_rulebook_runs_the_file_more_than_once_and_without_ansible():
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "['_dr_runbook_veeam_em_core._events.watcher']\n"
     assert runpy.run_path(str(FILE))["main"]
+
+
+def test_a_proxy_that_needs_a_library_is_named(em, source, socks_proxy, logged):
+    assert re.search(socks_proxy, fails(source, em, url="https://em.example.com:9398"))
+    assert logged() == []

@@ -792,3 +792,9 @@ def test_a_cache_does_not_hide_that_the_data_is_too_old(em, parse, cached):
     parse(max_data_age="20m", **cached[0], **ADMIN)
     with pytest.raises(AnsibleParserError, match="and max_data_age allows 5 min"):
         parse(max_data_age="5m", **cached[0], **ADMIN)
+
+
+def test_a_proxy_that_needs_a_library_is_named(parse, socks_proxy):
+    with pytest.raises(AnsibleParserError, match=socks_proxy):
+        parse(url="https://em.example.com:9398")
+    assert parse.warnings == []

@@ -458,3 +458,9 @@ def test_without_a_limit_the_age_is_not_read(em, look_up):
     look_up("A")
     look_up("A", max_data_age="")
     assert em.counters.routes["GET /api/systemSessions"] == 0
+
+
+def test_a_proxy_that_needs_a_library_is_named(look_up, socks_proxy):
+    with pytest.raises(AnsibleLookupError, match=socks_proxy):
+        look_up("Acme", url="https://em.example.com:9398")
+    assert look_up.warnings == []

@@ -270,3 +270,12 @@ def test_who_may_read_points_too_gets_them(em, plan, run, user, role_query):
     assert (point["state"], result["points_seen_at"] is None) == ("Failover", False)
     assert [said for said in result.get("warnings", ()) if "the role" in said and "role does" not in said] == []
     assert run(check_mode=True, action="undo", username=user)["may_read_points"] is True
+
+
+@pytest.mark.parametrize("check_mode", [False, True], ids=["run", "check mode"])
+def test_a_plan_that_may_have_been_meant_is_named(em, run_module, check_mode):
+    plan = em.world.add_plan("ABC\u00a0DR", ["vm"])
+    result = run_module("failover_plan", check_mode, plan="ABC DR", action="start")
+    assert (result["error"]["kind"], result["error"]["status"]) == ("not_found", None)
+    assert f"no failover plan named 'ABC DR'. 'ABC\\xa0DR' (id {plan.id}) differs only in blanks" in result["msg"]
+    assert plan.id in result["msg"]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import contextmanager
 
 import pytest
@@ -312,3 +313,10 @@ def test_every_connection_option_says_its_environment_variable():
     for name, entry in documented.items():
         assert f"E(VEEAM_EM_{name.upper()})" in " ".join(entry["description"])
         assert CONNECTION_SPEC[name]["fallback"][1] == [f"VEEAM_EM_{name.upper()}"]
+
+
+def test_a_proxy_that_needs_a_library_is_named(run_module, socks_proxy):
+    result = run_module("failover_session_info", url="https://em.example.com:9398")
+    assert re.search(socks_proxy, result["msg"])
+    assert "error" not in result
+    assert "warnings" not in result
