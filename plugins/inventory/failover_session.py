@@ -363,8 +363,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         # Given no variables, these take those of the host, with what compose has added.
         self._set_composite_vars(compose, variables, host, strict)
         has = self.inventory.hosts[host].vars
-        addresses = [str(has[name]) for name in compose if name in has and re.fullmatch("ansible_(.+_)?host", name)]
-        if any(means_controller(address) or address.startswith("-") for address in addresses):
+        addresses = [
+            str(has[name] or "") for name in compose if name in has and re.fullmatch("ansible_(.+_)?host", name)
+        ]
+        # To Python, no address is the machine itself.
+        if any(not address or address.startswith("-") or means_controller(address) for address in addresses):
             self._remove_host(host)
             return False
         self._session = variables[f"{self.get_option('hostvars_prefix')}session"]

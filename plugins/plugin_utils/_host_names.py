@@ -16,7 +16,7 @@ A name is refused if, as a host, it
 * begins with ``__ansible_``: in JSON, Ansible takes it for its own mark, and loses the variables of all hosts;
 * is longer than a file name may be: fact caches have a file for each host.
 
-Names that are patterns (``!neg``, ``~regex``, ``a,b``, ``web[1:3]``, ``*``) are fine as hosts, since a pattern is only read where a
+Names that are patterns (``!neg``, ``~regex``, ``a,b``, ``web[1:3]``) are fine as hosts, since a pattern is only read where a
 play or a limit gives one. So are quotes, blanks inside, and the special characters of shells: nothing here gives a name to a shell.
 The name of the machine that runs Ansible is fine, too: the answer must not depend on the machine (AWX reads an inventory
 in one container and uses it in another), and every name that the provider's DNS knows means a machine of the provider. The cure for
@@ -37,7 +37,7 @@ MAX_BYTES = 253
 """Longest DNS name; file names of 255 bytes are possible."""
 
 _LOCAL_NAME = re.compile(r"(.+\.)?localhost|(localhost|ip6-localhost|loopback|ip6-loopback)[46]?(\.localdomain[46]?)?")
-# Besides control and format characters and special blanks: letters, marks and symbols without ink.
+# Besides what does not print (control and format characters, special blanks): letters, marks and symbols without ink.
 _WITHOUT_INK = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
@@ -69,7 +69,7 @@ def reason_against(name: str) -> str | None:
 def means_controller(address: str) -> bool:
     """Whether a host name or address leads to the machine that runs Ansible, however it is written.
 
-    Ansible treats some names as the controller (``localhost``), programs resolve others to it (``127.1``, ``::``, ``root@LOCALHOST.``).
+    Ansible treats some names as the controller (``localhost``), programs resolve others to it (``127.1``, ``::``, ``*``, ``root@LOCALHOST.``).
     """
     host = re.split(r"[#?/\\]", folded(address))[0].rpartition("@")[2].strip()
     candidates = {
@@ -93,12 +93,11 @@ def folded(name: str) -> str:
 
 
 def _is_unseen(char: str) -> bool:
-    special = unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp", "Zs") and char != " "
-    return special or bool(_WITHOUT_INK.match(char))
+    return not char.isprintable() or bool(_WITHOUT_INK.match(char))
 
 
 def _is_local(host: str) -> bool:
-    if host in constants.LOCALHOST or _LOCAL_NAME.fullmatch(host):
+    if host in ("*", *constants.LOCALHOST) or _LOCAL_NAME.fullmatch(host):  # glibc takes "*" for no name, so for itself
         return True
     try:
         # The old spellings, too: 127.1, 0x7f.1, 2130706433.

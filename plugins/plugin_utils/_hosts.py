@@ -16,7 +16,7 @@ from ._host_names import folded, reason_against
 
 OF_OTHERS = "another source of the inventory has hosts of these names"
 LIKE_GROUPS = "groups have these names"
-BAD_ADDRESS = "their address (ansible_host) means the controller or is an option of ssh"
+BAD_ADDRESS = "their address (ansible_host) is empty, means the controller, or is an option of ssh"
 RUN_FACTS = ("state", "result", "failure_message", "creation_time", "end_time", "duration", "replica_point")
 """Facts of a task that become variables of its host."""
 MAX_LISTED = 3
