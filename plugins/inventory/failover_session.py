@@ -63,7 +63,11 @@ options:
     description:
       - Jinja expression for the host name, with the host variables listed in the examples. By default, the name of the VM.
       - VMs with the same host name are one host. The VM of the newer session wins, with a warning, or with an error if O(strict=true).
-        If two tenants have VMs of the same name, use an expression that makes host names unique.
+        If two tenants have VMs of the same name, use an expression that makes host names unique. Names that differ only in case or
+        Unicode form count as the same.
+      - Names that mean something else give no hosts, with a warning, or with an error if O(strict=true). These are names of the controller
+        (V(localhost), V(127.0.0.1), V(::1)), of groups, of hosts of other sources, of files with variables (V(../x), V(db01.yml)), names that
+        begin with V(-), look like templates, end like a port (V(db:22)), or have invisible characters.
     type: str
   hostvars_prefix:
     description: Prefix of all host variables.
@@ -77,6 +81,10 @@ notes:
   - The cache stores EM's answer before groups and variables are created, so changes to O(groups), O(compose) or O(hostname) apply at once.
     There is one cache entry per URL, user and criteria. It contains no password and no token.
   - Without O(groups) and O(keyed_groups) the hosts are in no group.
+  - Plans or backup servers whose names differ only in characters that group names cannot have share a group of O(keyed_groups). A warning
+    names it. Use an id as key to tell them apart.
+  - Without C(ansible_host), DNS decides which machine the name of a VM means. Set it with O(compose), in a domain of the tenants. If such an
+    address means the controller, the VM gives no host, with a warning, or with an error if O(strict=true).
   - Veeam documents that EM lists the sessions of the last 30 days. The notes of P(dr_runbook.veeam_em.failover_session_info#module) explain
     what a session shows and what it does not.
 seealso:
@@ -391,11 +399,15 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             if folded(host) in self._groups and host in self.inventory.hosts:
                 self._remove_host(host)
                 hosts.leave_out(host, LIKE_GROUPS)
-        for group in filter(means_controller, self._meanings):
-            if group in self.inventory.groups:
-                self.inventory.remove_group(self.inventory.groups[group])
+        for name in filter(means_controller, self._meanings):
+            group = self.inventory.groups.pop(
+                name, None
+            )  # remove_group takes a name or a group, depending on ansible-core
+            if group:
+                for host in list(group.hosts):
+                    host.remove_group(group)
                 self._warn_or_fail(
-                    f"There is no group {group}, because its name means the controller. Set prefix in keyed_groups."
+                    f"There is no group {name}, because its name means the controller. Set prefix in keyed_groups."
                 )
         mixed = mixed_groups(self._meanings)
         if mixed:

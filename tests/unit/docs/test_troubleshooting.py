@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client as _client
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import errors as _errors
+from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._host_names import MAX_BYTES
 
 REPO = Path(__file__).resolve().parents[3]
 GUIDE = (REPO / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
@@ -184,3 +185,16 @@ def test_the_message_about_plans_is_the_one_that_is_printed(em, run_module):
     result = run_module("failover_plan_info", ca_path=em.ca_path, username="reader")
     assert result["error"]["kind"] == "permission"
     assert compared(result["msg"].replace(em.url[8:], SERVER)) in compared(GUIDE)
+
+
+def test_the_reasons_why_a_vm_gives_no_host_are_listed():
+    code = "".join(
+        (REPO / "plugins" / "plugin_utils" / name).read_text(encoding="utf-8")
+        for name in ("_host_names.py", "_hosts.py")
+    )
+    reasons = re.findall(
+        r'^    +return f?"([^"]+)"$|^(?:CONTROLLER|OF_OTHERS|LIKE_GROUPS|BAD_ADDRESS) = "([^"]+)"$', code, re.MULTILINE
+    )
+    assert len(reasons) == 11
+    for reason in map("".join, reasons):
+        assert f"`{reason.replace('{MAX_BYTES}', str(MAX_BYTES))}`" in GUIDE

@@ -249,7 +249,6 @@ def test_a_hostname_of_blanks_is_none(em, parse):
         "null",
         "#",
         "R&D",
-        "{ }",
         "ok: [x]",
     ],
 )
@@ -292,7 +291,9 @@ LEFT_OUT = [
 @pytest.mark.parametrize("renamed", [False, True])
 def test_names_that_mean_something_else_give_no_hosts(em, parse, name, reason, renamed):
     run(em, vms=["kept" if renamed else name, "good"])
-    made = " ~ ".join(map(repr, name))  # letter by letter, so that the option is no template itself
+    made = " ~ ".join(
+        f'"{char}"' if char == "'" else f"'{char}'" for char in name
+    )  # letter by letter, so that the option is no template itself
     options = {"hostname": f"{made} if veeam_vm_name == 'kept' else veeam_vm_name"} if renamed else {}
     data = parse(before=["static01"], **options)
     assert hosts(data) == ["good", "static01"]
