@@ -64,7 +64,11 @@ options:
     description:
       - Jinja expression for the host name, with the host variables listed in the examples. By default, the name of the VM.
       - VMs with the same host name are one host. The VM of the newer session wins, with a warning, or with an error if O(strict=true).
-        If two tenants have VMs of the same name, use an expression that makes host names unique.
+        If two tenants have VMs of the same name, use an expression that makes host names unique. Names that differ only in case or
+        Unicode form count as the same.
+      - Names that mean something else give no hosts, with a warning, or with an error if O(strict=true). These are names of the controller
+        (V(localhost), V(127.0.0.1), V(::1)), of groups, of hosts of other sources, of files with variables (V(../x), V(db01.yml)), names that
+        begin with V(-), look like templates, end like a port (V(db:22)), or have invisible characters.
     type: str
   hostvars_prefix:
     description: Prefix of all host variables.
@@ -82,6 +86,10 @@ notes:
   - The cache stores EM's answer before groups and variables are created, so changes to O(groups), O(compose) or O(hostname) apply at once.
     There is one cache entry per URL, user and criteria. It contains no password and no token.
   - Without O(groups) and O(keyed_groups) the hosts are in no group.
+  - Plans or backup servers whose names differ only in characters that group names cannot have share a group of O(keyed_groups). A warning
+    names it. Use an id as key to tell them apart.
+  - Without C(ansible_host), DNS decides which machine the name of a VM means. Set it with O(compose), in a domain of the tenants. If such an
+    address means the controller, the VM gives no host, with a warning, or with an error if O(strict=true).
   - Veeam documents that EM lists the sessions of the last 30 days. The notes of P(dr_runbook.veeam_em.failover_session_info#module) explain
     what a session shows and what it does not.
 seealso:
@@ -184,14 +192,13 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, TypedDict
 
 from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.inventory.data import InventoryData
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable, to_safe_group_name
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ..module_utils._api.client import EnterpriseManager
@@ -204,7 +211,18 @@ from ..module_utils._failover.facts import Plan, Session, sort_key
 from ..module_utils._failover.permissions import VM_RESTORE_OPERATOR
 from ..module_utils._failover.plans import PlanReader
 from ..module_utils._failover.sessions import SessionReader
-from ..plugin_utils._hosts import Hosts, list_some, needs_plan, session_vms, short
+from ..plugin_utils._host_names import folded, means_controller
+from ..plugin_utils._hosts import (
+    BAD_ADDRESS,
+    LIKE_GROUPS,
+    Hosts,
+    Meaning,
+    list_some,
+    mixed_groups,
+    needs_plan,
+    session_vms,
+    short,
+)
 from ..plugin_utils._plugin import check_options, connect, connection_variables, fail_on_error, resolve_templates
 
 ANSWER_FORMAT = 2
@@ -319,27 +337,31 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def _populate(self, answer: Answer) -> None:
         if answer["plans"] is None:
             self._warn_without_plans(answer["sessions"])
-        groups = {*self.inventory.groups, *map(self._sanitize_group_name, self.get_option("groups"))}
-        hosts = self._hosts(answer, groups)
-        for problem in hosts.problems():
-            self._warn_or_fail(problem)
-        for host, variables in hosts.variables.items():
-            self._add_host(host, variables)
-        # Ansible takes such a host for the group; keyed_groups makes groups only with the hosts.
-        like_groups = hosts.like_groups + [host for host in hosts.variables if host in self.inventory.groups]
-        if like_groups:
-            self._warn_or_fail(
-                f"VMs that are named like a group, and so are missing or in wrong groups: {list_some(map(short, like_groups))}. "
-                "Set hostname to make names that no group has."
-            )
+        hosts = self._hosts(answer)
+        self._meanings: dict[str, set[Meaning]] = {}
+        self._groups = set(map(folded, [*self.inventory.groups, *map(to_safe_group_name, self.get_option("groups"))]))
+        try:
+            for host, variables in hosts.variables.items():
+                # Ansible takes a host that is named like a group for the group.
+                if folded(host) in self._groups:
+                    hosts.leave_out(host, LIKE_GROUPS)
+                elif not self._add_host(host, variables):
+                    hosts.leave_out(host, BAD_ADDRESS)
+            self._check_groups(hosts)
+            for problem in hosts.problems():
+                self._warn_or_fail(problem)
+        except AnsibleError:  # Ansible may go on without this inventory, and must not with a part of it
+            for host in hosts.variables:
+                self._remove_host(host)
+            raise
 
-    def _hosts(self, answer: Answer, groups: Collection[str]) -> Hosts:
+    def _hosts(self, answer: Answer) -> Hosts:
         """The hosts, without contacting EM. Newer sessions come first, so that of VMs with one host name the newest wins."""
         prefix = self.get_option("hostvars_prefix")
         if not re.fullmatch(r"([A-Za-z_]\w*)?", prefix):
             accepted = "Give letters, digits and underscores, not beginning with a digit."
             raise OptionError("hostvars_prefix", prefix, accepted)
-        hosts = Hosts(groups)
+        hosts = Hosts({folded(host) for host in self.inventory.hosts})
         for session in sorted(answer["sessions"], key=sort_key, reverse=True):
             vms = session_vms(session, self.get_option("vm_source"), answer["plans"], self.display.warning)
             run = f"{short(session['name'])} of {session['creation_time']} ({session['id']})"
@@ -359,19 +381,62 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             except Exception as exc:  # whatever an expression of the user may raise
                 sentence = f"hostname: {expression!r} cannot be evaluated for the VM {short(vm_name)} of {run}: {exc}"
                 raise AnsibleParserError(single_line(sentence)) from None
-        name = "" if host is None else "".join(str(host))
-        # join() takes the mark off. ansible-inventory prints a marked text as an object, and AWX wants names to be texts.
-        return wrap_var(name) if "{" in name else name
+        # join() takes the mark off: ansible-inventory prints a marked text as an object, and AWX wants names to be texts.
+        return "" if host is None else "".join(str(host))
 
-    def _add_host(self, host: str, variables: dict[str, Any]) -> None:
-        strict = self.get_option("strict")
+    def _add_host(self, host: str, variables: dict[str, Any]) -> bool:
+        """Adds a host with its variables and groups, unless the address that compose gives it is not one of the VM."""
+        strict, compose = self.get_option("strict"), self.get_option("compose")
         self.inventory.add_host(host)
         for name, value in variables.items():
             self.inventory.set_variable(host, name, value)
         # Given no variables, these take those of the host, with what compose has added.
-        self._set_composite_vars(self.get_option("compose"), variables, host, strict)
+        self._set_composite_vars(compose, variables, host, strict)
+        has = self.inventory.hosts[host].vars
+        addresses = [
+            str(has[name] or "") for name in compose if name in has and re.fullmatch("ansible_(.+_)?host", name)
+        ]
+        # To Python, no address is the machine itself.
+        if any(not address or address.startswith("-") or means_controller(address) for address in addresses):
+            self._remove_host(host)
+            return False
+        self._session = variables[f"{self.get_option('hostvars_prefix')}session"]
         self._add_host_to_composed_groups(self.get_option("groups"), {}, host, strict)
         self._add_host_to_keyed_groups(self.get_option("keyed_groups"), {}, host, strict)
+        return True
+
+    def _remove_host(self, host: str) -> None:
+        if host in self.inventory.hosts:
+            self.inventory.remove_host(self.inventory.hosts[host])
+
+    def _sanitize_group_name(self, name: str) -> str:
+        """What ansible-core calls for the name of each group of a host; notes what the group stands for."""
+        group: str = to_safe_group_name(name)
+        self._groups.add(folded(group))
+        self._meanings.setdefault(group, set()).add(Meaning.of(name, self._session))
+        return group
+
+    def _check_groups(self, hosts: Hosts) -> None:
+        for host in hosts.variables:
+            if folded(host) in self._groups and host in self.inventory.hosts:
+                self._remove_host(host)
+                hosts.leave_out(host, LIKE_GROUPS)
+        for name in filter(means_controller, self._meanings):
+            group = self.inventory.groups.pop(
+                name, None
+            )  # remove_group takes a name or a group, depending on ansible-core
+            if group:
+                for host in list(group.hosts):
+                    host.remove_group(group)
+                self._warn_or_fail(
+                    f"There is no group {name}, because its name means the controller. Set prefix in keyed_groups."
+                )
+        mixed = mixed_groups(self._meanings)
+        if mixed:
+            self.display.warning(
+                f"Groups that stand for more than one name: {list_some(mixed)}. A group name keeps only letters, digits and underscores. "
+                "Set a key with an id in keyed_groups, for example veeam_session.id."
+            )
 
     def _warn_without_plans(self, sessions: list[Session]) -> None:
         needing = [session for session in sessions if needs_plan(session, self.get_option("vm_source"))]

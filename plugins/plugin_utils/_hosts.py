@@ -6,13 +6,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..module_utils._api.redaction import single_line, some_of, truncate
 from ..module_utils._failover.facts import Plan, Session, same_backup_server
+from ._host_names import folded, reason_against
 
+OF_OTHERS = "another source of the inventory has hosts of these names"
+LIKE_GROUPS = "groups have these names"
+BAD_ADDRESS = "their address (ansible_host) is empty, means the controller, or is an option of ssh"
 RUN_FACTS = ("state", "result", "failure_message", "creation_time", "end_time", "duration", "replica_point")
 """Facts of a task that become variables of its host."""
 MAX_LISTED = 3
@@ -25,26 +29,37 @@ MAX_NAME = 100
 class Hosts:
     """Host variables by host name, and the VMs that give no host.
 
-    :ivar groups: names that no host may have.
+    :ivar others: folded names of the hosts that other sources of the inventory have.
     :ivar runs: the run that a host comes from, in words.
+    :ivar left_out: host names by the reason why they may not be hosts.
     """
 
-    groups: Collection[str]
+    others: Collection[str]
     variables: dict[str, dict[str, Any]] = field(default_factory=dict)
     runs: dict[str, str] = field(default_factory=dict)
     nameless: list[str] = field(default_factory=list)
     duplicates: list[str] = field(default_factory=list)
-    like_groups: list[str] = field(default_factory=list)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    _names: dict[str, str] = field(default_factory=dict)
 
     def add(self, host: str, variables: dict[str, Any], run: str) -> None:
         if not host.strip():
             self.nameless.append(run)
-        elif host in self.groups:
-            self.like_groups.append(host)
-        elif host in self.variables:
-            self.duplicates.append(f"{short(host)} (using the VM of {self.runs[host]}, ignoring that of {run})")
+            return
+        reason = reason_against(host) or (OF_OTHERS if folded(host) in self.others else None)
+        if reason:
+            self.leave_out(host, reason)
+            return
+        # To a reader and to DNS, names that differ only in case or Unicode form are one.
+        taken = self._names.setdefault(folded(host), host)
+        if taken in self.variables:
+            like = "" if taken == host else f"looks like {short(taken)}, "
+            self.duplicates.append(f"{short(host)} ({like}using the VM of {self.runs[taken]}, ignoring that of {run})")
         else:
             self.variables[host], self.runs[host] = variables, run
+
+    def leave_out(self, host: str, reason: str) -> None:
+        self.left_out.setdefault(reason, []).append(truncate(repr(str(host)), MAX_NAME))
 
     def problems(self) -> list[str]:
         problems = []
@@ -54,7 +69,43 @@ class Hosts:
             )
         if self.duplicates:
             problems.append(f"Duplicate host names: {list_some(self.duplicates)}. Set hostname to make names unique.")
+        for reason, names in self.left_out.items():
+            cure = "compose to give other addresses" if reason == BAD_ADDRESS else "hostname to give them other names"
+            problems.append(f"VMs that give no hosts, because {reason}: {list_some(names)}. Set {cure}.")
         return problems
+
+
+# Groups
+
+
+class Meaning(NamedTuple):
+    """What a group of keyed_groups stands for: its name before Ansible replaces characters in it, and the session of a host."""
+
+    name: str
+    plan: str
+    server: str
+    server_id: str
+
+    @classmethod
+    def of(cls, name: str, session: Session) -> Meaning:
+        server = session["backup_server"] or {"name": None, "id": None}
+        return cls(str(name), *(str(text or "") for text in (session["name"], server["name"], server["id"])))
+
+
+def mixed_groups(meanings: Mapping[str, Collection[Meaning]]) -> list[str]:
+    """The groups, with their names, that stand for several names, or for plans or backup servers that share one."""
+    mixed = []
+    for group, stands_for in meanings.items():
+        names = {meaning.name for meaning in stands_for}
+        of_plan = all(meaning.plan and meaning.name.endswith(meaning.plan) for meaning in stands_for)
+        of_server = all(meaning.server and meaning.name.endswith(meaning.server) for meaning in stands_for)
+        if len(names) == 1 and (of_plan or of_server):
+            names = {
+                f"{meaning.name} of the backup server {meaning.server} {meaning.server_id}" for meaning in stands_for
+            }
+        if len(names) > 1:
+            mixed.append(f"{group} ({list_some(map(short, names))})")
+    return mixed
 
 
 # The VMs of a session

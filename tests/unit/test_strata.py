@@ -29,7 +29,7 @@ STRATA = [
     ["module_utils/_argspec"],
     ["module_utils/_module"],
     ["doc_fragments"],
-    ["plugin_utils/_plain"],
+    ["plugin_utils/_plain", "plugin_utils/_host_names"],
     ["plugin_utils/_report", "plugin_utils/_plugin"],
     ["plugin_utils/_hosts", "plugin_utils/_progress"],
     ["action", "filter", "inventory", "lookup", "modules"],

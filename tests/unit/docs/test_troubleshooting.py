@@ -18,6 +18,7 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import er
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import proxy as _proxy
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import OptionError
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import names as _names
+from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._host_names import MAX_BYTES
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._plugin import UNDECRYPTABLE
 
 REPO = Path(__file__).resolve().parents[3]
@@ -242,3 +243,16 @@ def test_the_message_about_a_value_is_the_one_that_is_printed(run_module, option
 def test_the_message_about_the_vault_is_the_one_that_is_printed():
     message = str(OptionError("veeam_em_password", "...", UNDECRYPTABLE))
     assert compared(message) in compared(GUIDE)
+
+
+def test_the_reasons_why_a_vm_gives_no_host_are_listed():
+    code = "".join(
+        (REPO / "plugins" / "plugin_utils" / name).read_text(encoding="utf-8")
+        for name in ("_host_names.py", "_hosts.py")
+    )
+    reasons = re.findall(
+        r'^    +return f?"([^"]+)"$|^(?:CONTROLLER|OF_OTHERS|LIKE_GROUPS|BAD_ADDRESS) = "([^"]+)"$', code, re.MULTILINE
+    )
+    assert len(reasons) == 11
+    for reason in map("".join, reasons):
+        assert f"`{reason.replace('{MAX_BYTES}', str(MAX_BYTES))}`" in GUIDE

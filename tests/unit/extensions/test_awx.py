@@ -171,7 +171,7 @@ def test_a_session_through_a_workflow(awx, session):
     done = awx.job("check_session.yml", extra_vars=found.artifacts)
     assert done.rc == 0, done.output
     shown = done.results("Show the result of the VM")
-    assert sorted((host, result["veeam_result"]) for host, result in shown) == [("db", "Success"), ("web", "Failed")]
+    assert [(host, result["msg"]) for host, result in sorted(shown)] == [("vm0", "db: Success"), ("vm1", "web: Failed")]
 
 
 def test_a_workflow_without_its_session_stops(awx):

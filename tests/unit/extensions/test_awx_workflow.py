@@ -1013,15 +1013,18 @@ def test_a_folder_that_is_not_set_is_named(awx, finished, folder, step):
     assert awx.em.counters.requests == 0
 
 
-def test_checks_do_not_pass_for_a_host_that_ansible_takes_for_another(awx, finished, port):
+def test_checks_reach_a_host_whose_name_looks_like_that_of_another_and_a_port(awx, finished, port):
     awx.em.behaviour.finished_tasks = "keep"
     group = "session_" + finished["failover_session_id"].replace("-", "_")
     reached = {"ansible_host": "127.0.0.1", "failover_check_ports": [port], "failover_check_timeout": 1}
-    hosts = {"db": {"veeam_vm_name": "db", **reached}, "db:22": {"veeam_vm_name": "web", **reached}}
+    hosts = {
+        "db": {"veeam_vm_name": "db", **reached},
+        "db:22": {"veeam_vm_name": "web", **reached, "failover_check_ports": [1]},
+    }
     awx.keep({"_meta": {"hostvars": hosts}, group: {"hosts": list(hosts)}})
     done = awx.job("playbooks/drill_checks.yml", extra_vars=finished)
-    assert done.rc and done.artifacts == {}
-    assert "Nothing was checked, since Ansible reads the end of these host names as a port: db:22." in done.output
+    assert done.rc and "1 of 2 VMs did not pass their checks: db:22" in done.output
+    assert (done.artifacts["failover_checks"]["checked"], done.artifacts["failover_checks"]["failed"]) == (2, 1)
 
 
 def test_a_vm_without_an_address_is_not_the_execution_node(awx, finished, port):

@@ -34,14 +34,16 @@ def parse(em, tmp_path, monkeypatch):
     warnings = []
     monkeypatch.setattr(_plugin._display, "warning", warnings.append)
 
-    def call(file="veeam_em.yml", cache_allowed=True, **options):
+    def call(file="veeam_em.yml", cache_allowed=True, before=(), **options):
         warnings.clear()
         given = {"plugin": NAME, "url": em.url, "username": "both", "password": PASSWORD, "retries": 0, **options}
         path = tmp_path / file
         path.write_text(yaml.safe_dump({name: value for name, value in given.items() if value is not None}))
         plugin = inventory_loader.get(NAME)
         assert plugin.verify_file(str(path))
-        data = InventoryData()
+        data = call.data = InventoryData()
+        for host in before:  # of another source
+            data.add_host(host)
         plugin.parse(data, DataLoader(), str(path), cache=cache_allowed)
         if plugin.get_option("cache"):
             plugin.update_cache_if_changed()  # as ansible-core does
@@ -206,19 +208,24 @@ def test_a_vm_that_is_named_like_a_group(em, parse, name):
     if name in ("all", "ungrouped", "failed"):
         assert hosts(data) == ["good"]
         (warning,) = parse.warnings
-        assert f"VMs that are named like a group, and so are missing or in wrong groups: {name}. Set" in warning
-        with pytest.raises(AnsibleParserError, match="named like a group"):
+        assert f"VMs that give no hosts, because groups have these names: '{name}'. Set hostname" in warning
+        with pytest.raises(AnsibleParserError, match="groups have these names"):
             parse(strict=True, **options)
     assert hosts(parse(strict=True, hostname="'vm-' ~ veeam_vm_name", **options)) == sorted([f"vm-{name}", "vm-good"])
     assert parse.warnings == []
 
 
-def test_a_vm_that_is_named_like_a_group_of_keyed_groups(em, parse):
-    run(em, vms=[{"vm_name": "Failed", "result": "Failed"}, {"vm_name": "good", "result": "Failed"}])
+@pytest.mark.parametrize("name", ["Failed", "FAILED", "failed"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_vm_that_is_named_like_a_group_of_keyed_groups(em, parse, name, place):
+    vms = [{"vm_name": "good", "result": "Failed"}]
+    vms.insert(place, {"vm_name": name, "result": "Failed"})
+    run(em, vms=vms)
     options = {"keyed_groups": [{"key": "veeam_result", "separator": ""}]}
-    parse(**options)
-    assert any("named like a group" in warning and "Failed" in warning for warning in parse.warnings)
-    with pytest.raises(AnsibleParserError, match="named like a group"):
+    data = parse(**options)
+    assert hosts(data) == members(data, "Failed") == ["good"]
+    assert f"groups have these names: '{name}'" in parse.warnings[0]
+    with pytest.raises(AnsibleParserError, match="groups have these names"):
         parse(strict=True, **options)
 
 
@@ -228,7 +235,26 @@ def test_a_hostname_of_blanks_is_none(em, parse):
     assert "without a name" in parse.warnings[0]
 
 
-@pytest.mark.parametrize("name", [TEMPLATE, "{% raw %}", "a b", "a\nb", "日本", "[1:3]", "x,y", "'\"", "{#"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a b",
+        "日本",
+        "[1:3]",
+        "web[1:3]",
+        "x,y",
+        "!neg",
+        "~regex",
+        "@file",
+        "1e3",
+        "'\"",
+        "$(id)",
+        "null",
+        "#",
+        "R&D",
+        "ok: [x]",
+    ],
+)
 def test_odd_names_stay_as_they_are(em, parse, name):
     run(em, name, vms=[{"vm_name": name, "result": "Failed", "failure_message": name}])
     data = parse(strict=True, compose={"copy": "veeam_vm_name"}, groups={"failed": "veeam_result == 'Failed'"})
@@ -236,6 +262,133 @@ def test_odd_names_stay_as_they_are(em, parse, name):
     assert data.hosts[name].vars["copy"] == name
     assert data.hosts[name].vars["veeam_session"]["name"] == name
     assert members(data, "failed") == [name]
+
+
+# Names that mean something else than the VM
+
+LEFT_OUT = [
+    ("localhost", "mean the controller"),
+    ("LocalHost", "mean the controller"),
+    ("127.0.0.1", "mean the controller"),
+    ("127.9", "mean the controller"),
+    ("::1", "mean the controller"),
+    ("-oProxyCommand=id", "an option"),
+    ("../group_vars/prod", "files with variables"),
+    ("db01.yml", "files with variables"),
+    (TEMPLATE, "look like templates"),
+    ("{% raw %}", "look like templates"),
+    ("{#", "look like templates"),
+    ("db:22", "for a port"),
+    ("a\nb", "invisible"),
+    ("db\u200b", "invisible"),
+    ("\u202edb", "invisible"),
+    ("__ansible_unsafe", "marks its own data"),
+    ("x" * 254, "more than 253 bytes"),
+    ("ALL", "groups have these names"),
+    ("static01", "another source"),
+    ("STATIC01", "another source"),
+]
+
+
+@pytest.mark.parametrize(("name", "reason"), LEFT_OUT)
+@pytest.mark.parametrize("renamed", [False, True])
+def test_names_that_mean_something_else_give_no_hosts(em, parse, name, reason, renamed):
+    run(em, vms=["kept" if renamed else name, "good"])
+    made = " ~ ".join(
+        f'"{char}"' if char == "'" else f"'{char}'" for char in name
+    )  # letter by letter, so that the option is no template itself
+    options = {"hostname": f"{made} if veeam_vm_name == 'kept' else veeam_vm_name"} if renamed else {}
+    data = parse(before=["static01"], **options)
+    assert hosts(data) == ["good", "static01"]
+    assert "veeam_session" not in data.hosts["static01"].vars
+    (warning,) = parse.warnings
+    assert reason in warning and warning.endswith("Set hostname to give them other names.")
+    assert warning.isprintable()
+    with pytest.raises(AnsibleParserError, match=reason):
+        parse(before=["static01"], strict=True, **options)
+    assert hosts(parse.data) == ["static01"]
+    assert "vm-kept" in hosts(parse(strict=True, hostname="'vm-kept' if veeam_vm_name != 'good' else 'good'"))
+    assert parse.warnings == []
+
+
+@pytest.mark.parametrize(
+    "names", [("dc01", "DC01"), ("Straße", "STRASSE"), ("e\u0301", "\u00e9"), ("\uff44\uff42", "db")]
+)
+def test_names_that_only_look_different_are_duplicates(em, parse, names):
+    run(em, "Acme", 1, [names[0]])
+    run(em, "Borealis", 2, [names[1]])
+    assert hosts(parse()) == [names[1]]
+    assert f"Duplicate host names: {names[0]} (looks like {names[1]}, using the VM of Borealis" in parse.warnings[0]
+    with pytest.raises(AnsibleParserError, match="Duplicate host names"):
+        parse(strict=True)
+
+
+@pytest.mark.parametrize(
+    "name", ["localhost", "127.0.0.1", "::1", "LOCALHOST", "root@localhost", "-oProxyCommand=id", "2130706433"]
+)
+@pytest.mark.parametrize("variable", ["ansible_host", "ansible_ssh_host", "ansible_winrm_host"])
+def test_an_address_that_means_the_controller_gives_no_host(em, parse, name, variable):
+    run(em, vms=[name, "good"])
+    options = {
+        "hostname": "'vm-' ~ veeam_vm_name | regex_replace('[:@]', '-')",
+        "compose": {variable: "veeam_vm_name"},
+        "groups": {"vms": "true"},
+    }
+    data = parse(**options)
+    assert hosts(data) == members(data, "vms") == ["vm-good"]
+    assert "because their address (ansible_host) is empty, means the controller" in parse.warnings[0]
+    with pytest.raises(AnsibleParserError, match="their address"):
+        parse(strict=True, **options)
+    assert hosts(parse.data) == []
+    assert hosts(parse(hostname=options["hostname"], compose={variable: "''"})) == []
+    options["compose"] = {variable: "veeam_vm_name ~ '.dr.example.com'"}
+    assert len(hosts(parse(**options))) == 2 - name.startswith("-")
+
+
+@pytest.mark.parametrize("groups", [{"localhost": "true"}, None])
+def test_no_group_means_the_controller(em, parse, groups):
+    run(em, "localhost")
+    options = {"groups": groups} if groups else {"keyed_groups": [{"key": "veeam_session.name", "separator": ""}]}
+    data = parse(**options)
+    assert hosts(data) == ["vm"] and "localhost" not in data.groups
+    assert parse.warnings == [
+        "There is no group localhost, because its name means the controller. Set prefix in keyed_groups."
+    ]
+    with pytest.raises(AnsibleParserError, match="no group localhost"):
+        parse(strict=True, **options)
+
+
+# Groups for several names
+
+BY_PLAN = {"key": "veeam_session.name", "prefix": "plan"}
+BY_SERVER = {"key": "veeam_session.backup_server.name", "prefix": "server"}
+BY_RESULT = {"key": "veeam_result", "prefix": "result"}
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    ("key", "runs", "told"),
+    [
+        (BY_PLAN, [("ABC DR", "a"), ("ABC-DR", "a")], "plan_ABC_DR (plan_ABC DR, plan_ABC-DR)"),
+        (BY_PLAN, [("ABC DR", "a"), ("ABC DR", "b")], "plan_ABC_DR (plan_ABC DR of the backup server a "),
+        (BY_SERVER, [("One", "vbr-1"), ("Two", "vbr.1")], "server_vbr_1 (server_vbr-1, server_vbr.1)"),
+        (BY_PLAN, [("ABC DR", "a"), ("ABC DR 2", "a")], None),
+        (BY_SERVER, [("One", "a"), ("Two", "a")], None),
+        (BY_RESULT, [("Success", "a"), ("Two", "b")], None),
+    ],
+)
+def test_a_group_for_several_plans_or_servers_is_named(em, parse, key, runs, told, strict):
+    for number, (name, server) in enumerate(runs):
+        run(em, name, number, [f"vm{number}"], backup_server=server)
+    data = parse(keyed_groups=[key], strict=strict)
+    assert hosts(data) == ["vm0", "vm1"]
+    if told:
+        (warning,) = parse.warnings
+        assert f"Groups that stand for more than one name: {told}" in warning and "veeam_session.id" in warning
+    else:
+        assert parse.warnings == []
+    parse(keyed_groups=[{"key": "veeam_session.id", "prefix": "session"}], strict=True)
+    assert parse.warnings == []
 
 
 # VMs from plans
@@ -570,7 +723,7 @@ def cached(tmp_path):
 
 def test_a_second_run_asks_nothing_and_gives_the_same(em, parse, cached):
     options, folder = cached
-    run(em, vms=[{"vm_name": TEMPLATE, "result": "Failed"}, "web"])
+    run(em, vms=[{"vm_name": "db", "result": "Failed", "failure_message": TEMPLATE}, "web"])
     run(em, "Plan", vms=[])
     em.world.add_plan("Plan", ["from plan"])
     first = parse(**options)
@@ -580,9 +733,9 @@ def test_a_second_run_asks_nothing_and_gives_the_same(em, parse, cached):
     assert {host.name: host.vars for host in second.hosts.values()} == {
         host.name: host.vars for host in first.hosts.values()
     }
-    assert hosts(second) == sorted([TEMPLATE, "from plan", "web"])
+    assert hosts(second) == ["db", "from plan", "web"]
     grouped = parse(**options, groups={"failed": "veeam_result == 'Failed'"}, hostname="'x-' ~ veeam_vm_name")
-    assert members(grouped, "failed") == [f"x-{TEMPLATE}"]
+    assert members(grouped, "failed") == ["x-db"]
     assert em.counters.requests == requests
     text = "".join(path.read_text() for path in folder.iterdir())
     assert "web" in text
