@@ -79,13 +79,8 @@ author:
 """
 
 EXAMPLES = r"""
-# The connection options come from VEEAM_EM_URL, VEEAM_EM_USERNAME and VEEAM_EM_PASSWORD, or from module_defaults:
-#
-#   module_defaults:
-#     group/dr_runbook.veeam_em.all:
-#       url: https://em.example.com:9398
-#       username: DR\robot
-#       password: "{{ vault_veeam_em_password }}"
+# The connection options come from VEEAM_EM_URL, VEEAM_EM_USERNAME and VEEAM_EM_PASSWORD, or from module_defaults of
+# group/dr_runbook.veeam_em.all, which README.md shows.
 
 # failover_session_id is the id of a session, passed on by an earlier job or task.
 - name: Wait until a session has finished, and fail unless it succeeded

@@ -42,7 +42,7 @@ def test_everything_documented_is_returned_and_nothing_else(em, plan, run):
     result = run()
     always = {name for name, entry in documented.items() if entry["returned"] == "always"}
     assert set(result) - {"invocation"} == always
-    assert set(result["plan"]) == set(documented["plan"]["contains"])
+    assert set(result["plan"]) == set(documented["plan"]["sample"])
     assert set(result["task"]) == set(documented["task"]["contains"])
     assert set(result["failover_session"]) == set(documented["failover_session"]["sample"])
     assert set(result["failover_session"]["tasks"][0]) == set(documented["failover_session"]["sample"]["tasks"][0])
