@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 PLANS = "/cloudFailoverPlans/"
 MANY = int(os.environ.get("SCHEDULES", "0"))
 PLAIN = settings(
-    max_examples=MANY or 100,
+    max_examples=MANY or 50,
     derandomize=not MANY,
     database=None,
     deadline=None,

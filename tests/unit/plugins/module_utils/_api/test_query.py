@@ -13,6 +13,7 @@ import threading
 import time
 from urllib.parse import parse_qs
 
+import programs
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client as client_module
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import EmError, Operation
@@ -33,7 +34,7 @@ def own_emulator():
 
 @pytest.fixture
 def em(own_emulator):
-    until = time.monotonic() + 60
+    until = time.monotonic() + programs.TIMEOUT
     while own_emulator.counters.in_flight and time.monotonic() < until:
         time.sleep(0.02)
     own_emulator.faults.clear()
@@ -128,7 +129,7 @@ def test_a_page_of_an_abandoned_reading_does_not_answer_a_later_one(em, connect)
     with connect() as client:
         pages = SessionReader(client).iter_sessions(criteria())
         next(pages)
-        until = time.monotonic() + 60
+        until = time.monotonic() + programs.TIMEOUT
         while len(pages_asked_for(em)) < 4 and time.monotonic() < until:
             time.sleep(0.01)
         del pages
