@@ -84,9 +84,7 @@ EXAMPLES = r"""
 - name: Find the plans whose newest run did not succeed
   dr_runbook.veeam_em.failover_session_info:
     latest_per_plan: true
-    result:
-      - Warning
-      - Failed
+    result: [Warning, Failed]
   register: open_findings
 
 - name: Find the plans whose newest run is older than 14 days
@@ -95,23 +93,17 @@ EXAMPLES = r"""
     created_before: 14d
   register: overdue
 
-- name: Read the newest run of one plan
-  dr_runbook.veeam_em.failover_session_info:
-    name: ABC Company Failover Plan
-    limit: 1
-  register: newest_run
-
-- name: Stop the runbook if the plan has no run (or its name is misspelt)
-  ansible.builtin.assert:
-    that: newest_run.failover_sessions | length == 1
-    quiet: true
-
 - name: Read the newest run of one plan, with the age and the state of its restore points
   dr_runbook.veeam_em.failover_session_info:
     name: ABC Company Failover Plan
     limit: 1
     replica_points: true
   register: newest_run
+
+- name: Stop the runbook if the plan has no run (or its name is misspelt)
+  ansible.builtin.assert:
+    that: newest_run.failover_sessions | length == 1
+    quiet: true
 
 - name: Show the VMs that are failed over now
   ansible.builtin.debug:
@@ -120,10 +112,7 @@ EXAMPLES = r"""
 
 - name: Read the running sessions
   dr_runbook.veeam_em.failover_session_info:
-    state:
-      - Starting
-      - Working
-      - Stopping
+    state: [Starting, Working, Stopping]
   register: running
 
 # failover_session_id is the id of a session, passed on by an earlier job or task.
