@@ -208,32 +208,19 @@ plan:
 failover_session:
   description:
     - Facts of the action's session, or of the session that was already running, in the structure of
-      RV(dr_runbook.veeam_em.failover_session_wait#module:failover_session). That explains C(tasks_kept_at), too.
+      RV(dr_runbook.veeam_em.failover_session_wait#module:failover_session), of which the sample shows some facts.
     - V(null) in check mode if nothing is running, for an undo without a session (the documented case), and if no session is known.
   returned: always
   type: dict
   sample:
     id: 475420ee-d045-4493-9869-0a970e08f6f9
-    uid: urn:veeam:CloudFailoverSession:475420ee-d045-4493-9869-0a970e08f6f9
-    href: /api/cloud/failoverSessions/475420ee-d045-4493-9869-0a970e08f6f9
-    backup_server: {id: 8fff3b8e-c3f1-4ef5-aecc-561f07bf9982, name: 172.17.53.48}
     name: ABC Company Failover Plan
-    job_type: FailoverPlan
     state: Stopped
     result: Success
-    progress: 100
-    failure_message: null
     creation_time: "2026-03-02T08:00:01.500000Z"
-    end_time: "2026-03-02T08:04:40.000000Z"
     duration: 278.5
-    finished: true
     succeeded: true
-    tasks:
-      - {vm_name: filesrv03, state: Stopped, result: Success, progress: 100, failure_message: null, finished: true, succeeded: true,
-         creation_time: "2026-03-02T08:00:06.110000Z", end_time: "2026-03-02T08:02:11.500000Z", duration: 125.39,
-         replica_point: {id: c1beab6b-2b18-47f1-9e71-354ab8a49fc2, name: "filesrv03@2026-03-02 05:00:46",
-                         creation_time: "2026-03-02T05:00:46.000000Z", state: Ready}}
-    task_summary: {total: 1, success: 1, warning: 0, failed: 0, running: 0, other: 0}
+    tasks: [{vm_name: filesrv03, state: Stopped, result: Success, duration: 125.39}]
     tasks_kept_at: "2026-03-02T08:04:36.000000Z"
 session_source:
   description:
