@@ -985,7 +985,7 @@ def wait_and_kill(awx, action):
     awx.em.expire_logons()  # nobody is left to log off
 
 
-def test_a_drill_whose_module_was_killed_may_have_begun(awx, killing, tmp_path):
+def test_a_drill_whose_module_was_killed_may_have_started(awx, killing, tmp_path):
     """What Ansible itself makes of the task has "changed" as false, and knows nothing of Enterprise Manager."""
     awx.use_checkout()
     awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}])
@@ -1093,7 +1093,7 @@ def test_an_undo_that_em_has_not_confirmed_is_none(awx, left):
         ),  # false to Ansible's filter
     ],
 )
-def test_a_check_that_would_look_at_nothing_does_not_pass(awx, finished, port, setting, told):
+def test_a_check_that_would_check_nothing_does_not_pass(awx, finished, port, setting, told):
     awx.em.behaviour.finished_tasks = "keep"
     group = "session_" + finished["failover_session_id"].replace("-", "_")
     reached = {"ansible_host": "127.0.0.1", "failover_check_ports": [str(port)], "failover_check_timeout": 1}

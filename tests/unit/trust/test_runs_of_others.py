@@ -153,7 +153,7 @@ def test_a_start_by_others_is_not_undone_with_our_test(em, plan, call, drill, fa
     assert [request.query for request in posts(em)] == ["action=test"]
 
 
-def test_a_start_by_others_that_is_over_is_not_undone_either(em, plan, call, drill, fake_clock):
+def test_a_start_by_others_that_has_finished_is_not_undone_either(em, plan, call, drill, fake_clock):
     em.behaviour.points_after_test = "failover"
 
     def start_it():
@@ -300,7 +300,7 @@ def test_a_plan_is_not_run_again_and_again(em, plan, act, keywords, action):
 # EM is away
 
 
-def test_em_that_is_away_when_the_time_is_over(em, plan, run, fake_clock):
+def test_em_that_is_unavailable_at_the_time_limit(em, plan, run, fake_clock):
     fake_clock.at(40, lambda: em.outage(3600, "drop"))
     result = run("start", wait_timeout=60)
     em.outage(0)
