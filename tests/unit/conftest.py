@@ -198,7 +198,7 @@ def run_module(em, capsys, monkeypatch):
 
 
 @pytest.fixture
-def lines(monkeypatch):
+def displayed_lines(monkeypatch):
     """What action plugins show."""
     from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _progress
 
@@ -213,8 +213,8 @@ def lines(monkeypatch):
 
 
 @pytest.fixture
-def act(em, run_module, lines, fake_clock, monkeypatch):
-    """Run an action plugin; ``act.runs`` are the modules that it ran, as name and options."""
+def run_action(em, run_module, displayed_lines, fake_clock, monkeypatch):
+    """Run an action plugin; ``run_action.runs`` are the modules that it ran, as name and options."""
 
     def call(name, check_mode=False, no_log=False, async_val=0, task_until=(), task_retries=None, **options):
         module = importlib.import_module(f"ansible_collections.dr_runbook.veeam_em.plugins.action.{name}")

@@ -228,7 +228,7 @@ def other_host():
 
 
 @pytest.fixture
-def settle():
+def wait_until_settled():
     """Wait until an emulator is done with slow requests whose client has gone: they take effect nevertheless."""
 
     def wait(em, seconds):
