@@ -183,3 +183,15 @@ def test_a_query_that_is_forbidden_is_said_once_in_a_wait(em, run, fake_clock):
     assert em.counters.routes["GET /api/query"] > 10
     (warning,) = result["warnings"]
     assert "forbids reader to query" in warning
+
+
+@pytest.mark.parametrize("other", ["vbr2", "vbr1"])
+def test_backup_servers_differ_by_their_names_where_em_gives_no_ids(em, run, other):
+    for name in ("vbr1", other):
+        em.world.add_session("Acme", state="Working", backup_server={"id": "", "name": name})
+    result = run(plan="Acme", created_after="1h", until="appeared")
+    if other == "vbr1":
+        assert result["failover_session"]["name"] == "Acme"
+    else:
+        assert result["error"]["kind"] == "ambiguous"
+        assert "(backup server vbr1)" in result["msg"] and "(backup server vbr2)" in result["msg"]
