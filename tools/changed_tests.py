@@ -14,8 +14,16 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
 UNIT = Path("tests/unit")
-FOLDERS = {"tools": "tools", "docs": "docs", "extensions": "extensions", "tests/emulator": "emulator", "roles": "roles"}
-"""Whole folders of tests, for what has no file of tests each."""
+FOLDERS = {
+    "tools": "tools",
+    "docs": "docs",
+    "extensions/eda": "extensions/test_eda_failover_session.py",
+    "extensions/awx": "extensions/test_awx.py",
+    "tests/emulator": "emulator",
+    "roles": "roles",
+    "playbooks": "extensions/test_awx.py",
+}
+"""Tests of what has no file of tests each. Whole workflows (extensions/test_awx_workflow.py) take minutes, and are for make test."""
 
 
 def git(*arguments: str) -> list[str]:

@@ -123,7 +123,7 @@ EXAMPLES = r"""
 #   veeam_end_time: "2026-03-01T02:12:02.120000Z"     # null while it runs
 #   veeam_duration: 42.0            # seconds, null while it runs
 #   veeam_replica_point: {id: c1beab6b-2b18-47f1-9e71-354ab8a49fc2, name: "filesrv03@2026-02-28 23:00:46", creation_time: null, state: null}
-#   veeam_session:                  # the facts of the session, as failover_session_info returns them, without its tasks
+#   veeam_session:                  # all facts of the session that failover_session_info returns, except its tasks
 #     id: 475420ee-d045-4493-9869-0a970e08f6f9
 #     uid: urn:veeam:CloudFailoverSession:475420ee-d045-4493-9869-0a970e08f6f9
 #     name: ABC Company Failover Plan

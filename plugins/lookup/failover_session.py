@@ -118,52 +118,21 @@ EXAMPLES = r"""
 RETURN = r"""
 _raw:
   description:
-    - The sessions found, in the order of the terms, with the facts described in
-      RV(dr_runbook.veeam_em.failover_session_info#module:failover_sessions).
+    - The sessions found, in the order of the terms, with all facts described in
+      RV(dr_runbook.veeam_em.failover_session_info#module:failover_sessions), of which the sample shows some.
     - For a term that matches nothing, the value of O(default).
   type: list
   elements: dict
   sample:
     - id: 475420ee-d045-4493-9869-0a970e08f6f9
-      uid: urn:veeam:CloudFailoverSession:475420ee-d045-4493-9869-0a970e08f6f9
       name: ABC Company Failover Plan
-      job_type: FailoverPlan
       state: Stopped
       result: Success
-      progress: 100
-      failure_message: null
       creation_time: "2015-12-07T17:38:16.000000Z"
-      end_time: "2015-12-07T17:39:36.000000Z"
       duration: 80.0
       finished: true
       succeeded: true
-      backup_server:
-        id: 8fff3b8e-c3f1-4ef5-aecc-561f07bf9982
-        name: 172.17.53.48
-      href: /api/cloud/failoverSessions/475420ee-d045-4493-9869-0a970e08f6f9
-      tasks:
-        - vm_name: filesrv03
-          state: Stopped
-          result: Success
-          progress: 100
-          failure_message: null
-          creation_time: "2015-12-07T17:38:20.000000Z"
-          end_time: "2015-12-07T17:39:31.000000Z"
-          duration: 71.0
-          finished: true
-          succeeded: true
-          replica_point:
-            id: c1beab6b-2b18-47f1-9e71-354ab8a49fc2
-            name: filesrv03@2015-12-07 05:00:46
-            creation_time: null
-            state: null
-      task_summary:
-        total: 1
-        success: 1
-        warning: 0
-        failed: 0
-        running: 0
-        other: 0
+      tasks: [{vm_name: filesrv03, state: Stopped, result: Success, duration: 71.0}]
 """
 
 from dataclasses import replace

@@ -36,8 +36,7 @@ attributes:
 options:
   plan:
     description:
-      - Id (GUID, URN or Href) or name of the plan, exactly as EM shows it.
-      - If several plans have this name, the task fails and lists them. Set O(tenant) or O(backup_server) then.
+      - Id (GUID, URN or Href) or name of the plan, exactly as EM shows it. If several plans have this name, the task fails and lists them.
       - Quote a name that YAML would read as something else, such as V('007'), V('12:30') or V('no'); a number, a time or a boolean is refused.
     type: raw
     required: true
@@ -51,56 +50,48 @@ options:
     description:
       - V(start) fails over for real. The VMs stay in failover until you undo it, make it permanent or fail back.
       - V(test) boots the replicas and pings them, without switching over to them. It leaves nothing in failover, so it needs no V(undo).
-        EM 9.x does not support V(test).
+        EM 9.x does not support it.
       - V(undo) undoes the last failover of the plan, whoever started it. To undo only your own run, set O(only_if_latest).
     type: str
     choices: [start, test, undo]
     required: true
   restore_point_before:
     description:
-      - Use the newest restore point of each VM that is older than this time. By default, EM uses the newest restore point.
+      - Use the newest restore point of each VM that is older than this time, with O(action=start) only. By default, EM uses the newest one.
       - ISO 8601 with a time zone, or an age such as V(90m), V(24h) or V(7d). It is sent in whole seconds.
       - It selects restore points and does not schedule anything. The failover starts at once, so a time in the future is refused.
-      - With O(action=start) only.
     type: str
   only_if_latest:
     description:
       - Undo only this session. Give the id that the start or test returned as V(failover_session.id). With O(action=undo) only.
       - If the plan was run again since, that is, if it has another session that did not exist before that run, nothing is undone and the task
-        fails with RV(error.kind=superseded). This is checked under the lock, immediately before the request.
-      - EM shows a copy of its backup servers' data. A run that is not in that copy yet cannot be detected.
+        fails with RV(error.kind=superseded). A run that is not in EM's copy of its backup servers' data yet cannot be detected.
     type: str
   known_sessions:
     description:
       - Ids of the plan's sessions that existed before the run. Give RV(known_sessions) of the start or test. With O(only_if_latest) only.
-      - Ids decide then, whatever EM's clock shows. Without them, every session that EM sorts before O(only_if_latest) counts as known. That is
-        weaker, since EM's clock may have been set back. With 50 ids, sessions that EM sorts before all of them count as known, too.
+      - Without them, every session that EM sorts before O(only_if_latest) counts as known. That is weaker, since EM's clock may have been
+        set back. With 50 ids, sessions that EM sorts before all of them count as known, too.
     type: list
     elements: str
   force:
     description:
-      - Request the action even if a session of the plan is running.
-      - Meant for sessions that EM shows as running forever. EM may refuse a second run, or start one.
+      - Request the action even if a session of the plan is running, which EM may refuse. For sessions that EM shows as running forever.
     type: bool
     default: false
   wait:
     description:
       - Whether to wait until the run has finished.
-      - With V(false), the task ends as soon as EM has accepted the request and the session is known, usually within seconds.
-        An undo usually has no session. Its EM task is then followed for 20 seconds, since EM may still refuse it. If the EM task is still
-        running after that, RV(task.success) is V(null), which is not a success.
+      - With V(false), the task ends as soon as EM has accepted the request and the session is known, usually within seconds. An undo usually
+        has no session, so its EM task is followed for 20 seconds. If that still runs, RV(task.success) is V(null), which is not a success.
     type: bool
     default: true
   wait_timeout:
-    description:
-      - Maximum number of seconds for the task, from the request on. After that the task fails; the run in EM continues.
-      - The last read can add its O(timeout) and O(retries).
+    description: Maximum number of seconds from the request on. Then the task fails; the run goes on. The last read can add its O(timeout).
     type: int
     default: 3600
   poll_interval:
-    description:
-      - Seconds between two polls of the run, 1 or more.
-      - At most five until the session is known.
+    description: Seconds between two polls of the run, 1 or more; at most five until the session is known.
     type: int
     default: 5
 notes:
@@ -110,20 +101,15 @@ notes:
   - C(until) and C(retries) are refused with this module, since Ansible would start the plan again.
   - The user needs the role VM Restore Operator (or Portal Administrator). Reading the replica points at the end of a run also needs the role
     Portal User; without it their time and state are V(null), with a warning. One account can have both roles.
-  - EM does not record in a session whether it was a start, a test or an undo, nor which plan it belongs to. A running session counts as the
-    plan's if name and backup server match. So O(action=start) also joins a running test of the plan, with a warning.
-    If a plan of another tenant has the same name and backup server, the task fails rather than guess.
-  - If EM's reply is lost, or its task is lost or has no link, the module watches for new sessions of the plan. If only one appears for
-    20 seconds, it is a candidate. If there are several, or none within two minutes, the task fails with RV(error.kind=in_doubt).
-    Sessions never decide whether an undo succeeded.
-  - EM shows a copy of its backup servers' data, refreshed every 15 minutes by default. A run that was started in the console may not be
-    visible until then.
-  - A lock prevents parallel starts on one machine. EM has no lock, so two machines (or two containers) can start a plan at the same
-    moment. If both sessions are seen, a warning names them.
+  - A running session counts as the plan's if name and backup server match. EM does not record whether it was a start, a test or an undo, so
+    O(action=start) also joins a running test, with a warning. If a plan of another tenant has the same name there, the task fails.
+  - If EM's reply or task is lost, the module watches for new sessions of the plan. If only one appears for 20 seconds, it is a candidate. If
+    there are several, or none within two minutes, the task fails with RV(error.kind=in_doubt). Sessions never decide about an undo.
+  - EM shows a copy of its backup servers' data, by default at most 15 minutes old, so a run started in the console may not be visible yet.
+  - A lock prevents parallel starts on one machine. EM has none, so two machines can start a plan at the same moment, with a warning if seen.
   - O(action=undo) does not join a running session. It fails with RV(error.kind=busy), since VMs would stay in failover.
   - An interruption (Ctrl-C, a cancelled job) ends the task, but not the run in EM, which cannot be stopped through this API.
 seealso:
-  - module: dr_runbook.veeam_em.failover_plan_info
   - module: dr_runbook.veeam_em.failover_session_wait
   - name: Guide to failover plans
     description: What is safe by design, and what that relies on.
@@ -133,13 +119,8 @@ author:
 """
 
 EXAMPLES = r"""
-# The connection options come from VEEAM_EM_URL, VEEAM_EM_USERNAME and VEEAM_EM_PASSWORD, or from module_defaults:
-#
-#   module_defaults:
-#     group/dr_runbook.veeam_em.all:
-#       url: https://em.example.com:9398
-#       username: DR\robot
-#       password: "{{ vault_veeam_em_password }}"
+# The connection options come from VEEAM_EM_URL, VEEAM_EM_USERNAME and VEEAM_EM_PASSWORD, or from module_defaults of
+# group/dr_runbook.veeam_em.all, which README.md shows.
 
 - name: Test a plan and wait until the test has finished
   dr_runbook.veeam_em.failover_plan:
@@ -196,8 +177,8 @@ RETURN = r"""
 changed:
   description:
     - Whether the action was requested and EM may have carried it out. In check mode, whether it would be requested.
-    - Failures return it, too. If a failure also has RV(already_running), V(false) means that EM certainly did nothing. If Ansible itself ended
-      the task, because of its time-out or because the module was killed, it is V(false) whatever happened.
+    - In a failure that has RV(already_running), V(false) means that EM certainly did nothing. If Ansible itself ended the task, because of its
+      time-out or because the module was killed, it is V(false) whatever happened.
   returned: always
   type: bool
   sample: true
@@ -212,95 +193,41 @@ url:
   type: str
   sample: https://em.example.com:9398
 plan:
-  description: The plan. V(null) if it was not found. Its commands are left out, since they may contain secrets.
+  description:
+    - Facts of the plan, as in RV(dr_runbook.veeam_em.failover_plan_info#module:failover_plans), V(null) if it was not found. Its commands are
+      left out, since they may contain secrets, and so are the actions that EM offers.
   returned: always
   type: dict
-  contains:
-    id:
-      description: GUID of the plan, in lower case.
-      returned: always
-      type: str
-      sample: 3d1a5c94-6f0e-4ac5-9f3e-6bb0c1d6c7b2
-    uid:
-      description: URN of the plan as EM writes it.
-      returned: always
-      type: str
-      sample: urn:veeam:CloudFailoverPlan:3d1a5c94-6f0e-4ac5-9f3e-6bb0c1d6c7b2
-    name:
-      description: Name of the plan.
-      returned: always
-      type: str
-      sample: ABC Company Failover Plan
-    description:
-      description: Description of the plan. V(null) if there is none.
-      returned: always
-      type: str
-      sample: Web shop, database first
-    tenant:
-      description: The tenant with C(id) and C(name). V(null) if EM gives none.
-      returned: always
-      type: dict
-      sample: {id: 0a1d6b1c-5a56-4a0b-9f1e-3f0b1c9d2e11, name: ABC Company}
-    backup_server:
-      description: The backup server with C(id) and C(name). V(null) if EM gives none.
-      returned: always
-      type: dict
-      sample: {id: 8fff3b8e-c3f1-4ef5-aecc-561f07bf9982, name: 172.17.53.48}
-    vms:
-      description: The VMs with C(id), C(name) and C(order), in their start order.
-      returned: always
-      type: list
-      elements: dict
-      sample: [{id: 6a3f1c70-6a5e-4a11-9be5-0a4b2c4f8a10, name: filesrv03, order: 0}]
+  sample:
+    id: 3d1a5c94-6f0e-4ac5-9f3e-6bb0c1d6c7b2
+    uid: urn:veeam:CloudFailoverPlan:3d1a5c94-6f0e-4ac5-9f3e-6bb0c1d6c7b2
+    name: ABC Company Failover Plan
+    description: Web shop, database first
+    tenant: {id: 0a1d6b1c-5a56-4a0b-9f1e-3f0b1c9d2e11, name: ABC Company}
+    backup_server: {id: 8fff3b8e-c3f1-4ef5-aecc-561f07bf9982, name: 172.17.53.48}
+    vms: [{id: 6a3f1c70-6a5e-4a11-9be5-0a4b2c4f8a10, name: filesrv03, order: 0}]
 failover_session:
   description:
-    - Facts of the action's session, or of the session that was already running, in the structure of an item of
-      RV(dr_runbook.veeam_em.failover_session_info#module:failover_sessions), plus C(tasks_kept_at).
-    - EM may drop the list of VMs when a run ends. C(tasks) and C(task_summary) then hold the last list seen, and C(tasks_kept_at) is
-      the time of that list; a VM may have progressed since. C(tasks_kept_at) is V(null) if EM still lists the VMs, or never did.
+    - Facts of the action's session, or of the session that was already running, in the structure of
+      RV(dr_runbook.veeam_em.failover_session_wait#module:failover_session), of which the sample shows some facts.
     - V(null) in check mode if nothing is running, for an undo without a session (the documented case), and if no session is known.
   returned: always
   type: dict
   sample:
     id: 475420ee-d045-4493-9869-0a970e08f6f9
-    uid: urn:veeam:CloudFailoverSession:475420ee-d045-4493-9869-0a970e08f6f9
     name: ABC Company Failover Plan
-    job_type: FailoverPlan
     state: Stopped
     result: Success
-    progress: 100
-    failure_message: null
     creation_time: "2026-03-02T08:00:01.500000Z"
-    end_time: "2026-03-02T08:04:40.000000Z"
     duration: 278.5
-    finished: true
     succeeded: true
-    backup_server: {id: 8fff3b8e-c3f1-4ef5-aecc-561f07bf9982, name: 172.17.53.48}
-    href: /api/cloud/failoverSessions/475420ee-d045-4493-9869-0a970e08f6f9
-    tasks:
-      - vm_name: filesrv03
-        state: Stopped
-        result: Success
-        progress: 100
-        failure_message: null
-        creation_time: "2026-03-02T08:00:06.110000Z"
-        end_time: "2026-03-02T08:02:11.500000Z"
-        duration: 125.39
-        finished: true
-        succeeded: true
-        replica_point:
-          id: c1beab6b-2b18-47f1-9e71-354ab8a49fc2
-          name: filesrv03@2026-03-02 05:00:46
-          creation_time: "2026-03-02T05:00:46.000000Z"
-          state: Ready
-    task_summary: {total: 1, success: 1, warning: 0, failed: 0, running: 0, other: 0}
+    tasks: [{vm_name: filesrv03, state: Stopped, result: Success, duration: 125.39}]
     tasks_kept_at: "2026-03-02T08:04:36.000000Z"
 session_source:
   description:
-    - How RV(failover_session) was identified. V(task) if EM's task links to it.
+    - How RV(failover_session) was identified. V(task) if EM's task links to it, V(null) if there is none or it was already running.
     - V(inferred) if EM gave no link and it is the only new session of the plan. Somebody else may have started it, so do not base anything
       irreversible on it.
-    - V(null) if there is no session, or if it was already running.
   returned: always
   type: str
   sample: task
@@ -321,8 +248,7 @@ vms_in_failover:
   sample: []
 points_seen_at:
   description:
-    - When the replica points of the run were read, which fills their C(creation_time) and C(state) in RV(failover_session). V(null) if they
-      were not read.
+    - When the restore points were read, whose C(creation_time) and C(state) are in RV(failover_session) then. V(null) if they were not.
   returned: always
   type: str
   sample: "2026-03-02T08:04:41.000000Z"
@@ -372,8 +298,7 @@ error:
           V(in_doubt) if it is not known whether the action was carried out or which session it created, V(busy) if the plan is running,
           V(superseded) if the plan was run again since the session O(only_if_latest), V(wait_timeout) if O(wait_timeout) expired.
         - V(not_found) or V(ambiguous) if no plan or more than one matches; V(not_found) also if EM does not list the session O(only_if_latest).
-        - V(auth), V(permission), V(connection), V(tls), V(timeout), V(protocol) and V(server) as in
-          M(dr_runbook.veeam_em.failover_session_info).
+        - All others as in M(dr_runbook.veeam_em.failover_session_info).
       returned: always
       type: str
       sample: run_failed
@@ -392,8 +317,8 @@ msg:
   returned: failure
   type: str
   sample: >-
-    Start of plan ABC Company Failover Plan failed: em.example.com:9398 accepted the request, but the task failed: 'No restore points'. Nothing
-    is repeated. Check the plan in the console, its replicas and their restore points.
+    Start of plan ABC Company Failover Plan failed: em.example.com:9398 accepted the request, but the task failed: 'No restore points'. The
+    action is not retried. Check the plan in the console, its replicas and their restore points.
     (https://em.example.com:9398/api/cloud/cloudFailoverPlans/3d1a5c94-6f0e-4ac5-9f3e-6bb0c1d6c7b2?action=start)
 """
 
@@ -409,7 +334,7 @@ from ..module_utils._failover.plans import ACTIONS, PlanReader
 from ..module_utils._failover.replica_points import PointReader
 from ..module_utils._failover.run_result import run_result
 from ..module_utils._failover.times import utc_now
-from ..module_utils._failover.undo_condition import UndoOnly, undo_condition
+from ..module_utils._failover.undo_condition import undo_condition
 from ..module_utils._module import at_least, client_from_module, create_module, fail_on_error
 
 SPEC: dict[str, Any] = {
@@ -457,36 +382,23 @@ class Run:
         client = client_from_module(self.module)
         self.url = client.base_url
         with client:
-            plan, ambiguous_plans = PlanReader(client).find_plan(
-                params["plan"], params["tenant"], params["backup_server"]
-            )
-            self.action = PlanAction(client, plan, ambiguous_plans, params["action"])
+            plan, ambiguous = PlanReader(client).find_plan(params["plan"], params["tenant"], params["backup_server"])
+            action = self.action = PlanAction(client, plan, ambiguous, params["action"])
             if self.module.check_mode:
-                self.action.check_running(params["force"], only)
-                may_read_points = PointReader(client).may_read()
-                changed = not self.action.already_running
-                self.module.exit_json(**{**self.result(), "changed": changed, "may_read_points": may_read_points})
-            started = self.start(self.action, before, only)
+                action.check_running(params["force"], only)
+                would = {"changed": not action.already_running, "may_read_points": PointReader(client).may_read()}
+                self.module.exit_json(**{**self.result(), **would})
+            with plan_lock(client.base_url, plan["id"], LOCK_TIMEOUT, action.operation, self.module.warn):
+                action.check_running(params["force"], only)
+                started = clock.monotonic()
+                if not action.already_running:
+                    action.submit(before)
+                    action.identify_session(params["wait_timeout"], params["poll_interval"], params["wait"])
             if params["wait"]:
-                self.finish(self.action, started)
-
-    def start(self, action: PlanAction, before: str | None, only: UndoOnly | None) -> float:
-        """Check, submit and identify under the lock; returns when ``wait_timeout`` starts to count."""
-        params, client = self.module.params, action.client
-        with plan_lock(client.base_url, action.plan["id"], LOCK_TIMEOUT, action.operation, self.module.warn):
-            action.check_running(params["force"], only)
-            started = clock.monotonic()
-            if not action.already_running:
-                action.submit(before)
-                action.identify_session(params["wait_timeout"], params["poll_interval"], params["wait"])
-        return started
-
-    def finish(self, action: PlanAction, started: float) -> None:
-        """Wait for the end of the session, if there is one, and read the restore points of its VMs."""
-        params = self.module.params
-        action.wait(started + params["wait_timeout"] - clock.monotonic(), params["poll_interval"], started)
-        if action.session:
-            (action.session,), self.points_seen_at = PointReader(action.client).fill([action.session])
+                left = started + params["wait_timeout"] - clock.monotonic()
+                action.wait(left, params["poll_interval"], started)
+                if action.session:
+                    (action.session,), self.points_seen_at = PointReader(client).fill([action.session])
 
     def result(self) -> dict[str, Any]:
         """What is known now."""

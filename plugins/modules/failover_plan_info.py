@@ -47,13 +47,8 @@ author:
 """
 
 EXAMPLES = r"""
-# The connection options come from VEEAM_EM_URL, VEEAM_EM_USERNAME and VEEAM_EM_PASSWORD, or from module_defaults:
-#
-#   module_defaults:
-#     group/dr_runbook.veeam_em.all:
-#       url: https://em.example.com:9398
-#       username: DR\robot
-#       password: "{{ vault_veeam_em_password }}"
+# The connection options come from VEEAM_EM_URL, VEEAM_EM_USERNAME and VEEAM_EM_PASSWORD, or from module_defaults of
+# group/dr_runbook.veeam_em.all, which README.md shows.
 
 - name: Read all plans
   dr_runbook.veeam_em.failover_plan_info:
@@ -85,108 +80,87 @@ failover_plans:
   contains:
     id:
       description: GUID of the plan, in lower case.
-      returned: always
       type: str
       sample: 3d1a5c94-6f0e-4ac5-9f3e-6bb0c1d6c7b2
     uid:
       description: URN of the plan as EM writes it.
-      returned: always
       type: str
       sample: urn:veeam:CloudFailoverPlan:3d1a5c94-6f0e-4ac5-9f3e-6bb0c1d6c7b2
     name:
       description: Name of the plan.
-      returned: always
       type: str
       sample: ABC Company Failover Plan
     description:
       description: Description of the plan. V(null) if there is none.
-      returned: always
       type: str
       sample: Web shop, database first
     tenant:
       description: The tenant that the plan belongs to. V(null) if EM gives none.
-      returned: always
       type: dict
       contains:
         id:
           description: GUID of the tenant.
-          returned: always
           type: str
           sample: 0a1d6b1c-5a56-4a0b-9f1e-3f0b1c9d2e11
         name:
           description: Name of the tenant.
-          returned: always
           type: str
           sample: ABC Company
     backup_server:
       description: The backup server that holds the plan. V(null) if EM gives none.
-      returned: always
       type: dict
       contains:
         id:
           description: GUID of the backup server in EM.
-          returned: always
           type: str
           sample: 8fff3b8e-c3f1-4ef5-aecc-561f07bf9982
         name:
           description: Name of the backup server as EM shows it.
-          returned: always
           type: str
           sample: 172.17.53.48
     pre_command:
       description: Script that runs before the failover.
-      returned: always
       type: dict
       contains:
         enabled:
           description: Whether it is enabled. V(null) if EM does not say.
-          returned: always
           type: bool
           sample: true
         command:
           description: The script, as EM gives it. It may contain secrets. V(null) if there is none.
-          returned: always
           type: str
           sample: C:\scripts\before.ps1
     post_command:
       description: Script that runs after the failover.
-      returned: always
       type: dict
       contains:
         enabled:
           description: Whether it is enabled. V(null) if EM does not say.
-          returned: always
           type: bool
           sample: false
         command:
           description: The script, as EM gives it. It may contain secrets. V(null) if there is none.
-          returned: always
           type: str
           sample: C:\scripts\after.ps1
     vms:
       description: The VMs in their start order.
-      returned: always
       type: list
       elements: dict
       contains:
         id:
           description: Id of the VM in the plan, as EM gives it.
-          returned: always
           type: str
           sample: 6a3f1c70-6a5e-4a11-9be5-0a4b2c4f8a10
         name:
           description: Name of the VM.
-          returned: always
           type: str
           sample: filesrv03
         order:
           description: Position in the start order, from 0. V(null) if EM gives none.
-          returned: always
           type: int
           sample: 0
     actions:
       description: Those of V(start), V(test) and V(undo) that EM offers a link for. A missing one may mean a missing permission (assumed).
-      returned: always
       type: list
       elements: str
       sample: [start, test, undo]

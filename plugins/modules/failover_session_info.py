@@ -25,9 +25,7 @@ options:
     description:
       - Names of the facts to return for each session. If not set, all are returned.
       - Set it for answers of thousands of sessions. Ansible spends most of the time of a large answer on storing facts that the playbook may
-        not use, above all V(tasks) with its entry for each VM.
-      - It does not change what is read from EM, or what the criteria compare.
-      - An unknown name is an error, and so is an empty list.
+        not use, above all V(tasks) with its entry for each VM. What is read from EM and compared stays the same.
     type: list
     elements: str
     choices: [id, uid, name, job_type, state, result, progress, failure_message, creation_time, end_time, duration, finished, succeeded,
@@ -36,10 +34,8 @@ options:
     description:
       - Whether to read the restore points that the VMs used. This fills C(creation_time) and C(state) of
         RV(failover_sessions[].tasks[].replica_point) and takes one request for up to 100 restore points.
-      - It needs the role Portal User or Portal Administrator. VM Restore Operator may not read restore points; one account can have both
-        VM Restore Operator and Portal User.
-      - What cannot be read is V(null), with a warning. That is not an error.
-      - With O(fields), V(tasks) must be one of them.
+      - It needs the role Portal User or Portal Administrator. VM Restore Operator may not read restore points; one account can have both.
+      - What cannot be read is V(null), with a warning. With O(fields), V(tasks) must be one of them.
     type: bool
     default: false
   data_age:
@@ -67,13 +63,8 @@ author:
 """
 
 EXAMPLES = r"""
-# The connection options come from VEEAM_EM_URL, VEEAM_EM_USERNAME and VEEAM_EM_PASSWORD, or from module_defaults:
-#
-#   module_defaults:
-#     group/dr_runbook.veeam_em.all:
-#       url: https://em.example.com:9398
-#       username: DR\robot
-#       password: "{{ vault_veeam_em_password }}"
+# The connection options come from VEEAM_EM_URL, VEEAM_EM_USERNAME and VEEAM_EM_PASSWORD, or from module_defaults of
+# group/dr_runbook.veeam_em.all, which README.md shows.
 
 - name: Read all cloud failover sessions
   dr_runbook.veeam_em.failover_session_info:
@@ -101,9 +92,7 @@ EXAMPLES = r"""
 - name: Find the plans whose newest run did not succeed
   dr_runbook.veeam_em.failover_session_info:
     latest_per_plan: true
-    result:
-      - Warning
-      - Failed
+    result: [Warning, Failed]
   register: open_findings
 
 - name: Find the plans whose newest run is older than 14 days
@@ -112,23 +101,17 @@ EXAMPLES = r"""
     created_before: 14d
   register: overdue
 
-- name: Read the newest run of one plan
-  dr_runbook.veeam_em.failover_session_info:
-    name: ABC Company Failover Plan
-    limit: 1
-  register: newest_run
-
-- name: Stop the runbook if the plan has no run (or its name is misspelt)
-  ansible.builtin.assert:
-    that: newest_run.failover_sessions | length == 1
-    quiet: true
-
 - name: Read the newest run of one plan, with the age and the state of its restore points
   dr_runbook.veeam_em.failover_session_info:
     name: ABC Company Failover Plan
     limit: 1
     replica_points: true
   register: newest_run
+
+- name: Stop the runbook if the plan has no run (or its name is misspelt)
+  ansible.builtin.assert:
+    that: newest_run.failover_sessions | length == 1
+    quiet: true
 
 - name: Show the VMs that are failed over now
   ansible.builtin.debug:
@@ -137,10 +120,7 @@ EXAMPLES = r"""
 
 - name: Read the running sessions, unless EM's copy of the data is older than 20 minutes
   dr_runbook.veeam_em.failover_session_info:
-    state:
-      - Starting
-      - Working
-      - Stopping
+    state: [Starting, Working, Stopping]
     max_data_age: 20m
   register: running
 
@@ -187,167 +167,127 @@ failover_sessions:
   contains:
     id:
       description: GUID of the session, in lower case. Unique, unlike RV(failover_sessions[].name).
-      returned: always
       type: str
       sample: 475420ee-d045-4493-9869-0a970e08f6f9
     uid:
       description: URN of the session as EM writes it.
-      returned: always
       type: str
       sample: urn:veeam:CloudFailoverSession:475420ee-d045-4493-9869-0a970e08f6f9
     name:
       description: Name of the failover plan at the time of the run. All runs of a plan share it, and plans of two tenants may too.
-      returned: always
       type: str
       sample: ABC Company Failover Plan
     job_type:
       description: EM's job type. Only V(FailoverPlan) is documented. V(null) if EM gives none.
-      returned: always
       type: str
       sample: FailoverPlan
     state:
       description: EM's state, V(Starting), V(Working), V(Stopping) or V(Stopped). An undocumented state is returned as is.
-      returned: always
       type: str
       sample: Stopped
     result:
       description:
         - EM's result, V(Success), V(Warning) or V(Failed), or the text V(None) while the session runs. An undocumented result is returned as is.
         - The text V(None) in a finished session means that EM gives no result. That is not a success.
-      returned: always
       type: str
       sample: Success
     progress:
       description: Percentage as EM gives it. V(null) if it gives none. Veeam's samples show only 0 and 100, so do not base decisions on it.
-      returned: always
       type: int
       sample: 100
     failure_message:
       description: EM's reason for a failure. V(null) if EM gives none, which also happens for failed sessions.
-      returned: always
       type: str
       sample: Failover of 1 of 8 VMs failed
     creation_time:
       description: Start of the run in UTC. V(null) if EM gives no valid time.
-      returned: always
       type: str
       sample: "2015-12-07T17:38:16.000000Z"
     end_time:
       description: End of the run in UTC. V(null) while it runs, and if EM gives no end or one of its dates for "never".
-      returned: always
       type: str
       sample: "2015-12-07T17:39:36.000000Z"
     duration:
       description: Seconds from start to end. V(null) while the session runs, and if a time is missing or the end is before the start.
-      returned: always
       type: float
       sample: 80.0
     finished:
       description: Whether RV(failover_sessions[].state) is V(Stopped), the only state of a finished run.
-      returned: always
       type: bool
       sample: true
     succeeded:
       description:
         - V(true) if the session finished with result V(Success), V(false) if it finished with any other result, including V(Warning).
         - V(null) while it runs.
-      returned: always
       type: bool
       sample: true
     backup_server:
-      description: The backup server that ran the plan. V(null) if EM gives none.
-      returned: always
+      description: The backup server that ran the plan, with C(id) (its GUID in EM) and C(name). V(null) if EM gives none.
       type: dict
-      contains:
-        id:
-          description: GUID of the backup server in EM.
-          returned: always
-          type: str
-          sample: 8fff3b8e-c3f1-4ef5-aecc-561f07bf9982
-        name:
-          description: Name of the backup server as EM shows it.
-          returned: always
-          type: str
-          sample: 172.17.53.48
+      sample: {id: 8fff3b8e-c3f1-4ef5-aecc-561f07bf9982, name: 172.17.53.48}
     href:
       description: Path of the session in EM's REST API. The host in EM's links is left out, since it may not be reachable.
-      returned: always
       type: str
       sample: /api/cloud/failoverSessions/475420ee-d045-4493-9869-0a970e08f6f9
     tasks:
       description: One entry for each VM of the run. Empty if EM gives none, as in all documented samples of finished sessions.
-      returned: always
       type: list
       elements: dict
       contains:
         vm_name:
           description: Name of the VM.
-          returned: always
           type: str
           sample: filesrv03
         state:
           description: As RV(failover_sessions[].state), for this VM.
-          returned: always
           type: str
           sample: Stopped
         result:
           description: As RV(failover_sessions[].result), for this VM.
-          returned: always
           type: str
           sample: Failed
         progress:
           description: As RV(failover_sessions[].progress), for this VM.
-          returned: always
           type: int
           sample: 100
         failure_message:
           description: EM's reason why this VM failed. V(null) if EM gives none.
-          returned: always
           type: str
           sample: "Failed to power on replica VM: insufficient memory on host esx07"
         creation_time:
           description: Start of this VM's failover in UTC.
-          returned: always
           type: str
           sample: "2026-03-02T08:00:06.110000Z"
         end_time:
           description: End of this VM's failover in UTC. V(null) while it runs.
-          returned: always
           type: str
           sample: "2026-03-02T08:02:11.500000Z"
         duration:
           description: Seconds from start to end, V(null) as in RV(failover_sessions[].duration).
-          returned: always
           type: float
           sample: 125.39
         finished:
           description: Whether this VM has finished.
-          returned: always
           type: bool
           sample: true
         succeeded:
           description: As RV(failover_sessions[].succeeded), for this VM.
-          returned: always
           type: bool
           sample: false
         replica_point:
           description: The restore point that the VM used. V(null) if EM gives none.
-          returned: always
           type: dict
           contains:
             id:
               description: GUID of the restore point.
-              returned: always
               type: str
               sample: c1beab6b-2b18-47f1-9e71-354ab8a49fc2
             name:
               description: Name of the restore point. The time in it has no time zone, and EM does not give one.
-              returned: always
               type: str
               sample: filesrv03@2020-02-13 05:00:46
             creation_time:
               description: When the restore point was created, in UTC. V(null) unless O(replica_points=true) and EM still has it.
-              returned: always
               type: str
               sample: "2020-02-13T05:00:46.000000Z"
             state:
@@ -355,44 +295,15 @@ failover_sessions:
                 - EM's state of the restore point at RV(points_seen_at), such as V(Ready), V(Failover), V(Failback),
                   V(PermanentFailover) or V(Unknown). V(Failover) means that the VM was failed over at that time.
                 - V(null) unless O(replica_points=true) and EM still has it.
-              returned: always
               type: str
               sample: Ready
     task_summary:
-      description: Number of VMs by result, counted from RV(failover_sessions[].tasks).
-      returned: always
+      description:
+        - Number of VMs in RV(failover_sessions[].tasks), in C(total) and by result.
+        - C(success), C(warning) and C(failed) have finished with that result, C(other) with V(None) or an undocumented one. C(running) have
+          not finished.
       type: dict
-      contains:
-        total:
-          description: All VMs.
-          returned: always
-          type: int
-          sample: 2
-        success:
-          description: VMs that finished with V(Success).
-          returned: always
-          type: int
-          sample: 1
-        warning:
-          description: VMs that finished with V(Warning).
-          returned: always
-          type: int
-          sample: 0
-        failed:
-          description: VMs that finished with V(Failed).
-          returned: always
-          type: int
-          sample: 1
-        running:
-          description: VMs that have not finished.
-          returned: always
-          type: int
-          sample: 0
-        other:
-          description: VMs that finished with V(None) or an undocumented result.
-          returned: always
-          type: int
-          sample: 0
+      sample: {total: 2, success: 1, warning: 0, failed: 1, running: 0, other: 0}
 missing_ids:
   description:
     - GUIDs in O(id) that EM does not know. That is not an error.
@@ -416,53 +327,43 @@ query:
         - The filter expression that EM accepted. V(null) if there was none, or if EM refused it and all sessions were read instead.
         - A long list of ids is sent in several queries, which are shown here joined by commas (OR).
         - Time limits are sent one second wider than given. All criteria are then checked exactly on the client.
-      returned: always
       type: str
       sample: (Name=="ABC Company Failover Plan";(Result==Failed))
     source:
       description:
         - V(query) if EM's query service answered, or sessions were read directly by their ids.
         - V(collection), with a warning, if EM refused the query or this user may not run it (HTTP 403). Then the list of sessions was
-          read instead, which is documented to cover the last 30 days only, and the criteria were checked on the client. The module fails
-          only if the user may not read the list either.
-      returned: always
+          read instead, which is documented to cover the last 30 days only. The module fails if the user may not read the list either.
       type: str
       sample: query
     requests:
       description: Requests sent, including logon and logoff.
-      returned: always
       type: int
       sample: 5
     pages:
       description: Pages of results read.
-      returned: always
       type: int
       sample: 3
     queried_at:
       description: The time that ages such as V(7d) count from, in UTC.
-      returned: always
       type: str
       sample: "2026-11-22T03:12:45.123456Z"
     api_version:
       description: The API version requested at logon.
-      returned: always
       type: str
       sample: latest
     data_age:
       description:
         - How old the data was that EM showed. V(null) unless O(data_age=true) or O(max_data_age) is set, or if it is not known.
         - By EM's own clock, from the start of its newest data collection job that completed successfully. It was read before the sessions.
-      returned: always
       type: dict
       contains:
         collected_at:
           description: When that job started, in UTC.
-          returned: always
           type: str
           sample: "2026-11-22T03:05:52.069837Z"
         seconds:
           description: Seconds from then to the reading of the age.
-          returned: always
           type: float
           sample: 412.930163
 error:

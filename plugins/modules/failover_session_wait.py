@@ -80,13 +80,8 @@ author:
 """
 
 EXAMPLES = r"""
-# The connection options come from VEEAM_EM_URL, VEEAM_EM_USERNAME and VEEAM_EM_PASSWORD, or from module_defaults:
-#
-#   module_defaults:
-#     group/dr_runbook.veeam_em.all:
-#       url: https://em.example.com:9398
-#       username: DR\robot
-#       password: "{{ vault_veeam_em_password }}"
+# The connection options come from VEEAM_EM_URL, VEEAM_EM_USERNAME and VEEAM_EM_PASSWORD, or from module_defaults of
+# group/dr_runbook.veeam_em.all, which README.md shows.
 
 # failover_session_id is the id of a session, passed on by an earlier job or task.
 - name: Wait until a session has finished, and fail unless it succeeded
@@ -109,8 +104,8 @@ EXAMPLES = r"""
 RETURN = r"""
 failover_session:
   description:
-    - Facts of the session, in the structure of an item of
-      RV(dr_runbook.veeam_em.failover_session_info#module:failover_sessions), plus C(tasks_kept_at).
+    - Facts of the session, all that an item of RV(dr_runbook.veeam_em.failover_session_info#module:failover_sessions) has, plus
+      C(tasks_kept_at). The sample shows some.
     - EM may drop the list of VMs when a run ends. C(tasks) and C(task_summary) then hold the last list seen during the wait, and
       C(tasks_kept_at) is the time of that list; a VM may have progressed since. C(tasks_kept_at) is V(null) if EM still lists the VMs, or
       never did.
@@ -119,22 +114,13 @@ failover_session:
   type: dict
   sample:
     id: 475420ee-d045-4493-9869-0a970e08f6f9
-    uid: urn:veeam:CloudFailoverSession:475420ee-d045-4493-9869-0a970e08f6f9
     name: ABC Company Failover Plan
-    job_type: FailoverPlan
     state: Stopped
     result: Success
-    progress: 100
-    failure_message: null
     creation_time: "2015-12-07T17:38:16.000000Z"
-    end_time: "2015-12-07T17:39:36.000000Z"
     duration: 80.0
-    finished: true
     succeeded: true
-    backup_server: {id: 8fff3b8e-c3f1-4ef5-aecc-561f07bf9982, name: 172.17.53.48}
-    href: /api/cloud/failoverSessions/475420ee-d045-4493-9869-0a970e08f6f9
     tasks: []
-    task_summary: {total: 0, success: 0, warning: 0, failed: 0, running: 0, other: 0}
     tasks_kept_at: null
 points_seen_at:
   description:

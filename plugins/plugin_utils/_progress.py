@@ -78,7 +78,9 @@ class Waiting:
         poller = Poller(self._warn, interval, seconds - (clock.monotonic() - started))
         while True:
             read_at = format_time(utc_now())
-            result = self._execute({**options, **_time_limits(interval, seconds, poller.left), **_last_seen(session)})
+            # EM may drop the list of VMs when the run ends, and the run of the module that sees it must know them then.
+            last_seen = {"last_seen": session} if session else {}
+            result = self._execute({**options, **_time_limits(interval, seconds, poller.left), **last_seen})
             self.keep_warnings(result, show=True)
             found = result.get("failover_session")
             if found:
@@ -122,11 +124,6 @@ def _time_limits(interval: float, seconds: float, left: float) -> dict[str, int]
     """
     limit = min(max(3 * interval, min((seconds - left) / 20, MAX_RUN)), left)
     return dict.fromkeys(("appear_timeout", "finish_timeout"), max(1, math.ceil(limit)))
-
-
-def _last_seen(session: Session | None) -> dict[str, Session]:
-    """EM may drop the list of VMs when the run ends, and the run of the module that sees it must know them then."""
-    return {"last_seen": session} if session else {}
 
 
 def _after_failure(poller: Poller, result: Result) -> float | None:

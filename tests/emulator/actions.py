@@ -172,7 +172,7 @@ class PlanActions:
         return outcome
 
     def _start(self, plan: Plan, spec: StartSpec, action: str, now: datetime, list_delay: float) -> Outcome:
-        """Start or test a plan: begin a session."""
+        """Start or test a plan: create its session."""
         if self.running(plan, now) and self._behaviour.second_start == "refuse":
             return self._failed(action, f"Failover plan [{plan.name}] is already running")
         points = self._world.points

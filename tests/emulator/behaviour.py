@@ -75,7 +75,7 @@ class Behaviour:
     points_after_test: str = _switch("ready", "ready", "failover")
     point_states: str = _switch("known", "known", "unknown")  # [doc] Unknown is one of the words
     point_times: str = _switch("served", "served", "left out")  # [doc] CreationTimeUTC is there
-    # [assumed] Stopped comes before the Result: from its end on a session that begins here shows None for so long.
+    # [assumed] Stopped comes before the Result: from its end on a session that starts here shows None for so long.
     result_lag_seconds: float = _switch(0, types=(int, float))
     parallel_vms: int = _switch(10, types=(int,))  # [doc] so many VMs of a plan at once
     waiting_vms: str = _switch("absent", "absent", "starting")  # [doc] tasks may wait; [assumed] how they look then

@@ -21,7 +21,7 @@ class EmTask:
     """One operation, as planned: Running until ``done``, then OperationFinished, from ``end`` Finished.
 
     :param session_id: of the cloud failover session that it began, None for no link.
-    :param linked_from: when a finished task begins to have this link.
+    :param linked_from: from when on a finished task has this link.
     :param hidden_reads: so many times more it will not be found.
     """
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Sessions and plans to begin with: the documented ones, and as many generated ones as wanted."""
+"""Sessions and plans to start with: the documented ones, and as many generated ones as wanted."""
 
 from __future__ import annotations
 

@@ -223,7 +223,7 @@ class Service:
         self.logons.expire_all()
 
     def outage(self, seconds: float, kind: str = "503") -> None:
-        """Be away for so many seconds of real time, from now on; 0 ends an outage.
+        """Be unavailable for so many seconds of real time, from now on; 0 ends an outage.
 
         :param kind: ``503``: an error reply to every request below /api. ``drop``: connections to it are broken.
             ``refuse``: nothing listens on the port, so that nothing can end it early. Raises ValueError for others.

@@ -115,7 +115,7 @@ class PlanVm:
     """A VM of a plan. ``order`` counts from 0; a name or order of None is left out.
 
     :param duration: seconds that its failover takes; None lets the seed decide.
-    :param delay: it begins at the earliest so many seconds after the VM before it in order [doc: set in the plan].
+    :param delay: it starts at the earliest so many seconds after the VM before it in order [doc: set in the plan].
     :param result: the result that its failover ends with, and what it then says: None for a usual text.
     """
 
@@ -195,7 +195,7 @@ class SessionView:
 
     @property
     def tasks(self) -> list[TaskView]:
-        """The tasks that have begun by this moment."""
+        """The tasks that have started by this moment."""
         return _task_views(self.session, self.moment, self.state == "Stopped")
 
 
@@ -374,7 +374,7 @@ class World:
             return self._version, kept, tuple(_outlook(s, now) for s in self._open[1])
 
     def add(self, sessions: Iterable[Session]) -> None:
-        """Take over ready made sessions."""
+        """Take over ready-made sessions."""
         with self._lock:
             self._sessions.update((session.id, session) for session in sessions)
             self._version += 1
@@ -468,7 +468,7 @@ class World:
             self._version += 1
 
     def add_plans(self, plans: Iterable[Plan]) -> None:
-        """Take over ready made plans."""
+        """Take over ready-made plans."""
         with self._lock:
             self._plans.update((plan.id, plan) for plan in plans)
             self._version += 1

@@ -64,28 +64,31 @@ def plain_emulator():
         yield running
 
 
+def _join_prefetch():
+    """Wait for the requests that an abandoned reading had sent ahead: they must not count in another test."""
+    from programs import TIMEOUT
+
+    for thread in threading.enumerate():
+        if thread.name.startswith("veeam_em prefetch"):
+            thread.join(TIMEOUT)
+
+
 @pytest.fixture
 def em(plain_emulator):
     """The emulator, emptied: no sessions, no faults, default behaviour, counters at zero."""
     plain_emulator.reset(sessions=0)
     yield plain_emulator
     plain_emulator.faults.clear()
-    for (
-        thread
-    ) in threading.enumerate():  # requests that an abandoned reading had sent ahead must not count in the next test
-        if thread.name.startswith("veeam_em prefetch"):
-            thread.join(5)
+    _join_prefetch()
 
 
 @pytest.fixture
-def quiet_em(em):
+def idle_em(em):
     """The emulator when it has answered what earlier tests did not wait for, so that counters tell of one test only."""
-    until = time.monotonic() + 10
-    for thread in threading.enumerate():
-        if thread.name.startswith(
-            "veeam_em prefetch"
-        ):  # of a client that is gone: its request may not have arrived yet
-            thread.join(10)
+    from programs import TIMEOUT
+
+    _join_prefetch()
+    until = time.monotonic() + TIMEOUT
     while em.counters.in_flight and time.monotonic() < until:
         time.sleep(0.02)
     em.reset(sessions=0)
@@ -206,7 +209,7 @@ def undecryptable():
 
 
 @pytest.fixture
-def lines(monkeypatch):
+def displayed_lines(monkeypatch):
     """What action plugins show."""
     from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _progress
 
@@ -221,8 +224,8 @@ def lines(monkeypatch):
 
 
 @pytest.fixture
-def act(em, run_module, lines, fake_clock, monkeypatch):
-    """Run an action plugin; ``act.runs`` are the modules that it ran, as name and options."""
+def run_action(em, run_module, displayed_lines, fake_clock, monkeypatch):
+    """Run an action plugin; ``run_action.runs`` are the modules that it ran, as name and options."""
 
     def call(name, check_mode=False, no_log=False, async_val=0, task_until=(), task_retries=None, **options):
         module = importlib.import_module(f"ansible_collections.dr_runbook.veeam_em.plugins.action.{name}")
@@ -268,3 +271,11 @@ def socks_proxy(monkeypatch):
     monkeypatch.setattr(proxy, "find_spec", lambda name: None)
     monkeypatch.setenv("all_proxy", "socks5://bob:s3cret@px.example.com:1080")
     return "proxy: 'socks5://px.example.com:1080' cannot be used. .*PySocks.*no_proxy=em.example.com"
+
+
+@pytest.fixture(scope="session")
+def role():
+    """The expressions of the role failover_run."""
+    from role import Role
+
+    return Role()

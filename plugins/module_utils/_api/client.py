@@ -90,7 +90,6 @@ class EnterpriseManager:
         self.username = username
         self.timeout = timeout
         self.retries = retries
-        self.api_version = api_version
         self.warn = warn
         self._sleep = sleep
         if self.base_url.startswith("http:"):

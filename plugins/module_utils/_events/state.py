@@ -48,6 +48,7 @@ class SessionState:
     time: str = ""
 
 
+@dataclass
 class EventState:
     """What has been reported, by session id, and the times that bound it. All times are texts as in facts.
 
@@ -58,12 +59,11 @@ class EventState:
     :ivar started: the moment of the first start, or None where the owner has not set it.
     """
 
-    def __init__(self) -> None:
-        self.sessions: dict[str, SessionState] = {}
-        self.newest: str | None = None
-        self.since: str | None = None
-        self.scope: Any = None
-        self.started: str | None = None
+    sessions: dict[str, SessionState] = field(default_factory=dict)
+    newest: str | None = None
+    since: str | None = None
+    scope: Any = None
+    started: str | None = None
 
     def active_since(self, now: datetime, look_back: timedelta, start: datetime | None = None) -> str | None:
         """From when on to query sessions: ``look_back`` before the newest one, or before now if that lies in the future.
@@ -170,14 +170,7 @@ class EventState:
 
         :arg em: address of the EM that it is about.
         """
-        content = {
-            "em": em,
-            "newest": self.newest,
-            "since": self.since,
-            "scope": self.scope,
-            "started": self.started,
-            "sessions": {guid: asdict(state) for guid, state in self.sessions.items()},
-        }
+        content = {"em": em, **asdict(self)}
         return json.dumps({"format": FORMAT, "sum": _sum(content), "state": content}, indent=1) + "\n"
 
     @classmethod
@@ -195,13 +188,10 @@ class EventState:
             raise ValueError(f"was written by another version of the collection (format {version!r:.20})")
         if not whole:
             raise ValueError("is damaged or was edited by hand")
-        if content["em"] != em:
-            raise ValueError(f"belongs to {content['em']}, not to {em}")
-        state = cls()
-        state.newest, state.since, state.scope = content["newest"], content["since"], content["scope"]
-        state.started = content["started"]
-        state.sessions = {guid: SessionState(**of_session) for guid, of_session in content["sessions"].items()}
-        return state
+        if (owner := content.pop("em")) != em:
+            raise ValueError(f"belongs to {owner}, not to {em}")
+        sessions = {guid: SessionState(**of_session) for guid, of_session in content.pop("sessions").items()}
+        return cls(sessions, **content)
 
 
 def _sum(content: Any) -> str:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from .._api.errors import (
     CHECK_EM,
     EmBusyError,
-    EmError,
     EmInDoubtError,
     EmNotFoundError,
     EmProtocolError,
@@ -107,7 +106,10 @@ class ActionErrors:
         if unavailable:
             problem = f"is unavailable, so it is not known whether it was carried out ({unavailable.rstrip('.')})"
         elif self.action == "undo":
-            problem = self._undo_in_doubt(new)
+            sessions = (
+                f"; new sessions of the plan, which may be runs of somebody else: {', '.join(new)}" if new else ""
+            )
+            problem = f"did not report whether the undo was done{sessions}"
         else:
             problem = self._session_in_doubt(known, new)
         if known.reply_error:
@@ -115,12 +117,9 @@ class ActionErrors:
         hint = "Do not repeat it blindly. Check in the console whether the plan is running, and read its sessions with failover_session_info."
         if self.action == "undo":
             hint = "Do not repeat it blindly. Check in the console whether the VMs of the plan are still failed over."
-        return EmInDoubtError(self.operation, self.url, problem, hint, _error_status(known.reply_error))
-
-    @staticmethod
-    def _undo_in_doubt(new: list[str]) -> str:
-        sessions = f"; new sessions of the plan, which may be runs of somebody else: {', '.join(new)}" if new else ""
-        return f"did not report whether the undo was done{sessions}"
+        # Of a reply that was an error; that of a success says nothing.
+        status = known.reply_error.status if known.reply_error else None
+        return EmInDoubtError(self.operation, self.url, problem, hint, status if status and status >= 300 else None)
 
     @staticmethod
     def _session_in_doubt(known: Identification, new: list[str]) -> str:
@@ -133,8 +132,3 @@ class ActionErrors:
         if known.task and known.task.facts["success"]:
             return "reports success, but shows no new session of this plan"
         return "shows no new session of this plan, so it is not known whether it was carried out"
-
-
-def _error_status(error: EmError | None) -> int | None:
-    """The HTTP status of a reply that was an error."""
-    return error.status if error and error.status and error.status >= 300 else None

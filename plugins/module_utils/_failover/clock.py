@@ -6,12 +6,6 @@
 
 from __future__ import annotations
 
-import time
+from time import monotonic, sleep
 
-
-def monotonic() -> float:
-    return time.monotonic()
-
-
-def sleep(seconds: float) -> None:
-    time.sleep(seconds)
+__all__ = ("monotonic", "sleep")

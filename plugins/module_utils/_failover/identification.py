@@ -43,17 +43,13 @@ class Identification:
         """Whether EM's task runs. Then nothing else decides."""
         return self.task is not None and self.task.running
 
-    def watch(self, new: frozenset[str], now: float) -> None:
-        """Note the ids of the new sessions, each time that EM's task cannot decide."""
+    def watch(self, new: frozenset[str], now: float) -> tuple[float, float]:
+        """Note the ids of the new sessions, each time that EM's task cannot decide.
+
+        :returns: seconds since the first time, and seconds for which the new sessions have been the same.
+        """
         if self._watched_since is None:
             self._watched_since = now
         if new != self._new:
             self._new, self._new_since = new, now
-
-    def watched(self, now: float) -> float:
-        """Seconds since the first :meth:`watch`."""
-        return now - self._watched_since if self._watched_since is not None else 0.0
-
-    def unchanged(self, now: float) -> float:
-        """Seconds for which the new sessions have been the same."""
-        return now - self._new_since
+        return now - self._watched_since, now - self._new_since

@@ -18,7 +18,6 @@ from datetime import datetime
 from .._api.client import EnterpriseManager
 from .._api.errors import EmError, OptionError
 from .._api.interrupts import Interrupted
-from .._api.xml import Document
 from . import clock
 from .action_errors import ActionErrors
 from .criteria import SessionCriteria, time_bound
@@ -122,8 +121,10 @@ class PlanAction:
         sessions = self._sessions()
         self._known = Identification(before=frozenset(session["id"] for session in sessions))
         self.known_sessions = [session["id"] for session in reversed(sessions)][:MAX_KNOWN]
-        if only:
-            self._check_latest(only, sessions)
+        if only and only.session not in self._known.before:
+            raise self._errors.not_listed(only.session)
+        if only and (others := only.others(sessions)):
+            raise self._errors.superseded(only.session, others)
         running = [session for session in sessions if not session["finished"]]
         if running and not force:
             self._join(running[-1])
@@ -137,13 +138,6 @@ class PlanAction:
         criteria = SessionCriteria(now=utc_now(), names=names, descending=False)
         sessions = SessionReader(self.client).list_sessions(criteria).sessions
         return [session for session in sessions if same_backup_server(session, self.plan) is not False]
-
-    def _check_latest(self, only: UndoOnly, sessions: list[Session]) -> None:
-        if only.session not in self._known.before:
-            raise self._errors.not_listed(only.session)
-        others = only.others(sessions)
-        if others:
-            raise self._errors.superseded(only.session, others)
 
     def _join(self, running: Session) -> None:
         if self.action == "undo" or self.ambiguous_plans:
@@ -188,7 +182,9 @@ class PlanAction:
                 raise
             self._known.reply_error = exc
         else:
-            self._keep_task(document)
+            self._known.task = EmTask.from_document(self.client, self.operation, document)
+            if self._known.task is None:
+                self._known.reply_error = self._errors.no_task(self.client.redact(document.root))
         if self._known.reply_error:
             search = "" if self.action == "undo" else " Looking for a session that the request may have created."
             self.client.warn(f"{self._known.reply_error}{search}")
@@ -199,11 +195,6 @@ class PlanAction:
         choice = f"<StartDate>{before}</StartDate>" if before else "<StartNow>true</StartNow>"
         kind = "CloudFailoverPlanManagementSpec"
         return f'<{kind} xmlns="http://www.veeam.com/ent/v1.0">{choice}</{kind}>'.encode()
-
-    def _keep_task(self, document: Document) -> None:
-        self._known.task = EmTask.from_document(self.client, self.operation, document)
-        if self._known.task is None:
-            self._known.reply_error = self._errors.no_task(self.client.redact(document.root))
 
     @contextmanager
     def _explaining_interruption(self) -> Iterator[None]:
@@ -278,12 +269,12 @@ class PlanAction:
     def _candidate_found(self, new: list[Session], now: float) -> bool:
         """Whether the only new session of the plan is taken, since EM's task does not name one."""
         known = self._known
-        known.watch(frozenset(_ids(new)), now)
+        watched, unchanged = known.watch(frozenset(_ids(new)), now)
         if known.linked or not new:  # EM does not show the session that it has named, maybe not yet
-            if known.watched(now) < IDENTIFY_TIMEOUT and not known.links_to_old:
+            if watched < IDENTIFY_TIMEOUT and not known.links_to_old:
                 return False
             raise self._errors.in_doubt(known, _ids(new))
-        if known.unchanged(now) < CANDIDATE_AFTER:
+        if unchanged < CANDIDATE_AFTER:
             return False
         if len(new) > 1 or self.ambiguous_plans:
             raise self._errors.in_doubt(known, _ids(new))

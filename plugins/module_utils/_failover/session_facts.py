@@ -79,7 +79,7 @@ def _replica_point(link: xml.Entity) -> ReplicaPoint:
 
 def _progress_facts(entity: xml.Entity) -> Progress:
     state = xml.text(entity, "State")
-    # "None" is EM's word while running. It also stands in for a missing result, which tells as little.
+    # "None" is EM's word while running. It is also used for a missing result, which tells as little.
     result = xml.text(entity, "Result") or "None"
     finished = state == "Stopped"  # the only word that ends a run; Progress and Result do not (docs/evidence.md)
     start, creation_time = parse_and_format_time(xml.text(entity, "CreationTimeUTC"))

@@ -28,7 +28,7 @@ from .._api.errors import (
 )
 from . import clock
 from .criteria import SessionCriteria
-from .facts import Reference, Session, may_change, merge_tasks, vms_done
+from .facts import Session, may_change, merge_tasks, same_backup_server, vms_done
 from .plans import PlanReader
 from .session_facts import COLLECTION
 from .sessions import SessionReader
@@ -105,8 +105,7 @@ class Poller:
         if self._refused >= MAX_REFUSED or self.left < pause:
             return None
         self._warn(f"{sentence} Trying once more in {pause:g} seconds.")
-        self.failures += 1
-        self.unavailable = sentence
+        self.not_answered(sentence, warned=True)
         return pause
 
     def not_answered(self, sentence: str, warned: bool = False) -> float:
@@ -174,18 +173,15 @@ def wait_until_appeared(
 
 def _newest(client: EnterpriseManager, sessions: list[Session]) -> Session:
     """The newest session, which must be the only one if they are of several backup servers."""
-    listed = ", ".join(f"{session['id']} (backup server {_backup_server(session)['name']})" for session in sessions)
-    if len({_backup_server(session)["id"] for session in sessions}) > 1:
+    servers = [(session["backup_server"] or {"name": None})["name"] for session in sessions]
+    listed = ", ".join(f"{session['id']} (backup server {name})" for session, name in zip(sessions, servers))
+    if any(same_backup_server(session, sessions[0]) is False for session in sessions):
         problem = f"shows {len(sessions)} sessions on different backup servers: {client.redact(listed)}"
         hint = "Give the id of the session to wait for."
         raise EmAmbiguousError("Wait for a failover session", client.on_base_url(COLLECTION), problem, hint)
     if len(sessions) > 1:
         client.warn(f"EM shows {len(sessions)} matching sessions; using the newest: {client.redact(listed)}.")
     return sessions[0]
-
-
-def _backup_server(session: Session) -> Reference:
-    return session["backup_server"] or {"id": None, "name": None}
 
 
 def wait_until_finished(

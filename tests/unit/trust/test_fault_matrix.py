@@ -475,7 +475,9 @@ def cases() -> list[Any]:
 
 
 @pytest.mark.parametrize(("emulator", "number", "front_end"), cases(), indirect=["emulator"])
-def test_fault(emulator, other_host, run, recorded_sleeps, monkeypatch, settle, secrets, keep_row, number, front_end):
+def test_fault(
+    emulator, other_host, run, recorded_sleeps, monkeypatch, wait_until_settled, secrets, keep_row, number, front_end
+):
     fault = FAULTS[number]
     em = emulator
     other_host.reset()
@@ -487,7 +489,7 @@ def test_fault(emulator, other_host, run, recorded_sleeps, monkeypatch, settle, 
         before = vms(em)
         outcome = run(front_end, page_size=PAGE_SIZE, **options)
     if "timeout" in fault.options:
-        settle(em, 2 * SLOW)
+        wait_until_settled(em, 2 * SLOW)
     came = outcome_of(em, outcome, before)
     keep_row("reads", number, fault.name, front_end, came, outcome.seconds)
 

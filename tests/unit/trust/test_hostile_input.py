@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import programs
 import pytest
 import yaml
 from ansible.errors import AnsibleParserError
@@ -161,7 +162,7 @@ def test_a_bomb_does_not_go_off(bomb, encoding):
         assert "haha" not in said.replace("&", "") or len(said) <= len(written) + 100
         assert "root:" not in said
         assert _xml.log_off_path(body) is None
-        assert time.monotonic() - start < 20
+        assert time.monotonic() - start < programs.TIMEOUT
     assert received == []
 
 
@@ -203,12 +204,12 @@ def test_depth_is_refused_with_a_sentence(em, connect, body):
     ):
         client.get(SESSIONS, Operation("Read"))
     assert is_a_sentence(str(failure.value))
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < programs.TIMEOUT
     assert em.counters.live_logons == 0
 
 
 @pytest.mark.parametrize("body", [*DEEP.values(), b"[" * 100_000, b'{"a":' * 10_000, b'{"Message":' + b"[" * 60_000])
-@pytest.mark.parametrize("status", [400, 500])
+@pytest.mark.parametrize("status", [pytest.param(400, marks=pytest.mark.matrix), 500])
 def test_depth_in_an_error_reply(em, connect, status, body):
     em.faults.add("reply", status=status, path=SESSIONS, body=body)
     with connect() as client, pytest.raises(_client.EmServerError) as failure:
@@ -236,14 +237,14 @@ def test_a_message_of_megabytes_is_cut(em, connect, status):
     with connect() as client, pytest.raises(_client.EmError) as failure:
         client.get(SESSIONS, Operation("Read"), about=GUID)
     assert is_a_sentence(str(failure.value))
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < programs.TIMEOUT
 
 
 def test_a_million_tiny_elements_are_read():
     body = b"<r Type='x'>" + b"<a/>" * 1_000_000 + b"</r>"
     start = time.monotonic()
     assert len(_xml.parse(body).items) == 1
-    assert time.monotonic() - start < 120
+    assert time.monotonic() - start < programs.TIMEOUT
 
 
 def test_the_largest_page_is_far_below_the_limits(em, connect):
@@ -272,7 +273,7 @@ def peak():
 before = peak()
 answer = {{}}
 try:
-    with client.EnterpriseManager({url!r}, "reader", "Passw0rd!", retries=0, timeout=60) as em:
+    with client.EnterpriseManager({url!r}, "reader", "Passw0rd!", retries=0, timeout=600) as em:
         em.get("/api/cloud/failoverSessions", importlib.import_module("core._api.errors").Operation("Read"))
 except client.EmError as exc:
     answer = {{"kind": exc.kind, "sentence": str(exc)}}
@@ -285,7 +286,9 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="
 def refused(url):
     """What a client of its own process said, and by how many MiB its memory grew."""
     script = textwrap.dedent(CLIENT).format(core=str(REPO / "plugins" / "module_utils"), url=url)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=programs.TIMEOUT
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -411,7 +414,7 @@ def test_no_text_takes_long_to_read(em, connect, status, body):
     start = time.monotonic()
     with connect() as client, pytest.raises(_client.EmError) as failure:
         client.get(SESSIONS, Operation("Read"), about=GUID)
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < programs.TIMEOUT
     assert is_a_sentence(str(failure.value))
 
 

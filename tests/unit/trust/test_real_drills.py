@@ -4,7 +4,8 @@
 
 """Drills by the role failover_run in real runs of ansible-playbook, while somebody else runs the plan.
 
-One run for each rule; test_runs_of_others.py has the variants, with the role's own expressions. A minute of the
+One run for each rule; test_runs_of_others.py has the variants, with the role's own expressions. What the integration target
+role_failover_run shows too is for the matrix. A minute of the
 emulator's clock passes in a second. Its log tells what really happened.
 """
 
@@ -104,6 +105,7 @@ def test_a_start_by_others_during_the_drill_is_not_undone(em, play):
     assert theirs[1] in result["undo"]["message"]
 
 
+@pytest.mark.matrix
 def test_a_real_failover_that_was_there_before_is_not_undone(em, play):
     em.run_by_others("Acme")
     em.clock.advance(1000)
@@ -116,6 +118,7 @@ def test_a_real_failover_that_was_there_before_is_not_undone(em, play):
     assert "VMs with these names were already in failover before the test: db, web" in result["undo"]["message"]
 
 
+@pytest.mark.matrix
 def test_a_drill_that_leaves_nothing_in_failover_passes_although_em_refuses_to_undo_it(em, play):
     code, output, result = play(DRILL, "-e", "failover_run_undo_test=always")
     assert code == 0, output
@@ -124,6 +127,7 @@ def test_a_drill_that_leaves_nothing_in_failover_passes_although_em_refuses_to_u
     assert [(run.action, run.refused is None) for run in em.runs] == [("test", True), ("undo", False)]
 
 
+@pytest.mark.matrix
 def test_a_drill_that_leaves_vms_in_failover_is_undone(em, play):
     em.behaviour.points_after_test = "failover"
     code, output, result = play(DRILL)

@@ -157,7 +157,7 @@ def later(seconds: float, happens: Callable[[Emulator], Any]) -> Inject:
     return lambda stage: stage.fake_clock.at(seconds, lambda: happens(stage.em))
 
 
-def away(kind: str) -> Inject:
+def unavailable(kind: str) -> Inject:
     """EM is away from a moment after the request on."""
 
     def inject(stage: Stage) -> None:
@@ -167,16 +167,16 @@ def away(kind: str) -> Inject:
     return inject
 
 
-def away_with_the_reply(kind: str) -> Inject:
+def unavailable_with_the_reply(kind: str) -> Inject:
     def inject(stage: Stage) -> None:
         right = stage.em.plan_actions.act
 
-        def act(*given: Any, **more: Any) -> Any:
+        def run_action(*given: Any, **more: Any) -> Any:
             outcome = right(*given, **more)
             stage.em.restart(3600, kind)
             return outcome
 
-        stage.monkeypatch.setattr(stage.em.plan_actions, "act", act)
+        stage.monkeypatch.setattr(stage.em.plan_actions, "run_action", run_action)
         rule("drop_after_handling", "request", 1)(stage)
         later(60, lambda em: em.outage(0))(stage)
 
@@ -279,7 +279,7 @@ FAULTS = [
     *(
         Fault(
             f"EM is away for a minute after the request ({kind}), and forgets logon and task",
-            away(kind),
+            unavailable(kind),
             {"start": COMPLETE, "test": COMPLETE, "undo": fails("in_doubt", True), "wait": COMPLETE + MAY_BE_OPEN},
         )
         for kind in ("503", "drop")
@@ -287,7 +287,7 @@ FAULTS = [
     *(
         Fault(
             f"EM is away for a minute from the request on, which it carries out ({kind})",
-            away_with_the_reply(kind),
+            unavailable_with_the_reply(kind),
             {"start": COMPLETE, "test": COMPLETE, "undo": fails("in_doubt", True)},
         )
         for kind in ("503", "drop")
@@ -310,7 +310,7 @@ FAULTS = [
 
 
 @pytest.fixture
-def run(em, act, run_module, lines, recorded_sleeps):
+def run(em, run_action, run_module, displayed_lines, recorded_sleeps):
     """Run a front end as a playbook does (start, wait), or its module alone (test, undo, plans)."""
     plan = em.world.add_plan(
         "Acme", [{"name": "db", "duration": 20}, {"name": "web", "duration": 40}], tenant="A", backup_server="vbr1"
@@ -322,12 +322,12 @@ def run(em, act, run_module, lines, recorded_sleeps):
             return run_module("failover_plan_info", **options)
         if front_end == "wait":
             session = em.world.add_session("Acme", backup_server="vbr1", tasks=[{"vm_name": "db", "duration": 40}])
-            return act(
+            return run_action(
                 "failover_session_wait", id=session.id, appear_timeout=TIME_OUT, finish_timeout=TIME_OUT, **options
             )
         options = {"plan": plan.id, "action": front_end, "wait_timeout": TIME_OUT, **options}
         if front_end == "start":
-            return act("failover_plan", **options)
+            return run_action("failover_plan", **options)
         return run_module("failover_plan", **options)
 
     return call
@@ -366,7 +366,19 @@ def outcome_of(em: Emulator, front_end: str, result: dict[str, Any], acts: int) 
 
 
 @pytest.mark.parametrize(("number", "front_end"), cases())
-def test_fault(em, other_host, run, lines, fake_clock, monkeypatch, settle, secrets, keep_row, number, front_end):
+def test_fault(
+    em,
+    other_host,
+    run,
+    displayed_lines,
+    fake_clock,
+    monkeypatch,
+    wait_until_settled,
+    secrets,
+    keep_row,
+    number,
+    front_end,
+):
     fault = FAULTS[number]
     other_host.reset()
     em.behaviour.undo_of_nothing = "accept"
@@ -375,7 +387,7 @@ def test_fault(em, other_host, run, lines, fake_clock, monkeypatch, settle, secr
     result = run(front_end, **fault.options)
     seconds = time.monotonic() - begin
     if "timeout" in fault.options:
-        settle(em, 600)
+        wait_until_settled(em, 600)
     em.outage(0)
     acts = [run for run in em.runs if run.by == "api" and run.refused is None]
     came = outcome_of(em, front_end, result, len(acts))
@@ -386,7 +398,7 @@ def test_fault(em, other_host, run, lines, fake_clock, monkeypatch, settle, secr
         assert result["changed"] or not acts
         posts = [record.status for record in em.requests if record.method == "POST" and "Plans" in record.path]
         assert len(posts) <= 2 and all(status == 401 for status in posts[:-1])
-    text = json.dumps([result, lines])
+    text = json.dumps([result, displayed_lines])
     assert "Traceback" not in text
     assert [secret for secret in {PASSWORD, *secrets(em)} if secret in text] == []
     assert other_host.counters.requests == 0

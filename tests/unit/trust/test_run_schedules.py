@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 PLANS = "/cloudFailoverPlans/"
 MANY = int(os.environ.get("SCHEDULES", "0"))
 PLAIN = settings(
-    max_examples=MANY or 100,
+    max_examples=MANY or 50,
     derandomize=not MANY,
     database=None,
     deadline=None,
@@ -345,8 +345,8 @@ def told(carried):
 
 
 @pytest.fixture
-def calls(run_module, act):
-    return {"module": run_module, "action plugin": act}
+def calls(run_module, run_action):
+    return {"module": run_module, "action plugin": run_action}
 
 
 def test_nothing_of_others_is_undone_and_no_success_is_assumed(em, fake_clock, calls, drill, role, capsys):

@@ -27,8 +27,8 @@ def plan(em, fake_clock):
 
 
 @pytest.fixture(params=["module", "action plugin"])
-def call(request, run_module, act):
-    return run_module if request.param == "module" else act
+def call(request, run_module, run_action):
+    return run_module if request.param == "module" else run_action
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_a_start_by_others_is_not_undone_with_our_test(em, plan, call, drill, fa
     assert [request.query for request in posts(em)] == ["action=test"]
 
 
-def test_a_start_by_others_that_is_over_is_not_undone_either(em, plan, call, drill, fake_clock):
+def test_a_start_by_others_that_has_finished_is_not_undone_either(em, plan, call, drill, fake_clock):
     em.behaviour.points_after_test = "failover"
 
     def start_it():
@@ -289,18 +289,18 @@ def test_a_session_that_never_gets_a_result_is_a_failure_in_the_end(em, plan, ru
     ids=str,
 )
 @pytest.mark.parametrize("action", ["start", "test", "undo"])
-def test_a_plan_is_not_run_again_and_again(em, plan, act, keywords, action):
+def test_a_plan_is_not_run_again_and_again(em, plan, run_action, keywords, action):
     em.behaviour.failing_vms = "*"
-    result = act("failover_plan", plan="Acme", action=action, **keywords)
+    result = run_action("failover_plan", plan="Acme", action=action, **keywords)
     assert (result["failed"], result["changed"]) == (True, False)
     assert [word for word in ("until", "retries", "Nothing was started") if word not in result["msg"]] == []
-    assert (act.runs, em.requests) == ([], [])
+    assert (run_action.runs, em.requests) == ([], [])
 
 
 # EM is away
 
 
-def test_em_that_is_away_when_the_time_is_over(em, plan, run, fake_clock):
+def test_em_that_is_unavailable_at_the_time_limit(em, plan, run, fake_clock):
     fake_clock.at(40, lambda: em.outage(3600, "drop"))
     result = run("start", wait_timeout=60)
     em.outage(0)
@@ -315,9 +315,9 @@ def test_em_that_is_away_when_the_time_is_over(em, plan, run, fake_clock):
     assert "Traceback" not in str(result)
 
 
-def test_the_headline_says_the_same_as_the_message(em, plan, act, fake_clock):
+def test_the_headline_says_the_same_as_the_message(em, plan, run_action, fake_clock):
     """From ansible-core 2.19 on the headline is made of ``exception``, where a result has one."""
-    result = act("failover_plan", plan="Acme", action="start", wait_timeout=50)
+    result = run_action("failover_plan", plan="Acme", action="start", wait_timeout=50)
     assert "after 5" in result["msg"]
     assert str(result.get("exception") or result["msg"]).startswith(result["msg"])
 

@@ -17,49 +17,49 @@ def guid(em, fake_clock):
 
 
 @pytest.fixture
-def run(act):
-    return lambda **options: act("failover_session_wait", username="reader", **options)
+def run(run_action):
+    return lambda **options: run_action("failover_session_wait", username="reader", **options)
 
 
-def test_each_change_is_a_line(em, guid, act, run, lines, fake_clock):
+def test_each_change_is_a_line(em, guid, run_action, run, displayed_lines, fake_clock):
     result = run(id=guid)
     assert (result["failover_session"]["result"], result["changed"]) == ("Warning", False)
     assert result["waited"] == fake_clock.now > 300
-    assert "1/2 VMs done, db Success 60 s" in " ".join(lines)
-    assert "Stopped, result Warning after" in lines[-1]
+    assert "1/2 VMs done, db Success 60 s" in " ".join(displayed_lines)
+    assert "Stopped, result Warning after" in displayed_lines[-1]
     assert em.counters.live_logons == 0
-    assert em.counters.logons == len(act.runs) < 30
+    assert em.counters.logons == len(run_action.runs) < 30
 
 
-def test_the_result_is_that_of_the_module_alone(em, guid, act, run, run_module):
+def test_the_result_is_that_of_the_module_alone(em, guid, run_action, run, run_module):
     sliced = run(id=guid)
     alone = run_module("failover_session_wait", username="reader", id=guid)
     assert set(sliced) == set(alone) - {"invocation"}
     assert sliced["failover_session"] == alone["failover_session"]
 
 
-def test_until_appeared(em, act, run, fake_clock):
+def test_until_appeared(em, run_action, run, fake_clock):
     fake_clock.at(100, lambda: em.world.add_session(name="Acme"))
     result = run(plan="Acme", created_after="1s", until="appeared")
     assert result["failover_session"]["name"] == "Acme"
     assert 100 <= fake_clock.now < 130
 
 
-def test_an_age_counts_from_the_beginning(em, act, run, fake_clock):
+def test_an_age_counts_from_the_beginning(em, run_action, run, fake_clock):
     result = run(plan="Acme", created_after="1h", appear_timeout=100)
     assert (result["timed_out"], result["failover_session"], result["error"]["kind"]) == (True, None, "wait_timeout")
-    assert len({options["created_after"] for dummy, options in act.runs}) == 1
+    assert len({options["created_after"] for dummy, options in run_action.runs}) == 1
     assert "within 1" in result["msg"]
     assert 100 <= fake_clock.now < 110
 
 
-def test_both_phases(em, act, run, fake_clock):
+def test_both_phases(em, run_action, run, fake_clock):
     fake_clock.at(50, lambda: em.world.add_session(name="Acme", tasks=[{"vm_name": "db", "duration": 60}]))
     result = run(plan="Acme", created_after="1h")
     assert result["failover_session"]["finished"]
 
 
-def test_a_time_out_carries_the_last_facts(em, guid, act, run, fake_clock):
+def test_a_time_out_carries_the_last_facts(em, guid, run_action, run, fake_clock):
     result = run(id=guid, finish_timeout=100)
     assert (result["failed"], result["timed_out"], result["error"]["kind"]) == (True, True, "wait_timeout")
     assert result["failover_session"]["state"] == "Working"
@@ -68,7 +68,7 @@ def test_a_time_out_carries_the_last_facts(em, guid, act, run, fake_clock):
 
 
 @pytest.mark.parametrize("kind", ["503", "drop"])
-def test_an_outage_of_three_minutes_with_a_restart(em, guid, act, run, lines, fake_clock, kind):
+def test_an_outage_of_three_minutes_with_a_restart(em, guid, run_action, run, displayed_lines, fake_clock, kind):
     fake_clock.at(30, lambda: em.restart(3600, kind))
     fake_clock.at(210, lambda: em.outage(0))
     result = run(id=guid)
@@ -76,18 +76,18 @@ def test_an_outage_of_three_minutes_with_a_restart(em, guid, act, run, lines, fa
     assert sum(warning.endswith(GOES_ON) for warning in result["warnings"]) == 1
 
 
-def test_em_must_answer_at_the_beginning(em, guid, act, run, fake_clock):
+def test_em_must_answer_at_the_beginning(em, guid, run_action, run, fake_clock):
     em.outage(3600, "503")
     result = run(id=guid)
     em.outage(0)
     assert (result["failed"], result["timed_out"], result["error"]["kind"]) == (True, False, "server")
-    assert len(act.runs) == 1
+    assert len(run_action.runs) == 1
 
 
-def test_a_line_now_and_then_shows_that_it_is_alive(em, act, run, lines, fake_clock):
+def test_a_line_now_and_then_shows_that_it_is_alive(em, run_action, run, displayed_lines, fake_clock):
     guid = em.world.add_session(name="Acme", state="Working", tasks=[{"vm_name": "db", "duration": 9999}]).id
     run(id=guid, finish_timeout=1000)
-    assert sum("still Working" in line for line in lines) == 3
+    assert sum("still Working" in line for line in displayed_lines) == 3
 
 
 @pytest.mark.parametrize(
@@ -102,11 +102,11 @@ def test_a_line_now_and_then_shows_that_it_is_alive(em, act, run, lines, fake_cl
     ],
     ids=str,
 )
-def test_what_cannot_be_waited_for_is_one_run_of_the_module(em, act, run, lines, options):
+def test_what_cannot_be_waited_for_is_one_run_of_the_module(em, run_action, run, displayed_lines, options):
     assert run(**options)["failed"] is True
-    assert len(act.runs) == 1
-    assert bool(act.wrapped) is ("async_val" in options)
-    assert lines == []
+    assert len(run_action.runs) == 1
+    assert bool(run_action.wrapped) is ("async_val" in options)
+    assert displayed_lines == []
 
 
 # Replica points
@@ -123,11 +123,11 @@ def used(em, fake_clock):
 
 
 @pytest.mark.parametrize("kept", ["keep", "drop"])
-def test_points_are_read_once_whether_em_keeps_the_vms_or_not(em, used, act, kept):
+def test_points_are_read_once_whether_em_keeps_the_vms_or_not(em, used, run_action, kept):
     """The run of the module that sees the end may not know the VMs that earlier runs have seen."""
     em.behaviour.finished_tasks = kept
-    act.cost = 400  # the session ends between two runs
-    result = act("failover_session_wait", username="reader", id=used)
+    run_action.cost = 400  # the session ends between two runs
+    result = run_action("failover_session_wait", username="reader", id=used)
     (task,) = result["failover_session"]["tasks"]
     assert (task["replica_point"]["state"], task["succeeded"] is not None) == ("Ready", kept == "keep")
     assert result["points_seen_at"] is not None

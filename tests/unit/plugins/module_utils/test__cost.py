@@ -13,6 +13,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import programs
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import xml as _xml
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import Operation
@@ -38,8 +39,8 @@ COLLECTIONS = (
 
 
 @pytest.fixture
-def em(quiet_em):
-    return quiet_em
+def em(idle_em):
+    return idle_em
 
 
 @pytest.fixture
@@ -105,7 +106,11 @@ def loaded_by(statement, **environment):
         f"{statement}; print(json.dumps(sorted(set(sys.modules) - before)))"
     )
     run = subprocess.run(
-        [sys.executable, "-c", code, str(COLLECTIONS)], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code, str(COLLECTIONS)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=programs.TIMEOUT,
     )
     return set(json.loads(run.stdout))
 

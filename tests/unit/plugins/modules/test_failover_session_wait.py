@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 import yaml
 from ansible_collections.dr_runbook.veeam_em.plugins.modules import failover_session_wait
+from ansible_collections.dr_runbook.veeam_em.plugins.modules.failover_session_info import FIELDS
 
 GUID = "475420ee-d045-4493-9869-0a970e08f6f9"
 SEEN = {"id": GUID, "tasks": [], "task_summary": {}}
@@ -40,7 +41,9 @@ def test_everything_documented_is_returned_and_nothing_else(em, guid, run):
     always = {name for name, entry in documented.items() if entry["returned"] == "always"}
     result = run(id=guid, check_mode=True)
     assert set(result) - {"invocation", "changed"} == always
-    assert set(result["failover_session"]) == set(documented["failover_session"]["sample"])
+    assert (
+        set(result["failover_session"]) == {*FIELDS, "tasks_kept_at"} >= set(documented["failover_session"]["sample"])
+    )
     failure = run(id=GUID, appear_timeout=10)
     assert set(failure) - {"invocation", "failed", "exception", "changed"} == set(documented)
 
@@ -187,3 +190,15 @@ def test_a_plan_that_may_have_been_meant_is_named(em, run):
     result = run(plan="Acme", created_after="1h", appear_timeout=10, username="both")
     assert result["warnings"] == ["EM has no plan with the name that is waited for. Did you mean 'Acme Plan'?"]
     assert "warnings" not in run(plan="Acme Plan", created_after="1h", appear_timeout=10, username="both")
+
+
+@pytest.mark.parametrize("other", ["vbr2", "vbr1"])
+def test_backup_servers_differ_by_their_names_where_em_gives_no_ids(em, run, other):
+    for name in ("vbr1", other):
+        em.world.add_session("Acme", state="Working", backup_server={"id": "", "name": name})
+    result = run(plan="Acme", created_after="1h", until="appeared")
+    if other == "vbr1":
+        assert result["failover_session"]["name"] == "Acme"
+    else:
+        assert result["error"]["kind"] == "ambiguous"
+        assert "(backup server vbr1)" in result["msg"] and "(backup server vbr2)" in result["msg"]

@@ -11,12 +11,12 @@ import os
 import signal
 import time
 
+import programs
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import Operation
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._plugin import connect
 
 FORK = multiprocessing.get_context("fork")
-PATIENCE = 60
 """Seconds; far more than any of this takes."""
 
 
@@ -55,7 +55,7 @@ def in_worker():
     yield start
     for process in started:
         process.kill()
-        process.join(PATIENCE)
+        process.join(programs.TIMEOUT)
 
 
 def test_each_use_logs_on_and_off(em, read, in_worker):
@@ -64,7 +64,7 @@ def test_each_use_logs_on_and_off(em, read, in_worker):
         read()
 
     process = in_worker(twice)
-    process.join(PATIENCE)
+    process.join(programs.TIMEOUT)
     assert process.exitcode == 0
     assert (em.counters.logons, em.counters.logoffs, em.counters.max_live_logons) == (2, 2, 1)
 
@@ -79,11 +79,11 @@ def test_a_signal_ends_the_logon(em, read, in_worker, handled):
         read()
 
     process = in_worker(work)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + programs.TIMEOUT
     while not any(request.method == "GET" for request in em.requests) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.terminate()
-    process.join(PATIENCE)
+    process.join(programs.TIMEOUT)
     assert process.exitcode == (7 if handled else 1)
     assert (em.counters.logons, em.counters.live_logons) == (1, 0)
     em.faults.clear()

@@ -13,6 +13,7 @@ import threading
 import time
 from urllib.parse import parse_qs
 
+import programs
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client as client_module
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import EmError, Operation
@@ -33,7 +34,7 @@ def own_emulator():
 
 @pytest.fixture
 def em(own_emulator):
-    until = time.monotonic() + 60
+    until = time.monotonic() + programs.TIMEOUT
     while own_emulator.counters.in_flight and time.monotonic() < until:
         time.sleep(0.02)
     own_emulator.faults.clear()
@@ -79,7 +80,7 @@ def test_a_read_of_something_else_meanwhile_makes_it_four(em, connect):
 @pytest.mark.parametrize(
     ("sessions", "options"), [(10, {}), (9, {}), (TEN_PAGES, {"limit": 10}), (TEN_PAGES, {"limit": 3})]
 )
-def test_nothing_is_read_ahead_of_a_single_page_or_of_a_few_sessions(em, connect, sessions, options):
+def test_nothing_is_prefetched_for_a_single_page_or_of_a_few_sessions(em, connect, sessions, options):
     em.reset(sessions=sessions, tasks=0)
     em.latency_ms = 20
     with connect() as client:
@@ -128,7 +129,7 @@ def test_a_page_of_an_abandoned_reading_does_not_answer_a_later_one(em, connect)
     with connect() as client:
         pages = SessionReader(client).iter_sessions(criteria())
         next(pages)
-        until = time.monotonic() + 60
+        until = time.monotonic() + programs.TIMEOUT
         while len(pages_asked_for(em)) < 4 and time.monotonic() < until:
             time.sleep(0.01)
         del pages
@@ -136,7 +137,7 @@ def test_a_page_of_an_abandoned_reading_does_not_answer_a_later_one(em, connect)
     assert all(pages_asked_for(em).count(page) == 2 for page in (1, 2, 3, 4))
 
 
-def test_the_first_failure_ends_reading_ahead(em, connect, monkeypatch):
+def test_the_first_failure_ends_prefetching(em, connect, monkeypatch):
     waits = []
     monkeypatch.setattr(client_module, "_sleep", waits.append)
     em.latency_ms = 20
@@ -164,7 +165,7 @@ def test_the_first_failure_ends_reading_ahead(em, connect, monkeypatch):
         ({"kind": "slow_body", "seconds": 3}, "timeout"),
     ],
 )
-def test_a_failure_of_a_page_read_ahead_is_that_of_the_reading(em, connect, fault, kind):
+def test_a_failure_of_a_prefetched_page_is_that_of_the_reading(em, connect, fault, kind):
     em.faults.add(fault["kind"], path="/query", query="page=3", **{k: v for k, v in fault.items() if k != "kind"})
     with pytest.raises(EmError) as failure, connect(timeout=1) as client:
         SessionReader(client).list_sessions(criteria())
@@ -174,7 +175,7 @@ def test_a_failure_of_a_page_read_ahead_is_that_of_the_reading(em, connect, faul
     assert em.counters.live_logons == 0
 
 
-def test_a_logon_that_ends_while_pages_are_read_ahead_is_renewed_once(em, connect):
+def test_a_logon_that_ends_while_pages_are_prefetched_is_renewed_once(em, connect):
     em.latency_ms = 20
     em.faults.add("expire", path="/query", query="page=3", times=1)
     with connect() as client:

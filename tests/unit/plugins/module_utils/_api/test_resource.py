@@ -27,7 +27,7 @@ THINGS = ResourceType("Thing", "thing", "/api/things", Operation("Read things"))
         ({"UID": GUID, "State": "Stopped"}, False),
     ],
 )
-def test_a_reference_is_told_by_its_type_or_by_having_nothing_more(item, expected):
+def test_a_reference_is_recognized_by_its_type_or_by_having_nothing_more(item, expected):
     assert is_reference(item) is expected
 
 

@@ -42,11 +42,9 @@ def test_time_out(em, connect, fault):
         fault = {**fault, "seconds": 1}  # urllib3 1 gives no part of a chunk, so only each pause is bounded
     em.reset(sessions=20)
     em.faults.add(path=SESSIONS, **fault)
-    start = time.monotonic()
     with pytest.raises(_client.EmTimeoutError, match="within 0.5 seconds") as failure, connect(timeout=0.5) as client:
         read(client)
     assert failure.value.kind == "timeout"
-    assert time.monotonic() - start < 4
     em.faults.clear()
 
 

@@ -160,7 +160,7 @@ def test_events(steps, kept):
         assert [short(event) for event in poll(known, fact)] == expected, number
 
 
-def test_of_vms_of_one_name_the_one_is_told_that_failed_now():
+def test_of_vms_of_one_name_the_one_is_reported_that_failed_now():
     known = EventState()
     first, second = vm(result="Failed"), vm(result="Failed", point="p2")
     poll(known, session("Working", "None", vm(result="Failed", point=None), vm(point=None)))
@@ -192,7 +192,7 @@ def test_vms_that_em_drops_at_the_end_are_kept():
     assert finished["session"]["tasks_kept_at"] == "2026-03-02T08:30:00.000000Z"
 
 
-def test_what_is_past_is_remembered_before_anything_is_told():
+def test_what_is_past_is_remembered_before_anything_is_reported():
     known = EventState()
     old = session("Stopped", "Failed", vm(result="Failed"), guid="old")
     events = known.changes([session(guid="a"), old], SINCE, SINCE, "scope", lambda fact: fact["id"] == "old")
@@ -201,7 +201,7 @@ def test_what_is_past_is_remembered_before_anything_is_told():
     assert [short(event) for event in poll(known, old, session(guid="a"))] == ["started"]
 
 
-def test_a_first_look_is_remembered_before_anything_is_told():
+def test_a_first_poll_is_remembered_before_anything_is_reported():
     """What is past is known from then on, so that nothing else is: also not what ends without a time before it is reported."""
     known = EventState()
     known.started = SINCE
@@ -213,7 +213,7 @@ def test_a_first_look_is_remembered_before_anything_is_told():
     assert [short(event) for event in poll(known, {**STOPPED, "id": "b", "end_time": None})] == ["finished"]
 
 
-def test_a_look_that_was_not_told_to_its_end_is_told_again_from_there():
+def test_a_poll_that_was_not_reported_to_its_end_is_reported_again_from_there():
     known = EventState()
     poll(known, session(guid="old", created="2026-03-01T00:00:00.000000Z"))
     facts = [session("Stopped", "Success", guid=guid) for guid in "abc"]
@@ -374,7 +374,7 @@ def stage(guid, number, with_vms):
 
 @settings(max_examples=60, deadline=None)
 @given(histories())
-def test_every_end_is_told_once_whatever_happens_in_between(history):
+def test_every_end_is_reported_once_whatever_happens_in_between(history):
     polls, end = history
     known = EventState()
     reported = []

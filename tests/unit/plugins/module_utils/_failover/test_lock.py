@@ -23,22 +23,22 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def held(subject="plan", seconds=0.0, url=URL, warn=pytest.fail):
+def locked(subject="plan", seconds=0.0, url=URL, warn=pytest.fail):
     return plan_lock(url, subject, seconds, "Start of plan Acme", warn)
 
 
 def test_the_second_waits_and_then_fails():
-    with held():
-        with pytest.raises(EmBusyError, match="another process"), held():
+    with locked():
+        with pytest.raises(EmBusyError, match="another process"), locked():
             pass
-        with held("other plan"), held(url="https://other.example.com"):
+        with locked("other plan"), locked(url="https://other.example.com"):
             pass
-    with held():
+    with locked():
         pass
 
 
 def test_it_ends_with_the_process(folder):
-    with held():
+    with locked():
         pass
     (path,) = folder.iterdir()
     code = "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], 0), 2); print('held', flush=True); input()"
@@ -46,30 +46,30 @@ def test_it_ends_with_the_process(folder):
         [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(EmBusyError), held():
+        with pytest.raises(EmBusyError), locked():
             pass
         other.kill()
-    with held(seconds=10):
+    with locked(seconds=10):
         pass
 
 
 def test_a_file_of_somebody_else_is_enough(folder):
-    with held():
+    with locked():
         pass
     (path,) = folder.iterdir()
     path.chmod(0o444)
-    with held():
+    with locked():
         pass
 
 
 def test_without_a_file_it_goes_on_with_a_warning(folder, monkeypatch):
     said = []
-    with held():
+    with locked():
         pass
     (path,) = folder.iterdir()
     path.unlink()
     path.symlink_to(folder / "elsewhere")  # as an attacker may have put it there
-    with held(warn=said.append):
+    with locked(warn=said.append):
         pass
     assert not Path(folder, "elsewhere").exists()
     assert "are not prevented" in said[0]

@@ -292,7 +292,7 @@ def test_a_reply_lost_before_the_act_is_a_doubt_and_no_second_try(em, plan, admi
     assert IDENTIFY_TIMEOUT <= fake_clock.now < IDENTIFY_TIMEOUT + 10
 
 
-def test_em_that_goes_away_with_the_reply_and_comes_back(em, plan, admin, fake_clock):
+def test_em_that_is_unavailable_after_the_request_and_comes_back(em, plan, admin, fake_clock):
     em.faults.add("drop_after_handling", method=POST, path=PLANS)
     with admin() as client:
         run = run_of(client)
@@ -307,7 +307,7 @@ def test_em_that_goes_away_with_the_reply_and_comes_back(em, plan, admin, fake_c
     assert sum(GOES_ON in said for said in client.said) == 1
 
 
-def test_em_that_stays_away_after_the_reply_was_lost_is_a_doubt(em, plan, admin):
+def test_em_that_stays_unavailable_after_the_reply_was_lost_is_a_doubt(em, plan, admin):
     em.faults.add("drop_after_handling", method=POST, path=PLANS)
     with admin() as client:
         run = run_of(client)
@@ -536,7 +536,7 @@ def test_the_lock_lets_one_after_the_other_start(em, connect):
 # Plans of one name
 
 
-def test_plans_of_one_name_must_be_told_apart(em, fake_clock, admin):
+def test_plans_of_one_name_must_be_distinguished(em, fake_clock, admin):
     first = em.world.add_plan("Acme", ["db"], tenant="A")
     second = em.world.add_plan("Acme", ["db"], tenant="B")
     third = em.world.add_plan("Acme", ["db"], tenant="C", backup_server="vbr9")

@@ -446,7 +446,7 @@ def test_a_collection_with_pages_is_read_whole(em, find):
     assert set(find().ids) == set(wanted)
 
 
-def test_a_refusal_without_words_is_told_by_its_status(em, find):
+def test_a_refusal_without_words_is_recognized_by_its_status(em, find):
     em.faults.add("status", status=400, error_body="empty", path="/query", query="filter=")
     assert find(name=["A"]).warnings == [
         'EM refused the filter Name=="A" (HTTP 400). Reading everything and filtering here instead.'
@@ -608,7 +608,7 @@ def test_the_other_criteria_must_hold_for_the_newest_too(em, find):
     assert find(latest_per_plan=True, id=[old, new, lone]).ids == [new, lone]
 
 
-def test_that_newness_was_judged_by_the_collection_is_told(em, connect):
+def test_that_newness_was_judged_by_the_collection_is_reported(em, connect):
     old = em.world.add_session("A", state="Stopped").id
     em.behaviour.refuse_query_type = 404
     with connect() as client:
@@ -633,7 +633,7 @@ def test_only_the_plans_of_the_ids_are_asked_for(em, find):
         ([None, None], [1]),
     ],
 )
-def test_a_plan_is_told_by_its_name_and_its_backup_server(em, find, servers, newest):
+def test_a_plan_is_recognized_by_its_name_and_its_backup_server(em, find, servers, newest):
     """By the id of the server, and without an id by its name."""
     sessions = []
     for number, server in enumerate(servers):
@@ -868,7 +868,7 @@ def test_an_id_that_is_listed_but_not_known_is_an_error(em, find):
     assert failure.value.status == 200
 
 
-def test_an_unknown_id_is_told_by_a_text_that_names_it(em, find):
+def test_an_unknown_id_is_recognized_by_a_text_that_names_it(em, find):
     stranger = str(uuid.uuid4())
     em.faults.add("status", status=500, message=f"Unknown: {stranger}", path=stranger)
     assert find(id=[stranger]).missing == [stranger]
@@ -935,7 +935,7 @@ def test_a_server_that_is_ill_is_not_read_another_way(em, find, status, message,
     assert em.counters.routes.get("GET /api/cloud/failoverSessions", 0) == 0
 
 
-def test_all_that_was_refused_is_told_when_the_last_way_fails(em, connect):
+def test_all_that_was_refused_is_reported_when_the_last_way_fails(em, connect):
     warnings = []
     em.behaviour.refuse_query_type = 404
     em.faults.add("status", status=500, message="Down", path="failoverSessions")
@@ -1122,7 +1122,7 @@ def test_a_list_is_no_entity(em, find):
 
 
 @pytest.mark.parametrize("attribute", ['UID="urn:x:{}"', 'Href="/api/cloud/failoverSessions/{}"'])
-def test_an_entity_is_told_by_its_uid_or_by_its_href(em, find, attribute):
+def test_an_entity_is_recognized_by_its_uid_or_by_its_href(em, find, attribute):
     asked = str(uuid.uuid4())
     attribute = attribute.format(asked)
     body = (

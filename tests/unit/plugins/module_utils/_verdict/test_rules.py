@@ -178,7 +178,7 @@ def test_rto_of_the_session(end, target, text):
     assert texts(session(end=end), rto=target) == ([text] if text else [])
 
 
-def test_a_pattern_that_fits_no_vm_is_a_reason():
+def test_a_pattern_that_matches_no_vm_is_a_reason():
     facts = session(task("db01"), task("db[2]"))
     assert codes(facts, vm_rto={"db*": "1h", "db01": "1h", "db[2]": "1h"}) == []
     assert texts(facts, vm_rto={"db*": "1h", "DB*": "1h", "db03": "1h"}) == [
@@ -328,7 +328,7 @@ def test_required_vms_of_one_name_must_all_succeed():
     assert [reason["code"] for reason in verdict["reasons"]] == ["required_not_successful"]
 
 
-def test_what_is_missing_is_not_told_while_the_session_runs():
+def test_what_is_missing_is_not_reported_while_the_session_runs():
     facts = session(task("a"), state="Working", result="None")
     targets = {"required_vms": ["b"], "vm_rto": {"b": 60}, "plan": plan(("a", 0), ("b", 1))}
     assert codes(facts, **targets) == ["not_finished"]
@@ -409,7 +409,7 @@ def test_a_kept_list_in_which_all_had_finished():
     assert codes(session(task("a"), result="Failed", **KEPT)) == ["failed", "failed_without_failed_vms"]
 
 
-def test_sentences_on_a_kept_list_say_when_it_was_made():
+def test_sentences_on_a_kept_list_say_when_it_was_created():
     facts = session(task("a"), tasks_kept_at="just now")
     targets = {"vm_rto": {"c": 9}, "required_vms": ["b"], "plan": plan(("d", 0), ("a", 0), ("a", 0))}
     assert texts(facts, **targets) == [

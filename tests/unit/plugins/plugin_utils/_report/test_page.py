@@ -137,7 +137,7 @@ def test_no_vms_are_no_success():
     assert "Not attempted" not in html
 
 
-def test_reasons_of_the_server_are_told():
+def test_reasons_of_the_server_are_reported():
     text = Page(page(BAD)).text
     for message in ("Insufficient memory on host esx07", "No answer of VMware Tools", "Failover of 1 of 3 VMs failed"):
         assert message in text
@@ -186,7 +186,7 @@ def test_the_time_of_a_test_is_called_so():
     assert "Recovery time 10 min" in Page(page(GOOD, judge(GOOD, rto="15m"), action="start")).text
 
 
-def test_whether_points_were_read_is_told():
+def test_whether_points_were_read_is_reported():
     assert "Restore points, their age and state were not read" in Page(page(GOOD)).text
     assert "2026-03-02 08:10:46 UTC, from the same copy." in Page(page(GOOD, points_seen_at=SEEN)).text
 

@@ -166,7 +166,7 @@ def test_required_vms_that_the_session_does_not_list_yet_are_not_up():
         ({"*": "5m"}, "1 of 2 in time"),
     ],
 )
-def test_a_pattern_that_fits_no_vm_is_told(vm_rto, shown):
+def test_a_pattern_that_matches_no_vm_is_reported(vm_rto, shown):
     html = page(GOOD, judge(GOOD, vm_rto=vm_rto))
     assert f">{shown}</td>" in html
     assert targets(GOOD, vm_rto=vm_rto)["Recovery times of VMs"] == "Not met"
