@@ -81,8 +81,8 @@ class Response:
             problem += f" {detail}"
         return kind(self.operation, self.url, problem, hint, self.status, message or None)
 
-    def protocol_error(self, detail: str) -> EmError:
-        """The error for a success that EM would not send. Only what is no document of EM speaks against host and port."""
+    def protocol_error(self, detail: str = "") -> EmError:
+        """The error for what EM would not send. Only what is no document of EM speaks against host and port."""
         return self.error(EmProtocolError, CHECK_EM if is_from_em(self.body) else WRONG_SERVICE, detail)
 
     def redirect_error(self) -> EmError:
@@ -103,8 +103,8 @@ def logon_error(response: Response, username: str) -> EmError:
     if response.status == 403:
         hint = f"Check that {username} has a role in Enterprise Manager (Configuration, Roles)."
         return response.error(EmPermissionError, hint)
-    if response.status in (404, 405) and not is_from_em(response.body):
-        return response.error(EmProtocolError, WRONG_SERVICE)
+    if response.status in (404, 405):
+        return response.protocol_error()
     hint = "Check that the services of Enterprise Manager are started and that it offers this api_version."
     return response.error(EmServerError, hint)
 
