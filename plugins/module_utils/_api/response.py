@@ -90,8 +90,8 @@ class Response:
             hint += f" {self.note}"
         return kind(self.operation, self.url, problem, hint, self.status, message or None)
 
-    def protocol_error(self, detail: str) -> EmError:
-        """The error for a success that EM would not send. Only what is no document of EM speaks against host and port."""
+    def protocol_error(self, detail: str = "") -> EmError:
+        """The error for what EM would not send. Only what is no document of EM speaks against host and port."""
         return self.error(EmProtocolError, CHECK_EM if self.is_from_em else WRONG_SERVICE, detail)
 
     def redirect_error(self) -> EmError:
@@ -119,8 +119,8 @@ def logon_error(response: Response, username: str) -> EmError:
     if response.status == 403:
         hint = f"Check that {username} has a role in Enterprise Manager (Configuration, Roles)."
         return response.error(EmPermissionError, hint)
-    if response.status < 500 and not response.is_from_em and (response.body or response.status in (404, 405)):
-        return response.error(EmProtocolError, WRONG_SERVICE)
+    if response.status in (404, 405) or (response.status < 500 and response.body and not response.is_from_em):
+        return response.protocol_error()
     hint = "Check that the services of Enterprise Manager are started"
     hint += " and that it offers this api_version." if response.status not in (502, 503, 504) else "."
     return response.error(EmServerError, hint)

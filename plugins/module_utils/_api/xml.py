@@ -114,7 +114,8 @@ def _root_of(body: bytes) -> tuple[str, Entity]:
     except XmlError:
         raise
     except (expat.ExpatError, ValueError, LookupError):
-        return _parsed(_mended(body), "utf-8")
+        pass  # outside of this block the exception no longer holds what has been read so far
+    return _parsed(_mended(body), "utf-8")
 
 
 _PREFIXED_TAG = re.compile(rb"<[^ \t\r\n<>/!?:]+:")

@@ -154,8 +154,8 @@ def test_wrong_password(em, connect):
         ({"action": "reply", "status": 400, "body": '{"errorCode": "x"}'}, "protocol", "Another service"),
         (
             {"action": "status", "status": 404, "message": "No such version"},
-            "server",
-            "No such version.*offers this api_version",
+            "protocol",
+            "No such version.*no proxy changes",
         ),
         (
             {"action": "reply", "status": 201, "body": f"<LogonSession {NAMESPACE}/>"},
