@@ -422,9 +422,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 self._remove_host(host)
                 hosts.leave_out(host, LIKE_GROUPS)
         for name in filter(means_controller, self._meanings):
-            group = self.inventory.groups.pop(
-                name, None
-            )  # remove_group takes a name or a group, depending on ansible-core
+            # Not by remove_group, which takes a name or a group, depending on ansible-core.
+            group = self.inventory.groups.pop(name, None)
             if group:
                 for host in list(group.hosts):
                     host.remove_group(group)

@@ -134,6 +134,7 @@ PLAYBOOK = """
       delegate_to: "{{ inventory_hostname }}"
     - command: touch ran_here_too
       delegate_to: localhost
+      run_once: true
 """
 BY_ADDRESS = """
 plugin: dr_runbook.veeam_em.failover_session
