@@ -18,7 +18,7 @@ import html
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any, NamedTuple, NoReturn
@@ -114,7 +114,8 @@ def _root_of(body: bytes) -> tuple[str, Entity]:
     except XmlError:
         raise
     except (expat.ExpatError, ValueError, LookupError):
-        return _parsed(_mended(body), "utf-8")
+        pass  # outside of this block the exception no longer holds what has been read so far
+    return _parsed(_mended(body), "utf-8")
 
 
 _PREFIXED_TAG = re.compile(rb"<[^ \t\r\n<>/!?:]+:")
@@ -130,7 +131,7 @@ def _parsed(body: bytes, encoding: str | None = None) -> tuple[str, Entity]:
     parser = expat.ParserCreate(encoding, ":" if with_prefixes else None)
     parser.StartDoctypeDeclHandler = _refuse_doctype
 
-    def pieces() -> Iterator[bytes]:
+    def pieces() -> Generator[bytes, None, None]:
         # xmltodict asks expat for lists and makes dictionaries of them, which takes a fifth of its time; this is read last.
         parser.ordered_attributes = False
         yield body
@@ -203,7 +204,7 @@ def _text_of(body: bytes) -> str:
 
     Its encoding is found by byte order mark, zero bytes or XML declaration, else it is UTF-8.
     """
-    encoding = json.detect_encoding(body)
+    encoding: str = json.detect_encoding(body)
     declaration = _DECLARATION.match(body) if encoding == "utf-8" else None
     if declaration:
         # An encoding in which the declaration itself could not be read is wrong.
