@@ -127,7 +127,7 @@ requirements:
 notes:
   - Pass the password in the environment. C(ansible-rulebook -vv) can show rulebooks and their variables.
   - A session does not tell whether it was a start, a test or an undo of its plan.
-  - The proxy comes from the environment (E(HTTPS_PROXY), E(HTTP_PROXY), E(NO_PROXY)). Redirects are not followed.
+  - The proxy comes from the environment (E(HTTPS_PROXY), E(HTTP_PROXY), E(ALL_PROXY), E(NO_PROXY)). Redirects are not followed.
 author:
   - dr_runbook contributors (@dr-runbook)
 """
