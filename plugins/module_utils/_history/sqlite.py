@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from .records import NO_HISTORY, HistoryError
+from .records import HistoryError, NoHistoryError
 
 BUSY_SECONDS = 30.0
 MIN_SIZE = 512
@@ -84,7 +84,7 @@ class Sqlite:
         if create:
             self._create()
         elif not os.path.exists(self.location):
-            raise HistoryError(*NO_HISTORY, self.location)
+            raise NoHistoryError(self.location)
         if 0 < os.path.getsize(self.location) < MIN_SIZE:
             raise self.explain(sqlite3.DatabaseError("not a database"))
         try:
