@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     import psycopg
 
 SCRIPT = "extensions/history/postgresql.sql"
-URL = re.compile(r"postgres(?:ql)?://(?:(?P<user>[^:@/?]*)(?::[^@/?]*)?@)?(?P<place>[^@?]*)(?:\?[^@]*)?", re.IGNORECASE)
+URL = re.compile(
+    r"postgres(?:ql)?://(?:(?P<user>[^:@/?]*)(?::(?P<password>[^@/?]*))?@)?(?P<place>[^@?]*)(?:\?[^@]*)?", re.IGNORECASE
+)
 BUSY_SECONDS = 30
 LOCK = 0x64725F72756E62
 """Number of the advisory lock that whoever writes a history of this database holds."""
