@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .._api.redaction import Redactor
 from .records import HistoryError
@@ -64,6 +64,8 @@ class Postgresql:
     """
 
     dialect = "postgresql"
+    nulls: ClassVar = {"ASC": "NULLS FIRST", "DESC": "NULLS LAST"}
+    """What makes NULL the smallest value of an order."""
 
     def __init__(self, url: str, password: str | None) -> None:
         match = URL.fullmatch(url)
