@@ -153,7 +153,7 @@ def test_a_damaged_file(file, make):
                 # A page that nothing but an index of SQLite needs may go unnoticed here.
                 seen.add(bool(problems))
         except HistoryError as exc:
-            seen.add(str(exc).split(". ")[0])
+            seen.add(str(exc).partition(". ")[0])
     assert {"The history is damaged", "The history is not a SQLite database"} <= seen
     Path(file).write_bytes(whole[: len(whole) // 2])
     with (
