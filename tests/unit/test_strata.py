@@ -63,6 +63,17 @@ INSIDE = [
     ),
     ("module_utils/_verdict", [["targets"], ["evidence"], ["rules"], ["evaluate"]]),
     ("module_utils/_events", [["state"], ["state_file"], ["watcher"]]),
+    (
+        "module_utils/_history",
+        [
+            ["records"],
+            ["schema"],
+            ["sqlite", "postgresql"],
+            ["store"],
+            ["verify", "export", "kind"],
+            ["recorder", "reader"],
+        ],
+    ),
     ("plugin_utils/_report", [["record"], ["tables"], ["after_run", "chart", "manifest"], ["page"], ["files"]]),
 ]
 

@@ -10,6 +10,7 @@ failover_session_info and failover_plan_info describes each field.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypedDict
 
 STATES = ("Starting", "Working", "Stopping", "Stopped")
@@ -145,6 +146,21 @@ def last_time(session: Session) -> str:
 def sort_key(session: Session) -> tuple[str, str]:
     """What sessions are sorted by: the creation time, and the id where two have the same."""
     return (session["creation_time"] or "", session["id"])
+
+
+def newest_per_plan(sessions: Iterable[Session]) -> list[Session]:
+    """The newest session of each plan. A session is linked to its plan by nothing but name and backup server."""
+    newest: dict[str | None, list[Session]] = {}
+    for session in sessions:
+        namesakes = newest.setdefault(session["name"], [])
+        for place, other in enumerate(namesakes):
+            # Where EM names no server for either, both are taken to be of one.
+            if same_backup_server(session, other) or session["backup_server"] == other["backup_server"]:
+                namesakes[place] = max(session, other, key=sort_key)
+                break
+        else:
+            namesakes.append(session)
+    return [session for namesakes in newest.values() for session in namesakes]
 
 
 def may_change(session: Session) -> bool:

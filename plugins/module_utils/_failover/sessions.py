@@ -20,7 +20,7 @@ from .._api.filters import any_of, batches, quoted
 from .._api.query import QueryPager
 from .._api.resource import DIRECT_READS, ResourceType, is_reference, read_by_ids, read_resource
 from .criteria import SessionCriteria
-from .facts import Session, same_backup_server, sort_key
+from .facts import Session, newest_per_plan, sort_key
 from .permissions import READ_SESSIONS
 from .session_facts import COLLECTION, ENTITY_TYPE, session_facts, session_guid
 
@@ -60,7 +60,7 @@ class SessionReader:
         elif criteria.latest_per_plan:
             # Newest of its plan is a property of a session, so other sessions of the plan count even if they fail a criterion.
             pager = self._pager(criteria, whole_plans=True)
-            newest = _newest_per_plan(self._sessions_of(pager))
+            newest = newest_per_plan(self._sessions_of(pager))
             result = _result(pager, [session for session in newest if criteria.matches(session)])
         elif criteria.limit is not None:
             result = self._first(criteria, criteria.limit)
@@ -181,7 +181,7 @@ class SessionReader:
             all_named = all(session["name"] is not None for session in found)
             plans = SessionCriteria(criteria.now, names=names if all_named else None, page_size=criteria.page_size)
             pager = self._pager(plans)
-            newest = {session["id"] for session in _newest_per_plan([*self._sessions_of(pager), *found])}
+            newest = {session["id"] for session in newest_per_plan([*self._sessions_of(pager), *found])}
             result.sessions = [session for session in found if session["id"] in newest]
             result.from_collection = result.from_collection or pager.from_collection
         return result
@@ -197,18 +197,3 @@ def _pages(pagers: Iterable[QueryPager]) -> Iterator[list[xml.Entity]]:
 
 def _result(pager: QueryPager, sessions: list[Session]) -> SessionResult:
     return SessionResult(sessions, filter=pager.expression, from_collection=pager.from_collection)
-
-
-def _newest_per_plan(sessions: Iterable[Session]) -> list[Session]:
-    """The newest session of each plan. A session is linked to its plan by nothing but name and backup server."""
-    newest: dict[str | None, list[Session]] = {}
-    for session in sessions:
-        namesakes = newest.setdefault(session["name"], [])
-        for place, other in enumerate(namesakes):
-            # Where EM names no server for either, both are taken to be of one.
-            if same_backup_server(session, other) or session["backup_server"] == other["backup_server"]:
-                namesakes[place] = max(session, other, key=sort_key)
-                break
-        else:
-            namesakes.append(session)
-    return [session for namesakes in newest.values() for session in namesakes]

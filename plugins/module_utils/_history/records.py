@@ -1,0 +1,130 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the history consists of: records, their canonical bytes and their hash chain. Pure; nothing here opens a store.
+
+docs/history.md says how anybody can check a chain without this collection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypedDict
+
+KINDS = ("look", "session", "plan", "points", "run", "verdict", "note", "anchor")
+FIRST_HASH = "0" * 64
+"""What the first record has as ``previous_hash``, and an empty store as head."""
+
+SEEN_AGAIN = "seen_again"
+"""Key that the store adds to a body that equals an earlier one of its subject, so that each body of a subject is unique."""
+
+NO_HISTORY = ("There is no history yet", "Record with failover_history first")
+
+
+class HistoryError(Exception):
+    """The history cannot be used. ``str()`` is a whole sentence for the user that names the store, without secrets."""
+
+    def __init__(self, problem: str, hint: str, location: str) -> None:
+        super().__init__(f"{problem}. {hint} ({location})")
+
+
+@dataclass(frozen=True)
+class NewRecord:
+    """A record to append.
+
+    :ivar kind: one of :data:`KINDS`.
+    :ivar subject: see :func:`subject_of`.
+    :ivar at: EM's time of the look, as :func:`format_time` writes it.
+    :ivar body: what JSON can hold, without NaN. Of a session these are its facts, from which the index is made.
+    """
+
+    kind: str
+    subject: str
+    at: str
+    body: Mapping[str, Any]
+
+
+class StoredRecord(NamedTuple):
+    """A record as it was stored, but for ``body``, which is without :data:`SEEN_AGAIN`."""
+
+    sequence: int
+    kind: str
+    subject: str
+    at: str
+    digest: str
+    body: dict[str, Any]
+    previous_hash: str
+    hash: str
+
+
+class Head(TypedDict):
+    """The newest record: sequence 0 and 64 zeros in an empty store."""
+
+    sequence: int
+    hash: str
+
+
+class IndexRow(NamedTuple):
+    """The row of ``session_index`` for a record of a session; its fields are the columns."""
+
+    sequence: int
+    em_name: str
+    session_id: str
+    plan: str | None
+    backup_server_id: str | None
+    backup_server: str | None
+    state: str | None
+    result: str | None
+    creation_time: str | None
+    end_time: str | None
+    seen_at: str
+
+
+def canonical(value: Any) -> str:
+    """The one JSON text of a value: keys sorted, no spaces, ASCII.
+
+    :raises ValueError: it holds NaN or an infinity.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def sha256(text: str) -> str:
+    """The SHA-256 of a text as 64 hex digits; bytes that were no UTF-8 when they were read count as they were."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def hash_of(store_id: str, sequence: int, kind: str, subject: str, at: str, digest: str, previous_hash: str) -> str:
+    """The hash of a record, which the next one repeats as ``previous_hash``."""
+    return sha256(canonical([store_id, sequence, kind, subject, at, digest, previous_hash]))
+
+
+def subject_of(em_name: str, identity: str) -> str:
+    """The subject of a record: the EM, and the id of a session or plan, or the time of a look, none of which has a ``/``."""
+    return f"{em_name}/{identity}"
+
+
+def split_subject(subject: str) -> tuple[str, str]:
+    """The name of the EM and the rest of a subject."""
+    em_name, dummy, identity = subject.rpartition("/")
+    return em_name, identity
+
+
+def index_row(sequence: int, subject: str, at: str, session: Mapping[str, Any]) -> IndexRow:
+    """What the index says of a record of a session."""
+    server = session.get("backup_server") or {}
+    return IndexRow(
+        sequence,
+        *split_subject(subject),
+        plan=session.get("name"),
+        backup_server_id=server.get("id"),
+        backup_server=server.get("name"),
+        state=session.get("state"),
+        result=session.get("result"),
+        creation_time=session.get("creation_time"),
+        end_time=session.get("end_time"),
+        seen_at=at,
+    )

@@ -1,0 +1,357 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The store of the history: open it, append records in one transaction, read them back.
+
+One code path for SQLite and PostgreSQL. Nothing that was recorded is ever changed; readers see what there was when they
+began, however many write meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from .._failover.criteria import SessionCriteria
+from .._failover.facts import newest_per_plan, sort_key
+from .._failover.times import format_time, utc_now
+from .records import (
+    FIRST_HASH,
+    NO_HISTORY,
+    SEEN_AGAIN,
+    Head,
+    HistoryError,
+    NewRecord,
+    StoredRecord,
+    canonical,
+    hash_of,
+    index_row,
+    sha256,
+    split_subject,
+)
+from .schema import INDEX_COLUMNS, MIGRATIONS, RECORD_COLUMNS
+from .sqlite import Sqlite
+
+PAGE = 1000
+"""Rows that are read at a time: no read holds a lock for long."""
+BATCH = 500
+"""Values in one list of a query."""
+
+
+class Store:
+    """A history, open. Make it with :func:`open_store`, use it with ``with``. One thread at a time.
+
+    :ivar location: file or URL, fit to be shown.
+    :ivar store_id: 32 hex digits, which each hash contains.
+    :ivar created: when it was created, by the clock of the machine that did.
+    """
+
+    def __init__(self, database: Sqlite) -> None:
+        self.database = database
+        self.location = database.location
+        self.store_id = ""
+        self.created = ""
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *dummy: object) -> None:
+        self.database.close()
+
+    def head(self) -> Head:
+        """The newest record, to be noted where nobody can change it."""
+        rows = self.query("SELECT sequence, hash FROM record ORDER BY sequence DESC LIMIT 1")
+        return {"sequence": rows[0][0], "hash": rows[0][1]} if rows else {"sequence": 0, "hash": FIRST_HASH}
+
+    def append(self, records: Iterable[NewRecord]) -> dict[str, int]:
+        """Append what is new, all in one transaction.
+
+        A record whose body equals the newest one of its kind and subject is left out, but a look is always recorded.
+
+        :returns: the number of appended records by kind.
+        :raises HistoryError: nothing was appended.
+        """
+        texts = [(record, text, sha256(text)) for record in records for text in (canonical(record.body),)]
+        with self.transaction():
+            head = self.head()
+            sequence, previous = head["sequence"], head["hash"]
+            digests = self._digests(record for record, dummy, dummy in texts)
+            rows, index, counts = [], [], Counter[str]()
+            for record, text, digest in texts:
+                known = digests.setdefault((record.kind, record.subject), [])
+                again = 0
+                while digest in known and (digest != known[-1] or record.kind == "look"):
+                    again += 1
+                    text = canonical({**record.body, SEEN_AGAIN: again})
+                    digest = sha256(text)
+                if digest in known:
+                    continue
+                known.append(digest)
+                sequence += 1
+                current = hash_of(self.store_id, sequence, record.kind, record.subject, record.at, digest, previous)
+                rows.append((sequence, record.kind, record.subject, record.at, digest, text, previous, current))
+                previous = current
+                counts[record.kind] += 1
+                if record.kind == "session":
+                    index.append(index_row(sequence, record.subject, record.at, record.body))
+            self.insert(rows, index)
+        return dict(counts)
+
+    def _digests(self, records: Iterable[NewRecord]) -> dict[tuple[str, str], list[str]]:
+        """The digests of all records of these kinds and subjects, oldest first."""
+        subjects: dict[str, dict[str, None]] = {}
+        for record in records:
+            subjects.setdefault(record.kind, {})[record.subject] = None
+        digests: dict[tuple[str, str], list[str]] = {}
+        for kind, wanted in subjects.items():
+            for batch in _batches(wanted):
+                condition, values = _one_of("subject", batch)
+                sql = f"SELECT subject, digest FROM record WHERE kind = ? AND {condition} ORDER BY sequence"
+                for subject, digest in self.query(sql, [kind, *values]):
+                    digests.setdefault((kind, subject), []).append(digest)
+        return digests
+
+    def insert(self, records: Sequence[Sequence[Any]], index: Sequence[Sequence[Any]]) -> None:
+        """Insert rows as they are, inside of a transaction; the triggers see that they follow the head."""
+        for table, columns, rows in (("record", RECORD_COLUMNS, records), ("session_index", INDEX_COLUMNS, index)):
+            marks = ", ".join("?" for dummy in columns.split(","))
+            if rows:
+                self.database.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
+
+    def records(
+        self, kind: str | None = None, subject: str | None = None, since_sequence: int = 0
+    ) -> Iterator[StoredRecord]:
+        """The records after a sequence, oldest first, of one kind or subject or of all."""
+        terms = [(f"{name} = ?", value) for name, value in (("kind", kind), ("subject", subject)) if value is not None]
+        return self._pages([term for term, dummy in terms], [value for dummy, value in terms], since_sequence)
+
+    def newest(
+        self, kind: str, subjects: Collection[str] | None = None, em_name: str | None = None
+    ) -> Iterator[StoredRecord]:
+        """The newest record of each subject, in the order of their sequence (in batches of subjects where these are given).
+
+        :arg em_name: only subjects of this EM.
+        """
+        until = self.head()["sequence"]
+        terms = [
+            "kind = ?",
+            "NOT EXISTS (SELECT 1 FROM record n WHERE n.kind = r.kind AND n.subject = r.subject"
+            " AND n.sequence > r.sequence AND n.sequence <= ?)",
+        ]
+        values: list[Any] = [kind, until]
+        if em_name is not None:
+            terms.append("substr(subject, 1, ?) = ?")
+            values += [len(em_name) + 1, f"{em_name}/"]
+        for batch in [None] if subjects is None else _batches(subjects):
+            condition, wanted = ("1 = 1", []) if batch is None else _one_of("subject", batch)
+            for record in self._pages([*terms, condition], [*values, *wanted], until=until):
+                if em_name is None or split_subject(record.subject)[0] == em_name:
+                    yield record
+
+    def sessions(self, criteria: SessionCriteria, em_names: Collection[str] | None = None) -> list[StoredRecord]:
+        """The newest record of each session for which all criteria hold, sorted and cut as they say.
+
+        :arg em_names: only sessions of these EMs.
+        """
+        terms, values = _session_terms(criteria, em_names)
+        columns = ", ".join(f"r.{name}" for name in RECORD_COLUMNS.split(", "))
+        sql = f"SELECT {columns} FROM newest_session s JOIN record r ON r.sequence = s.sequence WHERE "
+        rows: list[tuple[Any, ...]] = []
+        if criteria.latest_per_plan:
+            for batch in _batches(self._latest_per_plan(criteria, em_names)):
+                condition, wanted = _one_of("s.sequence", batch)
+                rows += self.query(sql + condition, wanted)
+        else:
+            order = "DESC" if criteria.descending else "ASC"
+            sql += " AND ".join(terms) + f" ORDER BY COALESCE(creation_time, '') {order}, session_id {order}"
+            limit = "" if criteria.limit is None else f" LIMIT {criteria.limit}"
+            rows = self.query(sql + limit, values)
+        found = [record for record in map(self._stored, rows) if criteria.matches(record.body)]  # type: ignore[arg-type]
+        found.sort(key=lambda record: sort_key(record.body), reverse=criteria.descending)  # type: ignore[arg-type]
+        return found[: criteria.limit]
+
+    def _latest_per_plan(self, criteria: SessionCriteria, em_names: Collection[str] | None) -> list[int]:
+        """The sequences of the newest session of each plan of each EM, whatever else is asked of it."""
+        terms, values = _session_terms(SessionCriteria(criteria.now, names=criteria.names), em_names)
+        sql = (
+            "SELECT em_name, plan, session_id, backup_server_id, backup_server, creation_time, sequence FROM newest_session"
+            f" WHERE {' AND '.join(terms)} ORDER BY COALESCE(creation_time, ''), session_id"
+        )
+        sequences = {}
+        by_em: dict[str, list[Any]] = {}
+        for em_name, plan, session_id, server_id, server, creation_time, sequence in self.query(sql, values):
+            reference = {"id": server_id, "name": server} if server_id or server else None
+            fact = {"id": session_id, "name": plan, "creation_time": creation_time, "backup_server": reference}
+            by_em.setdefault(em_name, []).append(fact)
+            sequences[em_name, session_id] = sequence
+        return [sequences[em_name, fact["id"]] for em_name, facts in by_em.items() for fact in newest_per_plan(facts)]
+
+    def _stored(self, row: Sequence[Any]) -> StoredRecord:
+        try:
+            body = json.loads(row[5])
+            body.pop(SEEN_AGAIN, None)
+        except (TypeError, ValueError, AttributeError):
+            hint = "Check the history with verify, and restore it from a backup"
+            raise HistoryError(
+                f"Record {row[0]} of the history was changed and cannot be read", hint, self.location
+            ) from None
+        sequence, kind, subject, at, digest, dummy, previous_hash, current = row
+        return StoredRecord(sequence, kind, subject, at, digest, body, previous_hash, current)
+
+    # Below the records
+
+    def query(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query.
+
+        :raises HistoryError: the database refuses, is damaged or has gone away.
+        """
+        with self._explained():
+            return self.database.execute(sql, values).fetchall()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that the block writes, or nothing of it; no other process writes meanwhile."""
+        with self._explained():
+            self.database.begin()
+            try:
+                yield
+                self.database.execute("COMMIT")
+            except BaseException:
+                with suppress(self.database.Error):  # already rolled back, or the connection is gone
+                    self.database.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except self.database.Error as exc:
+            raise self.database.explain(exc) from None
+
+    def raw_pages(
+        self, terms: Sequence[str] = (), values: Sequence[Any] = (), since: int = 0, until: int | None = None
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        """Rows of ``record`` as they are, in pages, up to the record that is the newest now."""
+        until = self.head()["sequence"] if until is None else until
+        condition = " AND ".join([*terms, "sequence > ?", "sequence <= ?"])
+        sql = f"SELECT {RECORD_COLUMNS} FROM record r WHERE {condition} ORDER BY sequence LIMIT {PAGE}"
+        while rows := self.query(sql, [*values, since, until]):
+            yield rows
+            since = rows[-1][0]
+
+    def _pages(
+        self, terms: Sequence[str], values: Sequence[Any], since: int = 0, until: int | None = None
+    ) -> Iterator[StoredRecord]:
+        for rows in self.raw_pages(terms, values, since, until):
+            yield from map(self._stored, rows)
+
+    def migrate(self, create: bool, store_id: str | None = None) -> None:
+        """Read what the store is; with ``create``, create what is missing.
+
+        :arg store_id: the id of a new store, None for one that nobody has.
+        :raises HistoryError: it is missing and not to be created, or of another application or a newer release.
+        """
+        migrations = MIGRATIONS[self.database.dialect]
+        with self._explained():
+            version = self._version()
+        if version > len(migrations):
+            problem = f"The history was written by a newer release of this collection (schema {version}, here {len(migrations)})"
+            raise HistoryError(problem, "Update the collection", self.location)
+        if version < len(migrations):
+            if not create:
+                raise HistoryError(*NO_HISTORY, self.location)
+            with self.transaction():
+                version = self._version()  # another process may have been faster
+                now = str(format_time(utc_now()))
+                rows = [] if version else [("id", store_id or uuid.uuid4().hex), ("created", now)]
+                for number, statements in enumerate(migrations[version:], version + 1):
+                    for statement in statements:
+                        self.database.execute(statement)
+                    rows.append((f"schema_{number}", now))
+                self.database.executemany("INSERT INTO store (key, value) VALUES (?, ?)", rows)
+        facts = dict(self.query("SELECT key, value FROM store"))
+        self.store_id, self.created = facts["id"], facts["created"]
+
+    def _version(self) -> int:
+        """The schema version, 0 where there is none.
+
+        :raises HistoryError: the tables are not of a history.
+        """
+        tables = self.database.tables()
+        if not tables:
+            return 0
+        if {"store", "record", "session_index"} <= tables:
+            keys = {key for (key,) in self.database.execute("SELECT key FROM store").fetchall()}
+            if {"id", "created", "schema_1"} <= keys:
+                return sum(str(key).startswith("schema_") for key in keys)
+        hint = "Give another file or database as store; this one was not changed"
+        raise HistoryError("The database belongs to another application", hint, self.location)
+
+
+def open_store(location: str, password: str | None = None, *, create: bool = False, read_only: bool = False) -> Store:
+    """Open a history.
+
+    :arg location: path of a file, or ``postgresql://user@host/database``.
+    :arg password: of PostgreSQL.
+    :arg create: create file and tables where they are missing, and migrate older ones.
+    :arg read_only: nothing will be appended.
+    :raises HistoryError: it cannot be opened.
+    """
+    store = Store(connect(location, password, create, read_only))
+    try:
+        store.migrate(create)
+    except BaseException:
+        store.database.close()
+        raise
+    return store
+
+
+def connect(location: str, password: str | None, create: bool, read_only: bool) -> Sqlite:
+    """A connection to the database of a history, whatever is in it."""
+    if not location.strip():
+        raise HistoryError("No store is given", "Give a file, or postgresql://user@host/database, as store", "store")
+    return Sqlite(location, create, read_only)
+
+
+def _batches(values: Iterable[Any]) -> Iterator[list[Any]]:
+    rest = list(values)
+    while rest:
+        yield rest[:BATCH]
+        rest = rest[BATCH:]
+
+
+def _one_of(column: str, values: Collection[Any]) -> tuple[str, list[Any]]:
+    """A condition that a column is one of some values, and these; PostgreSQL has no empty list."""
+    return f"{column} IN ({', '.join('?' for dummy in values) or 'NULL'})", list(values)
+
+
+def _session_terms(criteria: SessionCriteria, em_names: Collection[str] | None) -> tuple[list[str], list[Any]]:
+    """The criteria as conditions on the columns of the index, and their values. They let through what matches exactly."""
+    terms, values = ["1 = 1"], []
+    for column, wanted in (
+        ("em_name", em_names),
+        ("session_id", criteria.ids),
+        ("plan", criteria.names),
+        ("state", criteria.states),
+        ("result", criteria.results),
+        ("backup_server", criteria.backup_servers),
+    ):
+        if wanted is not None:
+            condition, texts = _one_of(column, wanted)
+            terms.append(condition)
+            values += texts
+    for condition, bound in (
+        ("creation_time >= ?", criteria.created_after),
+        ("creation_time < ?", criteria.created_before),
+        ("end_time >= ?", criteria.ended_after),
+        ("end_time < ?", criteria.ended_before),
+    ):
+        if bound is not None:
+            terms.append(condition)
+            values.append(bound)
+    return terms, values
