@@ -26,6 +26,16 @@ CONNECTION_SPEC: dict[str, Any] = {
 }
 """Fragment ``_connection``."""
 
+OPTIONAL_CONNECTION_SPEC: dict[str, Any] = {name: {**spec, "required": False} for name, spec in CONNECTION_SPEC.items()}
+"""The connection options of what can do without EM."""
+
+STORE_SPEC: dict[str, Any] = {
+    "store": {"type": "str", "fallback": (env_fallback, ["VEEAM_EM_STORE"])},
+    "store_password": {"type": "str", "no_log": True, "fallback": (env_fallback, ["VEEAM_EM_STORE_PASSWORD"])},
+    "em_name": {"type": "list", "elements": "str"},
+}
+"""Fragment ``_history``."""
+
 SESSION_CRITERIA_SPEC: dict[str, Any] = {
     "id": {"type": "list", "elements": "str"},
     "name": {"type": "raw"},  # a list would be split at commas, which names may contain

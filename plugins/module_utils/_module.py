@@ -18,6 +18,7 @@ from ._api import transport, xml
 from ._api.client import EnterpriseManager
 from ._api.errors import EmError, OptionError
 from ._argspec import CONNECTION_SPEC
+from ._history.records import HistoryError
 
 
 def missing_libraries() -> tuple[str, str] | None:
@@ -55,6 +56,9 @@ def client_from_module(module: AnsibleModule) -> EnterpriseManager:
 
     :raises OptionError: one of them cannot be used.
     """
+    for name, spec in CONNECTION_SPEC.items():
+        if spec.get("required") and not module.params[name]:
+            raise OptionError(name, "", f"Give it as option {name}, or in the environment as VEEAM_EM_{name.upper()}.")
     # Each sentence once: a wait polls, and may meet the same problem each time.
     return client_from_options(module.params.get, cache(module.warn))
 
@@ -71,13 +75,13 @@ def at_least(module: AnsibleModule, minimum: int, *names: str) -> None:
 
 @contextmanager
 def fail_on_error(module: AnsibleModule, known: Callable[[], dict[str, Any]] = dict) -> Iterator[None]:
-    """Ends the module with ``fail_json`` on every error of the client and the readers.
+    """Ends the module with ``fail_json`` on every error of the client, the readers and the history.
 
     :arg known: gives what else the failure is to return, such as ``changed``.
     """
     try:
         yield
-    except OptionError as exc:
+    except (OptionError, HistoryError) as exc:
         module.fail_json(msg=str(exc), **known())
     except EmError as exc:
         error = {"kind": exc.kind, "status": exc.status, "message": exc.server_message}

@@ -69,7 +69,7 @@ def run_kind(
     :arg run: what was recorded of our own run: ``action``, and ``session_source`` as failover_plan returns it.
     :arg note: the newest note of type ``kind``: ``kind``, ``by``, ``text``.
     :arg sightings: of any points, at any time.
-    :arg until: when the plan was run again or undone, see :func:`next_event`; what was seen from then on proves nothing.
+    :arg until: when the plan was run again (see :func:`next_runs`) or the run was undone; what was seen from then on proves nothing.
     """
     if run is not None and run.get("session_source") != "inferred":
         kind = KIND_OF_ACTION[run["action"]]
@@ -83,22 +83,23 @@ def run_kind(
     return _inferred(session, sightings, until)
 
 
-def next_event(session: Session, sessions: Iterable[Session], undone_at: Iterable[str]) -> str | None:
-    """When the plan of a session was run again or undone after that session was created, or None.
+def next_runs(sessions: Iterable[Session]) -> dict[str, str]:
+    """By the id of a session, when its plan was run again: the creation time of the next session of that plan.
 
-    :arg sessions: any sessions of the same EM.
-    :arg undone_at: when runs of the plan were undone.
+    :arg sessions: all sessions of one EM and of these plans.
     """
-    created = session["creation_time"] or ""
-    later = [
-        other["creation_time"] or ""
-        for other in sessions
-        if other["id"] != session["id"]
-        and other["name"] == session["name"]
-        and same_backup_server(other, session) is not False
-        and sort_key(other) > sort_key(session)
-    ]
-    return min([*later, *(moment for moment in undone_at if moment >= created)], default=None)
+    found: dict[str, str] = {}
+    later: dict[str | None, list[Session]] = {}
+    for session in sorted(sessions, key=sort_key, reverse=True):
+        namesakes = later.setdefault(session["name"], [])
+        # Where EM does not name the server of one, it may be a run of the same plan.
+        following = next(
+            (other for other in reversed(namesakes) if same_backup_server(other, session) is not False), None
+        )
+        if following is not None:
+            found[session["id"]] = following["creation_time"] or ""
+        namesakes.append(session)
+    return found
 
 
 def _inferred(session: Session, sightings: Iterable[Sighting], until: str | None) -> RunKind:
@@ -136,7 +137,11 @@ def _inferred(session: Session, sightings: Iterable[Sighting], until: str | None
         and sighting.at <= window
         and all(sighting.states.get(guid) == READY for guid in points)
     ]
-    no_points = [str(task["vm_name"]) for task in session["tasks"] if not (task["replica_point"] or {}).get("id")]
+    no_points = [
+        str(task["vm_name"])
+        for task in session["tasks"]
+        if task["replica_point"] is None or not task["replica_point"]["id"]
+    ]
     at_rest = ready[0] if ready and points and not no_points else None
     if failed_over and at_rest:
         return _unknown(

@@ -7,7 +7,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.kind import Sighting, next_event, run_kind
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.kind import Sighting, next_runs, run_kind
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +23,10 @@ def hour(hours):
 def session(created=0, end=1.0, vms=("db", "web"), points=True, **facts):
     """A run from hour ``created`` to hour ``end``, whose VMs have points of their own name."""
     tasks = [
-        {"vm_name": vm, "replica_point": {"id": vm, "name": None, "creation_time": None, "state": None} if points else None}
+        {
+            "vm_name": vm,
+            "replica_point": {"id": vm, "name": None, "creation_time": None, "state": None} if points else None,
+        }
         for vm in vms
     ]
     end_time = None if end is None else hour(end)
@@ -105,19 +108,24 @@ def test_what_is_missing_is_said(facts, reason):
     assert result == {"kind": "unknown", "kind_basis": "none", "kind_reasons": [reason]}
 
 
-def test_the_next_event_is_the_next_run_or_undo_of_the_plan():
-    first = session()
-    others = [first, session(5), session(3, name="Other"), session(2, backup_server={"id": None, "name": "vbr02"})]
-    assert next_event(first, others, []) == hour(5)
-    assert next_event(first, others, [hour(-1), hour(4)]) == hour(4)
-    assert next_event(session(5), others, []) is None
-    # A run of which EM names no server may be one of this plan.
-    assert next_event(first, [*others, session(3, backup_server=None)], []) == hour(3)
+def test_the_plan_is_run_again_by_its_next_session():
+    first, other, elsewhere, last = (
+        session(),
+        session(3, name="Other"),
+        session(2, backup_server={"id": None, "name": "vbr02"}),
+        session(5),
+    )
+    unknown = session(4, backup_server=None)  # may be a run of this plan
+    assert next_runs([last, other, first, elsewhere]) == {"id-0": hour(5)}
+    assert next_runs([last, other, first, elsewhere, unknown]) == {"id-0": hour(4), "id-2": hour(4), "id-4": hour(5)}
 
 
 HOURS = st.integers(-4, 130).map(lambda quarters: quarters / 4)
 SIGHTINGS = st.builds(
-    Sighting, HOURS.map(hour), st.none() | HOURS.map(hour), st.dictionaries(st.sampled_from(["db", "web"]), st.sampled_from(STATES))
+    Sighting,
+    HOURS.map(hour),
+    st.none() | HOURS.map(hour),
+    st.dictionaries(st.sampled_from(["db", "web"]), st.sampled_from(STATES)),
 )
 
 
