@@ -23,7 +23,7 @@ import pytest
 REPO = Path(__file__).resolve().parents[2]
 ROOT = REPO / ".ansible" / "collections"
 
-for folder in (REPO / "tests", REPO / "tests" / "unit"):  # for the package "emulator" and the module "programs"
+for folder in (REPO / "tests", REPO / "tests" / "unit"):  # for the package "emulator" and the modules "programs" and "postgres_server"
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
@@ -53,6 +53,15 @@ def temporary_folder(tmp_path_factory):
         del os.environ["TMPDIR"]
     else:
         os.environ["TMPDIR"] = before[1]
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """One PostgreSQL server for all tests of a worker; it starts with the first test that asks for it."""
+    import postgres_server
+
+    with postgres_server.running() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ began, however many write meanwhile.
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -20,6 +21,7 @@ from typing import Any
 from .._failover.criteria import SessionCriteria
 from .._failover.facts import newest_per_plan, sort_key
 from .._failover.times import format_time, utc_now
+from .postgresql import Postgresql
 from .records import (
     FIRST_HASH,
     NO_HISTORY,
@@ -52,7 +54,7 @@ class Store:
     :ivar created: when it was created, by the clock of the machine that did.
     """
 
-    def __init__(self, database: Sqlite) -> None:
+    def __init__(self, database: Sqlite | Postgresql) -> None:
         self.database = database
         self.location = database.location
         self.store_id = ""
@@ -246,8 +248,8 @@ class Store:
     def transaction(self) -> Iterator[None]:
         """All that the block writes, or nothing of it; no other process writes meanwhile."""
         with self._explained():
-            self.database.begin()
             try:
+                self.database.begin()
                 yield
                 self.database.execute("COMMIT")
             except BaseException:
@@ -279,43 +281,48 @@ class Store:
         for rows in self.raw_pages(terms, values, since, until):
             yield from map(self._stored, rows)
 
-    def migrate(self, create: bool, store_id: str | None = None) -> None:
+    def migrate(self, create: bool) -> None:
         """Read what the store is; with ``create``, create what is missing.
 
-        :arg store_id: the id of a new store, None for one that nobody has.
         :raises HistoryError: it is missing and not to be created, or of another application or a newer release.
         """
-        migrations = MIGRATIONS[self.database.dialect]
-        with self._explained():
-            version = self._version()
-        if version > len(migrations):
-            problem = f"The history was written by a newer release of this collection (schema {version}, here {len(migrations)})"
+        newest = len(MIGRATIONS[self.database.dialect])
+        version = self.version()
+        if version > newest:
+            problem = f"The history was written by a newer release of this collection (schema {version}, here {newest})"
             raise HistoryError(problem, "Update the collection", self.location)
-        if version < len(migrations):
+        if version < newest:
             if not create:
                 raise HistoryError(*NO_HISTORY, self.location)
             with self.transaction():
-                version = self._version()  # another process may have been faster
-                now = str(format_time(utc_now()))
-                rows = [] if version else [("id", store_id or uuid.uuid4().hex), ("created", now)]
-                for number, statements in enumerate(migrations[version:], version + 1):
-                    for statement in statements:
-                        self.database.execute(statement)
-                    rows.append((f"schema_{number}", now))
-                self.database.executemany("INSERT INTO store (key, value) VALUES (?, ?)", rows)
+                version = self.version()  # another process may have been faster
+                self.create(version, uuid.uuid4().hex, str(format_time(utc_now())))
         facts = dict(self.query("SELECT key, value FROM store"))
         self.store_id, self.created = facts["id"], facts["created"]
 
-    def _version(self) -> int:
-        """The schema version, 0 where there is none.
+    def create(self, version: int, store_id: str, created: str) -> None:
+        """Run the migrations after this schema version, inside of a transaction.
+
+        :arg store_id: of a new store, as ``created``.
+        """
+        rows = [] if version else [("id", store_id), ("created", created)]
+        for number, statements in enumerate(MIGRATIONS[self.database.dialect][version:], version + 1):
+            for statement in statements:
+                self.database.execute(statement)
+            rows.append((f"schema_{number}", str(format_time(utc_now()))))
+        self.database.executemany("INSERT INTO store (key, value) VALUES (?, ?)", rows)
+
+    def version(self) -> int:
+        """The schema version, 0 where there are no tables.
 
         :raises HistoryError: the tables are not of a history.
         """
-        tables = self.database.tables()
+        with self._explained():
+            tables = self.database.tables()
         if not tables:
             return 0
         if {"store", "record", "session_index"} <= tables:
-            keys = {key for (key,) in self.database.execute("SELECT key FROM store").fetchall()}
+            keys = {key for (key,) in self.query("SELECT key FROM store")}
             if {"id", "created", "schema_1"} <= keys:
                 return sum(str(key).startswith("schema_") for key in keys)
         hint = "Give another file or database as store; this one was not changed"
@@ -340,10 +347,16 @@ def open_store(location: str, password: str | None = None, *, create: bool = Fal
     return store
 
 
-def connect(location: str, password: str | None, create: bool, read_only: bool) -> Sqlite:
+def connect(location: str, password: str | None, create: bool, read_only: bool = False) -> Sqlite | Postgresql:
     """A connection to the database of a history, whatever is in it."""
     if not location.strip():
         raise HistoryError("No store is given", "Give a file, or postgresql://user@host/database, as store", "store")
+    if re.match("postgres(ql)?://", location, re.IGNORECASE):
+        return Postgresql(location, password)
+    if "://" in location:
+        scheme = location.partition("://")[0]
+        hint = "Give the path of a file, or postgresql://user@host/database"
+        raise HistoryError(f"A history cannot be kept in {scheme}", hint, f"{scheme}://...")
     return Sqlite(location, create, read_only)
 
 

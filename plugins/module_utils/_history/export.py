@@ -1,0 +1,125 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A history as JSON Lines: export for auditors and backups, import to move it to another database.
+
+The first line is ``{"created", "head", "history": 1, "store_id"}``, each other one a record with its eight columns. ``body``
+is a string, the bytes that ``digest`` is of. docs/history.md shows how to check such a file without this collection.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from .records import FIRST_HASH, Head, HistoryError, canonical, index_row
+from .schema import RECORD_COLUMNS
+from .store import PAGE, Store, connect
+from .verify import record_problems
+
+FORMAT = 1
+_COLUMNS = RECORD_COLUMNS.split(", ")
+_TYPES = [int] + [str] * 7
+
+
+def export(store: Store, path: str) -> int:
+    """Write all records to a file for this user only, as a whole or not at all.
+
+    :returns: the number of records.
+    :raises HistoryError: the store cannot be read, or the file cannot be written.
+    """
+    head = store.head()
+    start = {"history": FORMAT, "store_id": store.store_id, "created": store.created, "head": head}
+    count, unfinished = 0, ""
+    try:
+        handle, unfinished = tempfile.mkstemp(
+            dir=os.path.dirname(os.path.abspath(path)), prefix=".history-"
+        )  # mode 0600
+        with open(handle, "w", encoding="ascii") as file:
+            file.write(canonical(start) + "\n")
+            for rows in store.raw_pages(until=head["sequence"]):
+                count += len(rows)
+                file.writelines(canonical(dict(zip(_COLUMNS, row))) + "\n" for row in rows)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except OSError as exc:
+        problem = f"The export could not be written ({exc.strerror})"
+        raise HistoryError(problem, "Check the folder, its permissions and its free space", path) from None
+    finally:
+        with suppress(OSError):  # after the replacement it has this name no longer
+            os.unlink(unfinished)
+    return count
+
+
+def import_records(path: str, location: str, password: str | None = None) -> int:
+    """Create a store from an export: same id, sequences and hashes, so that heads that were noted still hold.
+
+    For a user this is the option ``import_from`` of failover_history, which then reads no EM. All or nothing.
+
+    :arg path: the export.
+    :arg location: of the new store; see :func:`open_store`.
+    :returns: the number of records.
+    :raises HistoryError: the file is not a whole export, or there is a history at the location already.
+    """
+    try:
+        with open(path, encoding="ascii") as file, Store(connect(location, password, create=True)) as store:
+            return _import(_lines(file, path), store, path)
+    except (OSError, UnicodeDecodeError) as exc:
+        problem = f"The export cannot be read ({getattr(exc, 'strerror', None) or 'it is not ASCII'})"
+        raise HistoryError(problem, "Nothing was imported. Check the file", path) from None
+
+
+def _import(lines: Iterator[dict[str, Any]], store: Store, path: str) -> int:
+    start = next(lines, {})
+    if start.get("history") != FORMAT or not {"store_id", "created", "head"} <= set(start):
+        raise HistoryError("The file is not an export of a history", "Nothing was imported. Give another file", path)
+    sequence, previous = 0, FIRST_HASH
+    rows: list[list[Any]] = []
+    with store.transaction():
+        if store.version():
+            hint = "Nothing was imported. Give a new file or an empty database"
+            raise HistoryError("There is a history already, and an import replaces none", hint, store.location)
+        store.create(0, start["store_id"], start["created"])
+        for line in lines:
+            row = [line.get(name) for name in _COLUMNS]
+            if [type(value) for value in row] != _TYPES:
+                raise _broken(f"What follows record {sequence} is not a record", path)
+            for problem in record_problems(start["store_id"], row, sequence, previous):
+                raise _broken(problem[:-1], path)
+            sequence, previous = line["sequence"], line["hash"]
+            rows.append(row)
+            if len(rows) == PAGE:
+                _insert(store, rows)
+                rows = []
+        _insert(store, rows)
+        if start["head"] != Head(sequence=sequence, hash=previous):
+            raise _broken(f"It ends with record {sequence}, its first line promises {start['head']['sequence']}", path)
+    return sequence
+
+
+def _insert(store: Store, rows: list[list[Any]]) -> None:
+    sessions = [row for row in rows if row[1] == "session"]
+    store.insert(rows, [index_row(row[0], row[2], row[3], json.loads(row[5])) for row in sessions])
+
+
+def _lines(file: Iterator[str], path: str) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(file, 1):
+        try:
+            value = json.loads(line)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise _broken(f"Line {number} is not a JSON object", path)
+        yield value
+
+
+def _broken(problem: str, path: str) -> HistoryError:
+    return HistoryError(
+        f"The export is damaged: {problem}", "Nothing was imported. Export again, or give another file", path
+    )
