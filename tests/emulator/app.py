@@ -23,16 +23,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import shapes
 from .actions import ACTIONS, parse_spec
+from .collecting import SystemSession
 from .control import control_routes
 from .em_tasks import EmTask
 from .errors import ApiError
 from .faults import IDLE, PAGE_FAULTS, TRANSPORT, FaultMiddleware
-from .logons import PLANS, POINTS, SESSIONS, TOKEN_HEADER, Logon
+from .logons import PLANS, POINTS, SERVERS, SESSIONS, TOKEN_HEADER, Logon
 from .points import Point
 from .query import shown_points
 from .render import Element, to_bytes
 from .service import RequestRecord, Service
-from .world import Plan, Session, SessionView, view
+from .world import BackupServer, Plan, Session, SessionView
 
 LOGON = "emulator.logon"  # key of the request's logon in the ASGI scope
 _OPEN_PATHS = ("/api", "/api/sessionMngr")  # [doc] readable without a token
@@ -49,6 +50,8 @@ _WORDS = {  # path segments in their documented spelling; the server does not mi
         "vmReplicaPoints",
         "tasks",
         "query",
+        "backupServers",
+        "systemSessions",
     )
 }
 _RESOURCES = {"cloudfailoversession": SESSIONS, "cloudfailoverplan": PLANS, "cloudvmreplicapoint": POINTS}
@@ -63,7 +66,7 @@ def canonical_path(path: str) -> str:
 
 def route_name(path: str) -> str:
     """The path with ids as ``{id}``, for counting."""
-    collections = "logonSessions|failoverSessions|cloudFailoverPlans|vmReplicaPoints|tasks"
+    collections = "logonSessions|failoverSessions|cloudFailoverPlans|vmReplicaPoints|tasks|backupServers|systemSessions"
     return re.sub(rf"(/(?:{collections}))/[^/]+", r"\1/{id}", path)
 
 
@@ -312,6 +315,56 @@ class Handlers:
     def _shown_points(self) -> list[Point]:
         return shown_points(self._service.world, self._service.behaviour)
 
+    async def servers(self, request: Request) -> Response:
+        """GET /api/backupServers"""
+        self._check_role(request, SERVERS)
+        return self._list(request, "BackupServer", self._service.world.servers)
+
+    async def server(self, request: Request) -> Response:
+        """GET /api/backupServers/{id}, and POST with ?action=collect"""
+        self._check_role(request, SERVERS)
+        by_id = {server.id: server for server in self._service.world.servers}
+        found: BackupServer = self._found("BackupServer", request.path_params["id"], by_id.get)
+        if request.method == "POST":
+            return self._collect(request)
+        if self._wants_entity(request):
+            return self._reply(request, lambda style: shapes.server_entity(found, style))
+        return self._reply(request, lambda style: shapes.server_reference(found, style, tag="EntityRef"))
+
+    def _collect(self, request: Request) -> Response:
+        action = _parameters(request).get("action", "").casefold()
+        if not action:
+            raise HTTPException(405)
+        if action != "collect":
+            raise ApiError(400, f"Unknown action: {action}")
+        service = self._service
+        task = request.scope[LOGON].tasks.add(service.collecting.collect(), service.clock.now(), service.behaviour)
+        return self._reply(request, lambda style: self._task_shape(task, style), 202)
+
+    async def system_sessions(self, request: Request) -> Response:
+        """GET /api/systemSessions: entities, whatever the format [doc]"""
+        self._check_system_sessions(request)
+        found = self._service.collecting.sessions()
+        now = self._service.clock.now()
+        return self._reply(request, lambda style: shapes.system_session_list(found, now, style))
+
+    async def system_session(self, request: Request) -> Response:
+        """GET /api/systemSessions/{id}"""
+        self._check_system_sessions(request)
+        by_id = {session.id: session for session in self._service.collecting.sessions()}
+        found: SystemSession = self._found("SystemSession", request.path_params["id"], by_id.get)
+        if self._wants_entity(request):
+            now = self._service.clock.now()
+            return self._reply(request, lambda style: shapes.system_session(found, now, style, "SystemSession"))
+        return self._reply(request, lambda style: shapes.system_session_reference(found, style))
+
+    def _check_system_sessions(self, request: Request) -> None:
+        switch = self._service.behaviour.system_sessions
+        if switch == "absent":
+            raise ApiError(404, "Not Found")
+        if switch == "administrators" and not request.scope[LOGON].user.administrates:
+            raise _forbidden()
+
     async def query(self, request: Request) -> Response:
         """GET /api/query"""
         service = self._service
@@ -337,8 +390,9 @@ class Handlers:
         return self._reply(request, lambda style: shape(type_name, found, style))
 
     def _session_view(self, text: str) -> SessionView:
-        session: Session = self._found("CloudFailoverSession", text, self._service.world.session)
-        return view(session, self._service.clock.now())
+        world = self._service.world
+        session: Session = self._found("CloudFailoverSession", text, world.known_session)
+        return world.view(session)
 
     def _plan(self, text: str) -> Plan:
         plan: Plan = self._found("CloudFailoverPlan", text, self._service.world.plan)
@@ -420,6 +474,10 @@ def make_app(service: Service) -> ASGIApp:
             _route("/api/cloud/cloudFailoverPlans/{id}/includes", handlers.plan_includes, "GET"),
             _route("/api/cloud/vmReplicaPoints", handlers.points, "GET"),
             _route("/api/cloud/vmReplicaPoints/{id}", handlers.point, "GET"),
+            _route("/api/backupServers", handlers.servers, "GET"),
+            _route("/api/backupServers/{id}", handlers.server, "GET", "POST"),
+            _route("/api/systemSessions", handlers.system_sessions, "GET"),
+            _route("/api/systemSessions/{id}", handlers.system_session, "GET"),
             _route("/api/tasks", handlers.tasks, "GET"),
             _route("/api/tasks/{id}", handlers.task, "GET", "DELETE"),
             _route("/api/query", handlers.query, "GET"),

@@ -85,6 +85,21 @@ class Behaviour:
     partial_result: str = _switch("Warning", "Warning", "Failed")  # [assumed] result when some VMs failed
     list_delay: float = _switch(0, types=(int, float))  # [doc] EM's data are up to 15 minutes old: sessions list later
 
+    # EM's copy (docs/evidence.md, "Age of EM's data")
+    copy: str = _switch("live", "live", "collected")  # [doc] sessions and points are as of the last collection
+    collect_interval: float | None = _switch(900, types=(int, float, type(None)))  # [doc] 15 minutes, or manually
+    collect_seconds: float | None = _switch(18.0, types=(int, float, type(None)))  # [doc: sample]; None: for ever
+    collect_state: str = _switch("CompletedSuccessfully")  # [doc] a word of the list; of jobs that begin from now on
+    collect_start_seconds: float = _switch(2.0, types=(int, float))  # [assumed] from the request to the job
+    # A second request while a job runs is not documented, so all are [assumed]: a job of its own, none, or the task fails
+    second_collect: str = _switch("new", "new", "join", "refuse")
+    # [assumed] No lower role's list names them; absent: 404
+    system_sessions: str = _switch("administrators", "administrators", "all", "absent")
+    # [doc] The sample repeats the state in the inner Result, the table has Success, Warning, Failed.
+    system_result: str = _switch("as state", "as state", "as table")
+    # [assumed] What is older is gone everywhere; None: for ever. EM's default is 13 weeks [doc].
+    retention_weeks: int | None = _switch(None, types=(int, type(None)))
+
     # Representation (docs/evidence.md, "Representations", "Errors")
     error_body: str = _switch("follow accept", "follow accept", "xml", "json", "html", "text", "empty")  # [seen] varies
     href_base: str = _switch("https://em-internal:9398")  # [doc] Hrefs carry the server's own idea of its address

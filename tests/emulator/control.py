@@ -63,6 +63,12 @@ def control_routes(service: Service) -> list[Route]:
     async def run_by_others(request: Request) -> Any:
         service.run_by_others(**(await _body(request)))
 
+    async def add_job(request: Request) -> Any:
+        return {"id": service.collecting.add(**(await _body(request))).id}
+
+    async def clear_jobs(request: Request) -> Any:
+        service.collecting.clear()
+
     async def outage(request: Request) -> Any:
         service.outage(**(await _body(request)))
 
@@ -93,6 +99,8 @@ def control_routes(service: Service) -> list[Route]:
         route("/emulator/plans/{id}", "POST", change_plan),
         route("/emulator/runs", "GET", runs),
         route("/emulator/runs", "POST", run_by_others),
+        route("/emulator/jobs", "POST", add_job),
+        route("/emulator/jobs", "DELETE", clear_jobs),
         route("/emulator/behaviour", "POST", behaviour),
         route("/emulator/clock", "POST", clock),
         route("/emulator/outage", "POST", outage),

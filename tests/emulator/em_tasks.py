@@ -50,6 +50,7 @@ class Outcome:
     :param seconds: how long it takes on the backup server.
     :param session_id: of the session that it began, whether or not the task will have a link to it (``linked``).
     :param undone: the sessions whose failover it ends.
+    :param refreshes: whether EM refreshes its database afterwards, which is a state of its own.
     """
 
     operation: str
@@ -60,6 +61,7 @@ class Outcome:
     session_name: str | None = None
     linked: bool = True
     undone: tuple[str, ...] = ()
+    refreshes: bool = True
 
 
 class EmTasks:
@@ -73,7 +75,7 @@ class EmTasks:
     def add(self, outcome: Outcome, now: datetime, behaviour: Behaviour) -> EmTask:
         """Begin a task. One that fails has nothing to refresh in EM's database."""
         done = now + timedelta(seconds=outcome.seconds)
-        end = done + timedelta(seconds=behaviour.refresh_seconds if outcome.success else 0)
+        end = done + timedelta(seconds=behaviour.refresh_seconds if outcome.success and outcome.refreshes else 0)
         with self._lock:
             self._count += 1
             task = EmTask(

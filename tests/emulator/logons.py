@@ -21,10 +21,11 @@ TOKEN_HEADER = "X-RestSvcSessionId"
 IDLE_SECONDS = 900  # [doc]
 ADMINISTRATOR = "portal administrator"
 SESSIONS, PLANS, POINTS = "failoverSessions", "cloudFailoverPlans", "vmReplicaPoints"
-# [doc] What each role may use below /cloud, in whatever way it is offered; an administrator may use all. Roles that are
-# not named may use nothing there.
+SERVERS = "backupServers"
+# [doc] What each role may use of what is here, in whatever way it is offered; an administrator may use all. Roles that
+# are not named may use nothing.
 _MAY_USE = {
-    "portal user": {SESSIONS, POINTS},
+    "portal user": {SESSIONS, POINTS, SERVERS},
     "vm restore operator": {SESSIONS, PLANS},
     "file restore operator": {SESSIONS, PLANS},
     "exchange restore operator": set(),

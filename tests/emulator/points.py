@@ -67,11 +67,16 @@ class _Use:
 
 
 class Points:
-    """The restore points of all plans. Safe from any thread."""
+    """The restore points of all plans. Safe from any thread.
 
-    def __init__(self, plans: Callable[[], tuple[Plan, ...]], clock: Clock) -> None:
+    :param seen_at: as of when clients see them.
+    """
+
+    def __init__(
+        self, plans: Callable[[], tuple[Plan, ...]], clock: Clock, seen_at: Callable[[], datetime] | None = None
+    ) -> None:
         self._plans = plans
-        self._clock = clock
+        self._seen_at = seen_at or clock.now
         self._first = clock.now().replace(microsecond=0) - _AGE
         self._uses: list[_Use] = []
         self._lock = threading.RLock()
@@ -103,7 +108,7 @@ class Points:
 
     def all(self) -> list[Point]:
         """All points with their states: those of the plans, and older ones that a failover uses."""
-        now = self._clock.now()
+        now = self._seen_at()
         found = {point.id: point for plan in self._plans() for vm in plan.vms for point in self.history(plan, vm, now)}
         with self._lock:
             for use in self._uses:

@@ -33,6 +33,7 @@ class Style:
     plan_vms: str = "served"
     plan_references: str = "cloud"
     point_times: str = "served"
+    system_result: str = "as state"
     empty_containers: str = "element"
     xml_prefix: str = ""
     indent: bool = False

@@ -18,6 +18,7 @@ from typing import Any
 from .actions import ACTIONS, PlanActions, Run
 from .behaviour import Behaviour
 from .clock import Clock
+from .collecting import Collecting
 from .errors import error_body
 from .faults import Faults
 from .logons import DEFAULT_USERS, IDLE_SECONDS, Logons, User
@@ -152,7 +153,9 @@ class Service:
         # An own copy: the caller's object stays the picture of the start, for reset().
         self.behaviour = replace(settings.behaviour)
         self._initial_behaviour = replace(settings.behaviour)
-        self._world = World(self.clock, digits=3 if settings.em_version < 13 else 6)
+        self.collecting = Collecting(self.clock, self.behaviour)
+        digits = 3 if settings.em_version < 13 else 6
+        self._world = World(self.clock, digits, self.collecting.copied_at, self._kept_since)
         self.logons = Logons(self.clock, settings.users or DEFAULT_USERS, settings.idle_seconds)
         self.query = QueryService(self._world, self.behaviour, settings.em_version)
         self.plan_actions = PlanActions(self._world, self.behaviour, settings.seed)
@@ -267,6 +270,7 @@ class Service:
         self.clock.reset()
         self.world.touch()
         self.behaviour.copy_from(self._initial_behaviour)
+        self.collecting.reset()
         self.faults.clear()
         for fault in self._initial_faults:
             self.faults.add(**fault)
@@ -288,6 +292,7 @@ class Service:
             plan_vms=behaviour.plan_vms,
             plan_references=behaviour.plan_references,
             point_times=behaviour.point_times,
+            system_result=behaviour.system_result,
             empty_containers=behaviour.empty_containers,
             xml_prefix=behaviour.xml_prefix,
             indent=behaviour.indent,
@@ -309,6 +314,10 @@ class Service:
             return views
         oldest = self.clock.now() - timedelta(days=self.behaviour.collection_days)
         return [v for v in views if v.session.documented or v.session.creation_time >= oldest]
+
+    def _kept_since(self) -> datetime | None:
+        weeks = self.behaviour.retention_weeks
+        return None if weeks is None else self.clock.now() - timedelta(weeks=weeks)
 
     def appear(self, name: str, old: bool) -> None:
         """Let a session come into being, created now, or as the oldest of all."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from .behaviour import Behaviour
 from .clock import format_time
+from .collecting import SystemSession
 from .em_tasks import EmTask
 from .logons import Logon
 from .points import Point
@@ -22,6 +23,8 @@ SESSIONS_PATH = "/api/cloud/failoverSessions"
 PLANS_PATH = "/api/cloud/cloudFailoverPlans"
 POINTS_PATH = "/api/cloud/vmReplicaPoints"
 TASKS_PATH = "/api/tasks"
+SERVERS_PATH = "/api/backupServers"
+SYSTEM_SESSIONS_PATH = "/api/systemSessions"
 LOGONS_PATH = "/api/logonSessions"
 API_VERSIONS = ("v1_5", "v1_6", "v1_7")  # [doc] what versions 12 and 13 offer
 
@@ -98,7 +101,71 @@ def session_entity(view: SessionView, style: Style) -> Element:
 
 
 def _server_link(server: BackupServer, style: Style) -> Element:
-    return link(style, "Up", "BackupServerReference", f"/api/backupServers/{server.id}", server.name)
+    return link(style, "Up", "BackupServerReference", f"{SERVERS_PATH}/{server.id}", server.name)
+
+
+def server_reference(server: BackupServer, style: Style, tag: str = "Ref") -> Element:
+    """A backup server as reference (pages get_backupservers, get_backupservers_id)."""
+    path, uid = f"{SERVERS_PATH}/{server.id}", f"urn:veeam:BackupServer:{server.id}"
+    alternate = link(style, "Alternate", "BackupServer", path + "?format=Entity", server.name)
+    return Element(tag, _identity(style, "BackupServerReference", path, server.name, uid), [links(alternate)])
+
+
+def server_entity(server: BackupServer, style: Style) -> Element:
+    """A backup server as entity (page get_backupservers_id)."""
+    path, uid = f"{SERVERS_PATH}/{server.id}", f"urn:veeam:BackupServer:{server.id}"
+    children = [
+        links(
+            link(style, "Alternate", "BackupServerReference", path, server.name),
+            link(style, "Start", None, path + "?action=collect"),
+        ),
+        text("Description", "Created by the emulator"),
+        text("Port", 9392),
+        text("Version", f"{style.version}.0.0.1420"),
+    ]
+    return Element(
+        "BackupServer", _identity(style, "BackupServer", path + "?format=Entity", server.name, uid), children
+    )
+
+
+def system_session(found: SystemSession, now: datetime, style: Style, tag: str = "Sessions") -> Element:
+    """A run of one of EM's own jobs as entity (pages get_systemsessions, get_systemsessions_id)."""
+    path, uid = f"{SYSTEM_SESSIONS_PATH}/{found.id}", f"urn:veeam:SystemSession:{found.id}"
+    state = found.state_at(now)
+    # [assumed] A job that goes on has no result.
+    word = None if state == "InProgress" else state
+    if word and style.system_result == "as table":
+        word = {"CompletedSuccessfully": "Success", "CompletedWarning": "Warning"}.get(word, word)
+    ended = state != "InProgress" and found.end_time is not None
+    children = [
+        links(
+            # [doc] The type is a slip.
+            link(style, "Alternate", "BackupJobSessionReference", path, found.name),
+            link(style, "Down", "EventReferenceList", path + "/events"),
+        ),
+        text("SessionType", found.session_type),
+        text("CreationTimeUTC", _time(found.creation_time, style, found.id)),
+        text("EndTimeUTC", _time(found.end_time, style, found.id) if ended else None),
+        text("State", state),
+        Element(
+            "Result",
+            children=[text("Result", word), text("Message", found.message_at(now)), text("IsCanceled", False)],
+        ),
+    ]
+    attributes = _identity(style, "SystemSession", path + "?format=Entity", found.name, uid)
+    return _overridden(tag, attributes, children, found.raw)
+
+
+def system_session_reference(found: SystemSession, style: Style) -> Element:
+    """The same as reference; ``/systemSessions/{ID}`` gives it without a format."""
+    path, uid = f"{SYSTEM_SESSIONS_PATH}/{found.id}", f"urn:veeam:SystemSession:{found.id}"
+    alternate = link(style, "Alternate", "SystemSession", path + "?format=Entity", found.name)
+    return Element("EntityRef", _identity(style, "SystemSessionReference", path, found.name, uid), [links(alternate)])
+
+
+def system_session_list(found: Sequence[SystemSession], now: datetime, style: Style) -> Element:
+    """The system sessions, always as entities [doc] (page get_systemsessions)."""
+    return items("SystemSessions", "Sessions", [system_session(one, now, style) for one in found])
 
 
 def _task(view: TaskView, style: Style, seed: str) -> Element:
@@ -286,10 +353,13 @@ _LISTED: dict[str, tuple[Callable[[Any, Style], Element], Callable[[Any, Style],
     "CloudFailoverSession": (session_reference, session_entity),
     "CloudFailoverPlan": (plan_reference, listed_plan_entity),
     "CloudVmReplicaPoint": (point_reference, listed_point_entity),
+    "BackupServer": (server_reference, server_entity),
 }
 
 
-def kept(shape: Callable[[Any, Style], Element], item: SessionView | Plan | Point, style: Style) -> Element | Kept:
+def kept(
+    shape: Callable[[Any, Style], Element], item: SessionView | Plan | Point | BackupServer, style: Style
+) -> Element | Kept:
     """``shape(item, style)`` as a list item; what can no longer change is rendered once only."""
     if item.memo is None:
         return shape(item, style)
@@ -298,7 +368,7 @@ def kept(shape: Callable[[Any, Style], Element], item: SessionView | Plan | Poin
 
 
 def reference_list(type_name: str, found: Sequence[Any], style: Style) -> Element:
-    """A collection without format (page get_cloudfailoversessions)."""
+    """A collection without format (pages get_cloudfailoversessions, get_backupservers)."""
     shape = _LISTED[type_name][0]
     return items("EntityReferences", "Refs", [kept(shape, item, style) for item in found])
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -38,6 +38,7 @@ class BackupServer:
 
     id: str
     name: str
+    memo: None = field(default=None, compare=False, repr=False)  # nothing about it is kept; see ``shapes``
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,16 +278,26 @@ class World:
     """The entities in memory. Adding, changing and removing is safe from any thread.
 
     :param digits: fraction digits kept in times: 3 for version 12, 6 for version 13.
+    :param copied_at: as of when clients see sessions and points; None: as of now.
+    :param kept_since: sessions that were created before are forgotten; None: none is.
     """
 
-    def __init__(self, clock: Clock, digits: int = 6) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        digits: int = 6,
+        copied_at: Callable[[], datetime | None] = lambda: None,
+        kept_since: Callable[[], datetime | None] = lambda: None,
+    ) -> None:
         self.clock = clock
         self.digits = digits
+        self._copied_at = copied_at
+        self._kept_since = kept_since
         self.default_server = BackupServer("55555555-1111-4222-8333-444444444444", "sp-vbr1.example.net")
         self._lock = threading.RLock()
         self._sessions: dict[str, Session] = {}
         self._plans: dict[str, Plan] = {}
-        self.points = Points(lambda: self.plans, clock)
+        self.points = Points(lambda: self.plans, clock, lambda: copied_at() or clock.now())
         self._version = 0
         self._listed: tuple[int, tuple[Session, ...]] = (-1, ())
         self._open: tuple[int, list[Session]] = (-1, [])
@@ -303,17 +314,37 @@ class World:
         """The session with this GUID (any case), or None."""
         return self._sessions.get(session_id.lower())
 
+    def known_session(self, session_id: str) -> Session | None:
+        """The session with this GUID (any case), as long as it is not forgotten; a copy does not delay it [assumed]."""
+        session = self.session(session_id)
+        return session if session is None or self._kept(session, self._kept_since()) else None
+
     def views(self) -> list[SessionView]:
-        """The sessions that are listed now, as they look now."""
-        now = self.clock.now()
-        return [view(session, now) for session in self.sessions if _listed(session, now)]
+        """The sessions that are listed, as clients see them."""
+        copied, kept_since = self._copied_at(), self._kept_since()
+        now = copied or self.clock.now()
+        return [
+            view(session, now)
+            for session in self.sessions
+            if _listed(session, now)
+            and (copied is None or session.creation_time <= copied)
+            and self._kept(session, kept_since)
+        ]
+
+    def view(self, session: Session) -> SessionView:
+        """How clients see a session that they ask for by its id: at the earliest as it began."""
+        return view(session, max(self._copied_at() or self.clock.now(), session.creation_time))
 
     def as_now(self, seen: SessionView) -> SessionView:
         """A session of an answer as it looks now, as long as what it was selected by is the same."""
         if seen.settled:
             return seen
-        now = view(seen.session, self.clock.now())
+        now = self.view(seen.session)
         return now if (now.state, now.result) == (seen.state, seen.result) else seen
+
+    @staticmethod
+    def _kept(session: Session, since: datetime | None) -> bool:
+        return since is None or session.documented or session.creation_time >= since
 
     def all_views(self, at: datetime) -> list[SessionView]:
         """All sessions as they look at a moment."""
@@ -331,12 +362,16 @@ class World:
 
     def signature(self) -> Any:
         """A value that stays the same as long as no session and no plan looks different to a query."""
+        copied, kept_since = self._copied_at(), self._kept_since()
+        kept = None if kept_since is None else sum(self._kept(session, kept_since) for session in self.sessions)
+        if copied is not None:
+            return self._version, kept, copied
         now = self.clock.now()
         with self._lock:
             if self._open[0] != self._version:
                 unsettled = [s for s in self._sessions.values() if _settles(s, now) > now or not _listed(s, now)]
                 self._open = (self._version, unsettled)
-            return self._version, tuple(_outlook(s, now) for s in self._open[1])
+            return self._version, kept, tuple(_outlook(s, now) for s in self._open[1])
 
     def add(self, sessions: Iterable[Session]) -> None:
         """Take over ready made sessions."""
@@ -512,6 +547,12 @@ class World:
         with self._lock:
             del self._plans[plan if isinstance(plan, str) else plan.id]
             self._version += 1
+
+    @property
+    def servers(self) -> tuple[BackupServer, ...]:
+        """The backup servers of all plans and sessions, and the one that they have by default, in this order."""
+        found = [item.backup_server for item in (*self.plans, *self.sessions)]
+        return tuple(dict.fromkeys([*found, self.default_server]))
 
     def clear(self) -> None:
         """Forget everything."""
