@@ -11,24 +11,38 @@ from typing import Any
 
 from .._api.errors import OptionError
 from .._api.options import base_url_of, split_url
+from .export import import_records
 from .store import Store, open_store
 
 
-def open_history(option: Callable[[str], Any], **mode: bool) -> Store:
+def open_history(option: Callable[[str], Any], create: bool = False, read_only: bool = False) -> Store:
     """The store that the options name, open; ``with`` closes it.
 
     :arg option: gives the value of the option with that name.
-    :arg mode: as :func:`open_store` takes it.
+    :arg create: and ``read_only``, as :func:`open_store` takes them.
     :raises OptionError: none is given.
     :raises HistoryError: it cannot be opened.
     """
+    return open_store(*_location(option), create=create, read_only=read_only)
+
+
+def import_history(option: Callable[[str], Any], path: str) -> None:
+    """Create the store that the options name from an export.
+
+    :raises OptionError: none is given.
+    :raises HistoryError: as :func:`import_records`.
+    """
+    import_records(path, *_location(option))
+
+
+def _location(option: Callable[[str], Any]) -> tuple[str, str | None]:
     if not option("store"):
         accepted = (
             "Give a file, or postgresql://user@host/database, as option store or in the environment as VEEAM_EM_STORE; "
             "to a lookup or an inventory also as variable veeam_em_store."
         )
         raise OptionError("store", "", accepted)
-    return open_store(option("store"), option("store_password") or None, **mode)
+    return option("store"), option("store_password") or None
 
 
 def name_of_em(em_name: str | None, url: str | None) -> str:

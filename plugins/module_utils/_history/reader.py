@@ -57,6 +57,17 @@ class HistoryReader:
         ]
         return SessionResult(sessions, [guid for guid in criteria.ids or () if guid in missing])
 
+    def points_seen_at(self) -> str | None:
+        """When the states of replica points were read last, of several EMs the earliest; None if they were never read."""
+        seen = [
+            next((look.at for look in self._store.looks(name) if look.body["points"] is not None), None)
+            for name in self._ems()
+        ]
+        return min(filter(None, seen)) if seen and all(seen) else None
+
+    def _ems(self) -> Collection[str]:
+        return self._store.em_names() if self._em_names is None else self._em_names
+
     def tasks_of(self, sessions: Iterable[Session], criteria: SessionCriteria) -> dict[str, list[SessionTask]]:
         """The VMs that the history has of these sessions, by the id of the session."""
         ids = tuple(session["id"] for session in sessions)
@@ -75,7 +86,7 @@ class HistoryReader:
         sessions: list[Any] = result.sessions
         subjects = {subject_of(session["em_name"], session["id"]): session for session in sessions}
         looks = _Looks()
-        for em_name in self._store.em_names() if self._em_names is None else self._em_names:
+        for em_name in self._ems():
             looks.add(em_name, self._store.looks(em_name), criteria)
         notes = [note for note in self._store.records("note") if self._is_wanted(note)]
         kinds = {note.subject: note.body for note in notes if note.body["type"] == "kind"}
@@ -105,6 +116,7 @@ class HistoryReader:
                 or ("plan" in note.body and (criteria.names is None or note.body["plan"] in names))
             ],
             "points": [{**_origin(record), **record.body} for record in self._store.newest("points", points)],
+            "points_seen_at": self.points_seen_at(),
             "head": self._store.head(),
         }
 

@@ -9,6 +9,7 @@ Its sessions are complete, or nothing is recorded. What else may not be read is 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple, cast
 from .._api.client import EnterpriseManager
 from .._api.errors import EmError
 from .._failover.criteria import PlanCriteria, SessionCriteria
-from .._failover.data_age import DataAgeReader
+from .._failover.data_age import DataAge, DataAgeReader
 from .._failover.facts import Session, last_time, merge_tasks
 from .._failover.plans import PlanReader
 from .._failover.replica_points import READY, PointFacts, PointReader, point_ids
@@ -74,7 +75,7 @@ class Recorder:
         """
         by_em, local = format_time(client.logon_time), str(format_time(utc_now()))
         at = by_em or local
-        data_age = DataAgeReader(client).read()
+        data_age = self._read_data_age(client)
         result = SessionReader(client).list_sessions(criteria)
         previous = next(self._looks(), None)
         sessions = self._with_kept_tasks(result.sessions, previous)
@@ -114,19 +115,25 @@ class Recorder:
         gap = gap_between(previous.at, at, criteria.created_after) if previous else None
         return Look(at, records, gap)
 
-    def without_known(self, records: Iterable[NewRecord], kinds: Collection[str]) -> list[NewRecord]:
-        """The records without those of these kinds that the history has: of what is handed over, all that it has ever had."""
-        kept = []
-        for record in records:
-            if record.kind in kinds and self._store is not None:
-                if record.kind in HANDED_OVER:
-                    known: Iterable[StoredRecord] = self._store.records(record.kind, record.subject)
-                else:
-                    known = self._store.newest(record.kind, [record.subject])
-                if any(other.body == record.body for other in known):
-                    continue
-            kept.append(record)
-        return kept
+    def append(self, store: Store, records: Iterable[NewRecord]) -> dict[str, int]:
+        """Append what is new, all or nothing; returns the number of records by kind."""
+        return store.append(
+            record for record in records if record.kind not in HANDED_OVER or not self._is_known(record)
+        )
+
+    def predict(self, records: Iterable[NewRecord]) -> dict[str, int]:
+        """What :meth:`append` would return."""
+        return Counter(record.kind for record in records if not self._is_known(record))
+
+    def _is_known(self, record: NewRecord) -> bool:
+        """Whether the history has this already; of what is handed over, whether it has ever had it."""
+        if self._store is None or record.kind == "look":
+            return False
+        if record.kind in HANDED_OVER:
+            known = self._store.records(record.kind, record.subject)
+        else:
+            known = self._store.newest(record.kind, [record.subject])
+        return any(other.body == record.body for other in known)
 
     # What the history has
 
@@ -166,6 +173,13 @@ class Recorder:
         return [{**record.body, "state": None} for record in self._newest("points", ids).values()] if ids else []
 
     # What EM has
+
+    def _read_data_age(self, client: EnterpriseManager) -> DataAge | None:
+        try:
+            return DataAgeReader(client).read()
+        except EmError as exc:
+            client.warn(f"The age of EM's data is missing in the history of this look. {exc}")
+            return None
 
     def _read_plans(self, client: EnterpriseManager) -> list[dict[str, Any]] | None:
         try:

@@ -22,14 +22,19 @@ FIRST_HASH = "0" * 64
 SEEN_AGAIN = "seen_again"
 """Key that the store adds to a body that equals an earlier one of its subject, so that each body of a subject is unique."""
 
-NO_HISTORY = ("There is no history yet", "Record with failover_history first")
-
 
 class HistoryError(Exception):
     """The history cannot be used. ``str()`` is a whole sentence for the user that names the store, without secrets."""
 
     def __init__(self, problem: str, hint: str, location: str) -> None:
         super().__init__(f"{problem}. {hint} ({location})")
+
+
+class NoHistoryError(HistoryError):
+    """There is none at that location."""
+
+    def __init__(self, location: str) -> None:
+        super().__init__("There is no history yet", "Record with failover_history first", location)
 
 
 @dataclass(frozen=True)

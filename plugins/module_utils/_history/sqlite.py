@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from .records import NO_HISTORY, HistoryError
+from .records import HistoryError, NoHistoryError
 
 BUSY_SECONDS = 30.0
 NETWORK_FILE_SYSTEMS = re.compile(
@@ -82,7 +82,7 @@ class Sqlite:
         if create:
             self._create()
         elif not os.path.exists(self.location):
-            raise HistoryError(*NO_HISTORY, self.location)
+            raise NoHistoryError(self.location)
         try:
             self._connection = sqlite3.connect(
                 f"file:{quote(self.location)}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None

@@ -24,11 +24,11 @@ from .._failover.times import format_time, utc_now
 from .postgresql import Postgresql
 from .records import (
     FIRST_HASH,
-    NO_HISTORY,
     SEEN_AGAIN,
     Head,
     HistoryError,
     NewRecord,
+    NoHistoryError,
     StoredRecord,
     canonical,
     hash_of,
@@ -293,7 +293,7 @@ class Store:
             raise HistoryError(problem, "Update the collection", self.location)
         if version < newest:
             if not create:
-                raise HistoryError(*NO_HISTORY, self.location)
+                raise NoHistoryError(self.location)
             with self.transaction():
                 version = self.version()  # another process may have been faster
                 self.create(version, uuid.uuid4().hex, str(format_time(utc_now())))
