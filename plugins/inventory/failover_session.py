@@ -18,6 +18,7 @@ extends_documentation_fragment:
   - dr_runbook.veeam_em._connection
   - dr_runbook.veeam_em._connection.plugin
   - dr_runbook.veeam_em._session_criteria
+  - dr_runbook.veeam_em._data_age
   - ansible.builtin.constructed
   - ansible.builtin.inventory_cache
 options:
@@ -69,6 +70,10 @@ options:
     description: Prefix of all host variables.
     type: str
     default: veeam_
+  max_data_age:
+    description:
+      - An answer in the cache counts with the age that its data had when it was read plus the time since then. If that is more, or is not
+        known, EM is queried in spite of the cache.
 notes:
   - Connection options and criteria can be templates with extra variables (C(ansible-playbook -e), C(ansible-inventory -e)). An undefined
     variable is an error, and so is a criterion that is null.
@@ -178,7 +183,9 @@ cache_timeout: 600
 import hashlib
 import json
 import re
+import time
 from collections.abc import Collection
+from datetime import timedelta
 from typing import Any, TypedDict
 
 from ansible.errors import AnsibleError, AnsibleParserError
@@ -192,6 +199,7 @@ from ..module_utils._api.errors import EmPermissionError, OptionError
 from ..module_utils._api.redaction import single_line
 from ..module_utils._argspec import SESSION_CRITERIA_SPEC
 from ..module_utils._failover.criteria import SessionCriteria
+from ..module_utils._failover.data_age import DataAgeReader, max_age
 from ..module_utils._failover.facts import Plan, Session, sort_key
 from ..module_utils._failover.permissions import VM_RESTORE_OPERATOR
 from ..module_utils._failover.plans import PlanReader
@@ -199,16 +207,20 @@ from ..module_utils._failover.sessions import SessionReader
 from ..plugin_utils._hosts import Hosts, list_some, needs_plan, session_vms, short
 from ..plugin_utils._plugin import check_options, connect, connection_variables, fail_on_error, resolve_templates
 
-ANSWER_FORMAT = 1
+ANSWER_FORMAT = 2
 """Part of the cache's key. Raise it when the shape of an answer or of its facts changes, so that an old one is not read."""
 _WITHOUT_PLANS = "Without that role, vm_source: tasks takes only the VMs that sessions list, and reads no plans."
 
 
 class Answer(TypedDict):
-    """What EM answered, as it goes into the cache. ``plans`` are those that are needed, or None if the user may not read them."""
+    """What EM answered, as it goes into the cache. ``plans`` are those that are needed, or None if the user may not read them.
+
+    ``collected`` is when EM's data was collected, in seconds by this machine's clock; None where its age was not read.
+    """
 
     sessions: list[Session]
     plans: list[Plan] | None
+    collected: float | None
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
@@ -232,10 +244,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         with fail_on_error(AnsibleParserError):
             self._read_config_data(path)
             criteria = SessionCriteria.from_options(self.get_option)
-            answer = self._cached() if cache else None
+            limit = max_age(self.get_option("max_data_age"))
+            answer = self._cached(limit) if cache else None
             if answer is None:
                 with connect(self.get_option) as client:
-                    answer = self._read(client, criteria)
+                    answer = self._read(client, criteria, limit)
                 if self.get_option("cache"):
                     self._cache[self._key()] = answer
             self._populate(answer)
@@ -249,13 +262,16 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         text = json.dumps([ANSWER_FORMAT, options], sort_keys=True, default=str)
         return f"{self.NAME}_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
-    def _cached(self) -> Answer | None:
+    def _cached(self, limit: timedelta | None) -> Answer | None:
         if not self.get_option("cache"):
             return None
         try:
             answer: Answer = self._cache[self._key()]
-            if set(answer) != {"sessions", "plans"} or not isinstance(answer["sessions"], list):
+            if set(answer) != {"sessions", "plans", "collected"} or not isinstance(answer["sessions"], list):
                 raise AnsibleError("it is not an answer of Enterprise Manager")
+            # Below 0 if this machine's clock was set back.
+            if limit and not 0 <= time.time() - (answer["collected"] or 0) <= limit.total_seconds():
+                return None
         except KeyError:
             return None
         except (AnsibleError, TypeError) as exc:  # a broken file must not stop a runbook
@@ -266,7 +282,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     # Reading
 
-    def _read(self, client: EnterpriseManager, criteria: SessionCriteria) -> Answer:
+    def _read(self, client: EnterpriseManager, criteria: SessionCriteria, limit: timedelta | None) -> Answer:
+        age = DataAgeReader(client).read(limit) if limit else None
+        collected = time.time() - age["seconds"] if age else None
         result = SessionReader(client).list_sessions(criteria)
         if result.missing_ids:
             raise AnsibleParserError(
@@ -279,7 +297,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 f"Sessions requested by id but excluded by another criterion: {list_some(excluded)}. They give no hosts. "
                 "latest_per_plan is on by default; set it to false to keep them."
             )
-        return {"sessions": result.sessions, "plans": self._read_plans(client, result.sessions)}
+        plans = self._read_plans(client, result.sessions)
+        return {"sessions": result.sessions, "plans": plans, "collected": collected}
 
     def _read_plans(self, client: EnterpriseManager, sessions: list[Session]) -> list[Plan] | None:
         """The plans that the sessions need, or None if the user may not read plans and other sessions list their VMs."""

@@ -17,6 +17,7 @@ extends_documentation_fragment:
   - dr_runbook.veeam_em._connection
   - dr_runbook.veeam_em._connection.plugin
   - dr_runbook.veeam_em._session_criteria
+  - dr_runbook.veeam_em._data_age
 options:
   _terms:
     description:
@@ -107,9 +108,10 @@ EXAMPLES = r"""
   vars:
     run: "{{ lookup('dr_runbook.veeam_em.failover_session', 'A plan without runs', latest=true, default={}) }}"
 
-- name: Show the running plans
+- name: Show the running plans, unless EM's copy of the data is older than 20 minutes
   ansible.builtin.debug:
-    msg: "{{ query('dr_runbook.veeam_em.failover_session', state=['Starting', 'Working', 'Stopping']) | map(attribute='name') | list }}"
+    msg: "{{ query('dr_runbook.veeam_em.failover_session', state=['Starting', 'Working', 'Stopping'], max_data_age='20m')
+      | map(attribute='name') | list }}"
 """
 
 RETURN = r"""
@@ -172,6 +174,7 @@ from ansible.utils.unsafe_proxy import wrap_var
 
 from ..module_utils._api.errors import OptionError
 from ..module_utils._failover.criteria import SessionCriteria, guid_of_session
+from ..module_utils._failover.data_age import DataAgeReader, max_age
 from ..module_utils._failover.facts import Session
 from ..module_utils._failover.sessions import SessionReader
 from ..plugin_utils._plugin import check_options, connect, connection_variables, fail_on_error
@@ -182,6 +185,7 @@ class LookupModule(LookupBase):
         with fail_on_error(AnsibleLookupError):
             self._set_options(variables or {}, kwargs)
             criteria = SessionCriteria.from_options(self.get_option)
+            limit = max_age(self.get_option("max_data_age"))
             if self.get_option("latest"):
                 criteria = replace(criteria, limit=1, descending=True)
             terms = _flat(terms)
@@ -191,6 +195,8 @@ class LookupModule(LookupBase):
                 accepted = "Give plan names and ids as terms or as options, not both."
                 raise OptionError(name, self.get_option(name), accepted)
             with connect(self.get_option) as client:
+                if limit:
+                    DataAgeReader(client).read(limit)
                 reader = SessionReader(client)
                 found = _by_key(reader, criteria, keys) if keys else [reader.list_sessions(criteria).sessions]
             missing = [repr(str(term)) for term, sessions in zip(terms, found) if not sessions]

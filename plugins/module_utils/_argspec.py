@@ -52,3 +52,6 @@ SESSION_CRITERIA_SPEC: dict[str, Any] = {
     "page_size": {"type": "int", "default": 100},
 }
 """Fragment ``_session_criteria``."""
+
+MAX_DATA_AGE_SPEC: dict[str, Any] = {"max_data_age": {"type": "str"}}
+"""Fragment ``_data_age``."""

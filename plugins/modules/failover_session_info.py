@@ -19,6 +19,7 @@ extends_documentation_fragment:
   - dr_runbook.veeam_em._attributes.info_module
   - dr_runbook.veeam_em._connection
   - dr_runbook.veeam_em._session_criteria
+  - dr_runbook.veeam_em._data_age
 options:
   fields:
     description:
@@ -41,11 +42,18 @@ options:
       - With O(fields), V(tasks) must be one of them.
     type: bool
     default: false
+  data_age:
+    description:
+      - Whether to return how old the data is that EM shows, as RV(query.data_age). It takes one request more.
+      - If that cannot be read, it is V(null), with a warning. Set O(max_data_age) for a task that fails then.
+    type: bool
+    default: false
 notes:
   - Veeam documents that EM lists the sessions of the last 30 days. This module uses EM's query service, which may reach back as far as EM
     keeps its history, 13 weeks by default. Veeam does not document that, so do not rely on it. A plan without a session in EM cannot appear.
   - EM shows a copy of its backup servers' data, refreshed every 15 minutes by default. For that long, a session that was started in the
-    console can be missing, or appear to be running.
+    console can be missing, or appear to be running. O(max_data_age) refuses older data, and M(dr_runbook.veeam_em.data_collection) has EM
+    refresh it now.
   - A session shows that a failover was carried out, not that its VMs are still in failover; O(replica_points) shows that. EM does not
     record in a session whether it was a start, a test or an undo of the plan.
   - Every sample of a finished session in Veeam's documentation has an empty list of VMs. If EM drops that list when a session ends,
@@ -127,12 +135,13 @@ EXAMPLES = r"""
     msg: "{{ newest_run.failover_sessions[0].tasks | selectattr('replica_point.state', 'eq', 'Failover') | map(attribute='vm_name') | list }}"
   when: newest_run.points_seen_at is not none
 
-- name: Read the running sessions
+- name: Read the running sessions, unless EM's copy of the data is older than 20 minutes
   dr_runbook.veeam_em.failover_session_info:
     state:
       - Starting
       - Working
       - Stopping
+    max_data_age: 20m
   register: running
 
 # failover_session_id is the id of a session, passed on by an earlier job or task.
@@ -439,6 +448,23 @@ query:
       returned: always
       type: str
       sample: latest
+    data_age:
+      description:
+        - How old the data was that EM showed. V(null) unless O(data_age=true) or O(max_data_age) is set, or if it is not known.
+        - By EM's own clock, from the start of its newest data collection job that completed successfully. It was read before the sessions.
+      returned: always
+      type: dict
+      contains:
+        collected_at:
+          description: When that job started, in UTC.
+          returned: always
+          type: str
+          sample: "2026-11-22T03:05:52.069837Z"
+        seconds:
+          description: Seconds from then to the reading of the age.
+          returned: always
+          type: float
+          sample: 412.930163
 error:
   description: What went wrong, for playbooks to branch on. RV(msg) has the sentence for people.
   returned: failure, unless an option is invalid or the run was interrupted
@@ -448,7 +474,8 @@ error:
       description:
         - V(auth) for a wrong user or password, V(permission) for a missing permission, V(not_found) for an unknown object,
           V(connection) if the server cannot be reached, V(tls) if its certificate is not trusted, V(timeout) if it is too slow,
-          V(protocol) for a response that does not come from EM's API, V(server) for an error in EM.
+          V(protocol) for a response that does not come from EM's API, V(server) for an error in EM,
+          V(stale) if EM's data is older than O(max_data_age) or its age is not known.
       returned: always
       type: str
       sample: auth
@@ -475,8 +502,9 @@ msg:
 from typing import Any
 
 from ..module_utils._api.errors import OptionError
-from ..module_utils._argspec import SESSION_CRITERIA_SPEC
+from ..module_utils._argspec import MAX_DATA_AGE_SPEC, SESSION_CRITERIA_SPEC
 from ..module_utils._failover.criteria import SessionCriteria
+from ..module_utils._failover.data_age import DataAgeReader, max_age
 from ..module_utils._failover.replica_points import PointReader
 from ..module_utils._failover.sessions import SessionReader
 from ..module_utils._failover.times import format_time
@@ -490,6 +518,8 @@ FIELDS = (
 
 SPEC: dict[str, Any] = {
     **SESSION_CRITERIA_SPEC,
+    **MAX_DATA_AGE_SPEC,
+    "data_age": {"type": "bool", "default": False},
     "fields": {"type": "list", "elements": "str", "choices": list(FIELDS)},
     "replica_points": {"type": "bool", "default": False},
 }
@@ -505,8 +535,10 @@ def main() -> None:
             accepted = "Restore points are returned in tasks: add tasks to fields, or leave replica_points out."
             raise OptionError("replica_points", replica_points, accepted)
         criteria = SessionCriteria.from_options(module.params.get)
+        limit = max_age(module.params["max_data_age"])
         client = client_from_module(module)
         with client:
+            data_age = DataAgeReader(client).read(limit) if limit or module.params["data_age"] else None
             result = SessionReader(client).list_sessions(criteria)
             sessions, points_seen_at = result.sessions, None
             if replica_points:
@@ -523,6 +555,7 @@ def main() -> None:
                 "pages": client.counters.pages,
                 "queried_at": format_time(criteria.now),
                 "api_version": module.params["api_version"],
+                "data_age": data_age,
             },
         )
 

@@ -17,7 +17,7 @@ from ansible.utils.display import Display
 
 from ..module_utils._api.client import EnterpriseManager
 from ..module_utils._api.errors import EmError, OptionError
-from ..module_utils._argspec import CONNECTION_SPEC, SESSION_CRITERIA_SPEC
+from ..module_utils._argspec import CONNECTION_SPEC, MAX_DATA_AGE_SPEC, SESSION_CRITERIA_SPEC
 from ..module_utils._module import client_from_options, missing_libraries
 
 HIDDEN = "..."
@@ -63,7 +63,7 @@ def resolve_templates(options: Mapping[str, Any], templar: Any) -> dict[str, Any
 
     :raises OptionError: a template cannot be evaluated.
     """
-    templates = {*CONNECTION_SPEC, *SESSION_CRITERIA_SPEC}
+    templates = {*CONNECTION_SPEC, *SESSION_CRITERIA_SPEC, *MAX_DATA_AGE_SPEC}
     return {name: _resolve(name, value, templar) if name in templates else value for name, value in options.items()}
 
 
@@ -108,6 +108,8 @@ def _check_given(name: str, value: Any, definitions: Mapping[str, Any]) -> Any:
     if name not in definitions:
         known = ", ".join(sorted(definitions))
         raise OptionError(name, HIDDEN, f"There is no such option. Options are: {known}.")
+    if value is None and name in MAX_DATA_AGE_SPEC:
+        raise OptionError(name, value, "Give an age such as 20m, or leave the option out if data of any age will do.")
     if value is None and name in SESSION_CRITERIA_SPEC:
         # Read as "not set", it would select everything where a runbook has computed nothing.
         raise OptionError(name, value, "Give a value, or leave the option out to select all.")

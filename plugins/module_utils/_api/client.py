@@ -53,11 +53,10 @@ _EXPIRES = "the logon session will expire when idle (after 15 minutes by default
 
 
 class Logon(NamedTuple):
-    """What EM said when it made a logon: its token, the path to end it, and what EM's clock showed (naive UTC)."""
+    """What EM said when it made a logon: its token, and the path to end it."""
 
     token: str
     path: str | None
-    time: datetime | None
 
 
 class EnterpriseManager:
@@ -120,9 +119,9 @@ class EnterpriseManager:
         return self._transport.counters
 
     @property
-    def logon_time(self) -> datetime | None:
-        """What EM's clock showed at the logon, naive UTC in whole seconds, or None if EM did not say."""
-        return self._logon.time if self._logon else None
+    def server_time(self) -> datetime | None:
+        """What EM's clock showed at its last response, naive UTC in whole seconds, or None if EM did not say."""
+        return _http_date(self._transport.date)
 
     def _headers(self) -> dict[str, str]:
         return {TOKEN_HEADER: self._logon.token if self._logon else ""}
@@ -182,7 +181,7 @@ class EnterpriseManager:
         guid = _guid_in(token)
         self._transport.redactor.add(token, guid or "")
         path = log_off_path(response.body) or (f"/api/logonSessions/{guid}" if guid else None)
-        self._logon = Logon(token, path, _http_date(response.headers.get("Date")))
+        self._logon = Logon(token, path)
         self.logons += 1
         if not path:
             self.warn(f"{self.base_url} did not say how to log off; {_EXPIRES}")

@@ -15,7 +15,7 @@
         EmTlsError          certificate or TLS               EmInDoubtError      unknown whether EM has acted
         EmTimeoutError      no complete response in time     EmWaitError         the time for waiting is over
         EmProtocolError     not a response of EM
-        EmServerError       any other error status
+        EmServerError       any other error status  EmStaleError        EM's data are too old
 """
 
 from __future__ import annotations
@@ -172,6 +172,12 @@ class EmInDoubtError(EmError):
     """It is not known whether EM carried an action out."""
 
     kind = "in_doubt"
+
+
+class EmStaleError(EmError):
+    """EM's copy of its backup servers' data is too old, or it is not known how old it is."""
+
+    kind = "stale"
 
 
 class EmWaitError(EmError):

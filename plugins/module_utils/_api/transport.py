@@ -73,12 +73,14 @@ class Transport:
     :arg agent: name and version of what sends.
     :raises OptionError: the environment names a proxy whose address cannot be read.
     :ivar redactor: knows what must not appear in any text.
+    :ivar date: the header ``Date`` of the last response, or None.
     """
 
     def __init__(self, base_url: str, verify: bool | str, agent: str) -> None:
         self.counters = Counters()
         self._counting = threading.Lock()
         self.redactor = Redactor()
+        self.date: str | None = None
         self._proxy, secrets = _proxy(base_url)
         self.redactor.add(*secrets)
         self._verify = verify
@@ -115,6 +117,7 @@ class Transport:
         deadline = time.monotonic() + timeout
         try:
             with self._open(method, url, headers, deadline, body) as response:
+                self.date = response.headers.get("Date")
                 try:
                     received = self._read_body(response, deadline, operation, url)
                 except (urllib3.exceptions.HTTPError, OSError, EmProtocolError):

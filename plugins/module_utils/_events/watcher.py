@@ -101,7 +101,7 @@ class SessionFeed:
         if not self._logged_on:
             self._client.__enter__()
             self._logged_on = True
-            em_now = self._client.logon_time
+            em_now = self._client.server_time
             self.clock_offset = None if em_now is None else em_now - utc_now()
         return with_fresh_logon(self._client, lambda: self._read(state, first))
 

@@ -29,11 +29,21 @@ READ_SESSIONS = Operation(
 )
 READ_PLANS = Operation("Read cloud failover plans", _role_hint(VM_RESTORE_OPERATOR))
 READ_POINTS = Operation("Read replica points", _role_hint(PORTAL_USER))
+READ_BACKUP_SERVERS = Operation("Read backup servers", _role_hint(PORTAL_USER))
+READ_SYSTEM_SESSIONS = Operation(
+    "Read system sessions",
+    "Check that {user} has the role Portal Administrator in Enterprise Manager; Veeam names no other one for it.",
+)
 
 
 def plan_operation(name: str) -> Operation:
     """An action on a plan, such as ``Test of plan Acme``."""
     return Operation(name, _role_hint(VM_RESTORE_OPERATOR))
+
+
+def collect_operation(name: str) -> Operation:
+    """A collection of data, such as ``Data collection from backup server vbr1``."""
+    return Operation(name, _role_hint(PORTAL_USER))
 
 
 def task_operation(name: str) -> Operation:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,14 @@ def server(em):
     return info(em)
 
 
+def stale(em):
+    em.clock.rate = 0
+    em.clock.advance(1 - em.clock.now().microsecond / 1e6)  # EM says what time it is in whole seconds
+    em.collecting.clear()
+    em.collecting.add(creation_time=em.clock.now() - timedelta(minutes=47))
+    return info(em, max_data_age="20m")
+
+
 def ambiguous(em):
     other = {"id": "91f0c4a8-2c55-4d0c-a4d6-0d3a1d3ae6a1", "tenant": "Borealis", "backup_server": "sp-vbr2.example.net"}
     em.world.add_plan("ABC Company Failover Plan", ["web01"], **other)
@@ -145,6 +154,7 @@ CASES = {
         timeout,
         protocol,
         server,
+        stale,
         ambiguous,
         busy,
         superseded,

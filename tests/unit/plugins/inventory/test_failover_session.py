@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 import yaml
@@ -629,3 +630,82 @@ def test_the_cache_is_json_of_facts(em, parse, cached):
     (file,) = cached[1].iterdir()
     assert "payload" in file.read_text() or set(json.loads(file.read_text())) == {"sessions", "plans"}
     assert NAME in file.name
+
+
+# The age of EM's data
+
+
+ADMIN = {"username": "admin"}
+
+
+def ages_read(em):
+    return em.counters.routes["GET /api/systemSessions"]
+
+
+def test_data_that_is_too_old_is_an_error(em, parse):
+    run(em)
+    assert hosts(parse(max_data_age="20m", **ADMIN)) == ["vm"]
+    assert ages_read(em) == 1
+    with pytest.raises(AnsibleParserError, match="shows data that is 7 min .* and max_data_age allows 5 min"):
+        parse(max_data_age="{{ '5' }}m", **ADMIN)
+
+
+def test_data_of_unknown_age_is_an_error(em, parse):
+    run(em)
+    with pytest.raises(AnsibleParserError, match="Check that both has the role Portal Administrator"):
+        parse(max_data_age="30d")
+
+
+def test_without_a_limit_the_age_is_not_read(em, parse, cached):
+    run(em)
+    for options in ({}, {"max_data_age": ""}, cached[0]):
+        parse(**options, **ADMIN)
+    assert ages_read(em) == 0
+
+
+def test_a_limit_that_is_no_age_is_refused(em, parse):
+    with pytest.raises(AnsibleParserError, match="max_data_age: '20' cannot be used"):
+        parse(max_data_age="20")
+    assert em.counters.requests == 0
+
+
+def test_a_cached_answer_grows_older(em, parse, cached, monkeypatch):
+    """Seven minutes old when it was read, so with a limit of twenty minutes it is good for thirteen more."""
+    run(em)
+    options = {"max_data_age": "20m", **cached[0], **ADMIN}
+    assert hosts(parse(**options)) == ["vm"]
+    read_at = time.time()
+    run(em, "Other", vms=("new",))
+    for minutes, known in ((0, ["vm"]), (12, ["vm"]), (14, ["new", "vm"])):
+        monkeypatch.setattr(time, "time", lambda at=read_at + 60 * minutes: at)
+        assert hosts(parse(**options)) == known
+    assert ages_read(em) == 2
+
+
+@pytest.mark.parametrize("limit", ["20m", "900d"])
+def test_a_cached_answer_of_unknown_age_does_not_count(em, parse, cached, limit):
+    run(em)
+    parse(**cached[0], **ADMIN)
+    run(em, "Other", vms=("new",))
+    assert hosts(parse(**cached[0], **ADMIN)) == ["vm"]
+    assert hosts(parse(max_data_age=limit, **cached[0], **ADMIN)) == ["new", "vm"]
+    assert hosts(parse(max_data_age=limit, **cached[0], **ADMIN)) == ["new", "vm"]
+    assert ages_read(em) == 1
+
+
+@pytest.mark.parametrize("limit", ["20m", "900d"])
+def test_a_cached_answer_of_the_future_does_not_count(em, parse, cached, monkeypatch, limit):
+    run(em)
+    options = {"max_data_age": limit, **cached[0], **ADMIN}
+    parse(**options)
+    earlier = time.time() - 3600
+    monkeypatch.setattr(time, "time", lambda: earlier)
+    parse(**options)
+    assert ages_read(em) == 2
+
+
+def test_a_cache_does_not_hide_that_the_data_is_too_old(em, parse, cached):
+    run(em)
+    parse(max_data_age="20m", **cached[0], **ADMIN)
+    with pytest.raises(AnsibleParserError, match="and max_data_age allows 5 min"):
+        parse(max_data_age="5m", **cached[0], **ADMIN)

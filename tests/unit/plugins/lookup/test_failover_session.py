@@ -330,3 +330,38 @@ def test_a_missing_library_is_a_sentence(look_up, monkeypatch):
     monkeypatch.setattr(transport, "REQUESTS_IMPORT_ERROR", ImportError("No module named 'requests'"))
     with pytest.raises(AnsibleLookupError, match="requests.*pip install requests"):
         look_up("A")
+
+
+# The age of EM's data
+
+
+@pytest.mark.parametrize("terms", [("A",), ()])
+def test_data_that_is_too_old_is_an_error(em, look_up, terms):
+    fill(em, *RUNS)
+    options = {"username": "admin"}
+    assert len(look_up(*terms, max_data_age="20m", **options)) == (3 if terms else 5)
+    assert em.counters.routes["GET /api/systemSessions"] == 1
+    em.counters.reset()
+    with pytest.raises(AnsibleLookupError, match="shows data that is 7 min .* and max_data_age allows 5 min"):
+        look_up(*terms, max_data_age="5m", default={}, **options)
+    assert em.counters.routes["GET /api/query"] == 0
+
+
+def test_data_of_unknown_age_is_an_error(em, look_up):
+    fill(em, *RUNS)
+    with pytest.raises(AnsibleLookupError, match="Check that reader has the role Portal Administrator"):
+        look_up("A", max_data_age="30d")
+
+
+@pytest.mark.parametrize("limit", ["20", None, "0m"])
+def test_a_limit_that_is_no_age_is_refused(em, look_up, limit):
+    with pytest.raises(AnsibleLookupError, match="max_data_age: .* cannot be used"):
+        look_up("A", max_data_age=limit)
+    assert em.counters.requests == 0
+
+
+def test_without_a_limit_the_age_is_not_read(em, look_up):
+    fill(em, *RUNS)
+    look_up("A")
+    look_up("A", max_data_age="")
+    assert em.counters.routes["GET /api/systemSessions"] == 0

@@ -24,7 +24,7 @@ REFUSED = re.compile(r"(?P<option>[a-z_]+(?:\[.*\])?): .* cannot be used\. (?P<c
 SHOUTED = re.compile(r"(?:\b[A-Z]{2,}\b[ ,]+){4}")
 WITHOUT_STATUS = ("connection", "tls", "timeout", "ambiguous", "busy", "superseded", "wait_timeout")
 """Kinds that no reply carries: there was none, or they are conclusions from good ones."""
-CONCLUDED = ("in_doubt", "not_found", "refused")
+CONCLUDED = ("in_doubt", "not_found", "refused", "stale")
 """Kinds that are the answer of EM at times, and a conclusion from good answers at others."""
 
 
@@ -53,7 +53,7 @@ def whole_sentences(monkeypatch):
         if isinstance(error, _errors.EmError):
             assert error.kind in CONCLUDED or (error.status is None) == (error.kind in WITHOUT_STATUS), str(error)
             # A good status belongs to a document that cannot be used, or that says that something failed.
-            may_be_good = error.kind in ("protocol", "refused", "in_doubt")
+            may_be_good = error.kind in ("protocol", "refused", "in_doubt", "stale")
             assert may_be_good or error.status is None or error.status >= 300, str(error)
 
 

@@ -86,7 +86,7 @@ def test_every_documented_fact_is_returned_and_no_other(em, run):
                 inner = value[name][0] if entry["type"] == "list" else value[name]
                 compare(inner, entry["contains"], f"{path}.{name}")
 
-    result = run(id=[em.world.sessions[0].id])
+    result = run(id=[em.world.sessions[0].id], data_age=True, username="admin")
     for name in ("failover_sessions", "query"):
         value = result[name][0] if name == "failover_sessions" else result[name]
         compare(value, documented[name]["contains"], name)

@@ -590,8 +590,15 @@ def test_retry_after_below_the_pause_of_our_own(em, connect, pauses):
 def test_em_says_how_late_it_is(em, connect):
     em.clock.advance(-86400)
     with connect() as client:
-        late = em.clock.now().replace(tzinfo=None) - client.logon_time
+        late = em.clock.now().replace(tzinfo=None) - client.server_time
         assert -1 < late.total_seconds() < 10
+        em.clock.advance(-86400)
+        read(client)
+        late = em.clock.now().replace(tzinfo=None) - client.server_time
+        assert -1 < late.total_seconds() < 10
+        em.behaviour.date_offset = None
+        read(client)
+        assert client.server_time is None
 
 
 @pytest.mark.parametrize(
