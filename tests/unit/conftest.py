@@ -23,7 +23,10 @@ import pytest
 REPO = Path(__file__).resolve().parents[2]
 ROOT = REPO / ".ansible" / "collections"
 
-for folder in (REPO / "tests", REPO / "tests" / "unit"):  # for the package "emulator" and the modules "programs" and "postgres_server"
+for folder in (
+    REPO / "tests",
+    REPO / "tests" / "unit",
+):  # for the package "emulator" and the modules "programs" and "postgres_server"
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 

@@ -23,7 +23,13 @@ ENCODING = ("--encoding", "UTF8", "--locale", "C.UTF-8")
 # The shell ends the server and removes its folder when the pipe closes, which it does however the test process ends.
 KEEPER = '"$@" & pid=$!; read dummy; kill -INT $pid; wait $pid; rm -rf "$FOLDER"'
 ACCESS = "local all guarded scram-sha-256\nlocal all all trust\n"
-SETTINGS = {"listen_addresses": "", "fsync": "off", "full_page_writes": "off", "max_connections": "60", "shared_buffers": "16MB"}
+SETTINGS = {
+    "listen_addresses": "",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "60",
+    "shared_buffers": "16MB",
+}
 
 
 class Server:
@@ -80,7 +86,12 @@ def running(programs: Path | None = None) -> Iterator[Server]:
     subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd=folder, **other)
     Path(data, "pg_hba.conf").write_text(ACCESS, encoding="ascii")
     settings = {**SETTINGS, "unix_socket_directories": folder}
-    command = [str(programs / "postgres"), "-D", data, *(part for name in settings for part in ("-c", f"{name}={settings[name]}"))]
+    command = [
+        str(programs / "postgres"),
+        "-D",
+        data,
+        *(part for name in settings for part in ("-c", f"{name}={settings[name]}")),
+    ]
     with open(f"{folder}/log", "wb") as log:
         keeper = subprocess.Popen(
             ["sh", "-c", KEEPER, "sh", *command],
