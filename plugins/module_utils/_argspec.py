@@ -36,6 +36,9 @@ STORE_SPEC: dict[str, Any] = {
 }
 """Fragment ``_history``."""
 
+SOURCE_SPEC: dict[str, Any] = {"source": {"type": "str", "choices": ["em", "history"], "default": "em"}}
+"""Fragment ``_history.source``."""
+
 SESSION_CRITERIA_SPEC: dict[str, Any] = {
     "id": {"type": "list", "elements": "str"},
     "name": {"type": "raw"},  # a list would be split at commas, which names may contain

@@ -58,7 +58,7 @@ def client_from_module(module: AnsibleModule) -> EnterpriseManager:
     """
     for name, spec in CONNECTION_SPEC.items():
         if spec.get("required") and not module.params[name]:
-            raise OptionError(name, "", f"Give it as option {name}, or in the environment as VEEAM_EM_{name.upper()}.")
+            raise OptionError(name, "", f"It is missing: give it as option {name}, or in the environment as VEEAM_EM_{name.upper()}.")
     # Each sentence once: a wait polls, and may meet the same problem each time.
     return client_from_options(module.params.get, cache(module.warn))
 

@@ -17,7 +17,8 @@ from ansible.utils.display import Display
 
 from ..module_utils._api.client import EnterpriseManager
 from ..module_utils._api.errors import EmError, OptionError
-from ..module_utils._argspec import CONNECTION_SPEC, MAX_DATA_AGE_SPEC, SESSION_CRITERIA_SPEC
+from ..module_utils._argspec import CONNECTION_SPEC, MAX_DATA_AGE_SPEC, SESSION_CRITERIA_SPEC, SOURCE_SPEC, STORE_SPEC
+from ..module_utils._history.records import HistoryError
 from ..module_utils._module import client_from_options, missing_libraries
 
 HIDDEN = "..."
@@ -28,13 +29,13 @@ _display = Display()
 
 @contextmanager
 def fail_on_error(error: type[AnsibleError]) -> Iterator[None]:
-    """Turns every error of the client and the readers into one of Ansible's, with the same sentence."""
+    """Turns every error of the client, the readers and the history into one of Ansible's, with the same sentence."""
     missing = missing_libraries()
     if missing:
         raise error(missing[0])
     try:
         yield
-    except (OptionError, EmError) as exc:
+    except (OptionError, EmError, HistoryError) as exc:
         raise error(str(exc)) from None
 
 
@@ -48,13 +49,13 @@ def connect(option: Callable[[str], Any]) -> EnterpriseManager:
 
 
 def connection_variables(variables: Mapping[str, Any], templar: Any, besides: Collection[str] = ()) -> dict[str, Any]:
-    """The values of the variables that stand for connection options (``veeam_em_url`` and so on).
+    """The values of the variables that stand for options of the connection and the history (``veeam_em_url`` and so on).
 
     A password is mostly a template that names a vaulted variable.
 
     :arg besides: options that are given, so that their variables do not count.
     """
-    names = [f"veeam_em_{name}" for name in CONNECTION_SPEC if name not in besides]
+    names = [f"veeam_em_{name}" for name in (*CONNECTION_SPEC, *STORE_SPEC) if name not in besides]
     return {name: _resolve(name, variables[name], templar) for name in names if variables.get(name) is not None}
 
 
@@ -63,7 +64,7 @@ def resolve_templates(options: Mapping[str, Any], templar: Any) -> dict[str, Any
 
     :raises OptionError: a template cannot be evaluated.
     """
-    templates = {*CONNECTION_SPEC, *SESSION_CRITERIA_SPEC, *MAX_DATA_AGE_SPEC}
+    templates = {*CONNECTION_SPEC, *SESSION_CRITERIA_SPEC, *MAX_DATA_AGE_SPEC, *STORE_SPEC, *SOURCE_SPEC}
     return {name: _resolve(name, value, templar) if name in templates else value for name, value in options.items()}
 
 
@@ -72,7 +73,7 @@ def _resolve(name: str, value: Any, templar: Any) -> Any:
         return templar.template(value)
     except AnsibleError as exc:
         # The error quotes what it could not read, which may be a password that only looks like a template.
-        secret = name.endswith(("password", "url"))
+        secret = name.endswith(("password", "url", "store"))
         accepted = "It is a template with an error" + (", which is not shown here." if secret else f": {exc}")
         raise OptionError(name, HIDDEN if secret else value, accepted) from None
 
@@ -95,7 +96,9 @@ def check_options(
         value = _connection_value(name, given, variables)
         if isinstance(value, (dict, list)):
             raise OptionError(name, HIDDEN, "Give a text, not a list or a dictionary.")
-        if spec.get("required") and value in (None, ""):
+        if spec.get("required") and value in (None, "") and given.get("source") == "history":
+            options[name] = ""  # it is not used, and ansible-core must not miss it
+        elif spec.get("required") and value in (None, ""):
             variable, environment = f"veeam_em_{name}", f"VEEAM_EM_{name.upper()}"
             accepted = f"Give it as option {name}, as variable {variable}, or in the environment as {environment}."
             raise OptionError(name, "", accepted)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from typing import Any, cast
 
 from .._failover.criteria import SessionCriteria
-from .._failover.facts import Session, SessionTask
+from .._failover.facts import Session
 from .._failover.replica_points import READY, point_ids
 from .._failover.sessions import SessionResult
 from .bodies import gap_between, session_of_body, sighting_of
@@ -67,12 +67,6 @@ class HistoryReader:
 
     def _ems(self) -> Collection[str]:
         return self._store.em_names() if self._em_names is None else self._em_names
-
-    def tasks_of(self, sessions: Iterable[Session], criteria: SessionCriteria) -> dict[str, list[SessionTask]]:
-        """The VMs that the history has of these sessions, by the id of the session."""
-        ids = tuple(session["id"] for session in sessions)
-        found = self.list_sessions(SessionCriteria(criteria.now, ids=ids)).sessions if ids else []
-        return {session["id"]: session["tasks"] for session in found}
 
     def plans_named(self, names: Collection[str]) -> list[Any]:
         """As :meth:`PlanReader.plans_named`, of the plans that EM listed at the newest look."""

@@ -73,9 +73,9 @@ class Recorder:
 
         :raises EmError: the sessions could not be read completely.
         """
-        by_em, local = format_time(client.logon_time), str(format_time(utc_now()))
-        at = by_em or local
         data_age = self._read_data_age(client)
+        by_em, local = format_time(client.server_time), str(format_time(utc_now()))
+        at = by_em or local
         result = SessionReader(client).list_sessions(criteria)
         previous = next(self._looks(), None)
         sessions = self._with_kept_tasks(result.sessions, previous)
