@@ -14,8 +14,8 @@
         EmConnectionError   no connection, or it broke       EmRefusedError      EM's task failed
         EmTlsError          certificate or TLS               EmInDoubtError      unknown whether EM has acted
         EmTimeoutError      no complete response in time     EmWaitError         the time for waiting is over
-        EmProtocolError     not a response of EM
-        EmServerError       any other error status  EmStaleError        EM's data are too old
+        EmProtocolError     not a response of EM             EmRunFailedError    EM did it, without success
+        EmServerError       any other error status           EmStaleError        EM's data is too old
 """
 
 from __future__ import annotations
@@ -154,6 +154,12 @@ class EmBusyError(EmError):
     """The plan has a running session, so this action cannot start."""
 
     kind = "busy"
+
+
+class EmRunFailedError(EmError):
+    """EM did what it was asked for, and that did not succeed."""
+
+    kind = "run_failed"
 
 
 class EmSupersededError(EmError):

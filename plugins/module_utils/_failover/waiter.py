@@ -230,7 +230,7 @@ def not_appeared(url: str, waited: float, unavailable: str | None = None) -> EmW
     :arg url: URL or path of the sessions.
     :arg unavailable: the sentence of the last attempt, if EM was unavailable at the end.
     """
-    problem = f"showed no matching session within {waited:.0f} seconds{_at_the_end(unavailable)}"
+    problem = f"showed no matching session within {waited:.0f} seconds{at_the_end(unavailable)}"
     hint = "Check id, or plan (the name exactly as EM shows it) and created_after, and whether the plan was started."
     return EmWaitError("Wait for a failover session", url, problem, hint, None, unavailable)
 
@@ -246,10 +246,11 @@ def not_finished(
     """
     name = f" of plan {last['name']}" if last else ""
     problem = f"showed state {last['state']}{vms_done(last)}" if last else "never showed it"
-    problem += f" after {waited:.0f} seconds{_at_the_end(unavailable)}"
+    problem += f" after {waited:.0f} seconds{at_the_end(unavailable)}"
     hint = "The run goes on in EM: keep waiting with failover_session_wait and this id, or check it in the console."
     return EmWaitError(f"Wait for the end of session {guid}{name}", url, problem, hint, None, unavailable)
 
 
-def _at_the_end(unavailable: str | None) -> str:
+def at_the_end(unavailable: str | None) -> str:
+    """For a sentence: what EM answered at the end, if it was unavailable then."""
     return f"; EM was unavailable at the end ({unavailable.rstrip('.')})" if unavailable else ""

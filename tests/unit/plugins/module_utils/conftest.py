@@ -22,7 +22,7 @@ FAILED = re.compile(
 )
 REFUSED = re.compile(r"(?P<option>[a-z_]+(?:\[.*\])?): .* cannot be used\. (?P<check>[A-Z].*\.)", re.DOTALL)
 SHOUTED = re.compile(r"(?:\b[A-Z]{2,}\b[ ,]+){4}")
-WITHOUT_STATUS = ("connection", "tls", "timeout", "ambiguous", "busy", "superseded", "wait_timeout")
+WITHOUT_STATUS = ("connection", "tls", "timeout", "ambiguous", "busy", "run_failed", "superseded", "wait_timeout")
 """Kinds that no reply carries: there was none, or they are conclusions from good ones."""
 CONCLUDED = ("in_doubt", "not_found", "refused", "stale")
 """Kinds that are the answer of EM at times, and a conclusion from good answers at others."""
