@@ -48,8 +48,9 @@ def export(store: Store, path: str) -> int:
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, path)
-    except OSError as exc:
-        problem = f"The export could not be written ({exc.strerror})"
+    except (OSError, TypeError) as exc:
+        why = getattr(exc, "strerror", "a value is not text; check the history with verify")
+        problem = f"The export could not be written ({why})"
         raise HistoryError(problem, "Check the folder, its permissions and its free space", path) from None
     finally:
         with suppress(OSError):  # after the replacement it has this name no longer
@@ -99,7 +100,7 @@ def _import(lines: Iterator[dict[str, Any]], store: Store, path: str) -> int:
                 rows = []
         _insert(store, rows)
         if start["head"] != Head(sequence=sequence, hash=previous):
-            raise _broken(f"It ends with record {sequence}, its first line promises {start['head']['sequence']}", path)
+            raise _broken(f"It ends with record {sequence}, but its first line names another head", path)
     return sequence
 
 

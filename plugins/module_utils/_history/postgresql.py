@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     import psycopg
 
 SCRIPT = "extensions/history/postgresql.sql"
-URL = re.compile(
-    r"postgres(?:ql)?://(?P<user>(?:[^:@/?]*(?=[:@]))?)(?::[^@/?]*)?@?(?P<place>[^@?]*)(?:\?[^@]*)?", re.IGNORECASE
-)
+URL = re.compile(r"postgres(?:ql)?://(?:(?P<user>[^:@/?]*)(?::[^@/?]*)?@)?(?P<place>[^@?]*)(?:\?[^@]*)?", re.IGNORECASE)
 BUSY_SECONDS = 30
 LOCK = 0x64725F72756E62
 """Number of the advisory lock that whoever writes a history of this database holds."""
@@ -68,9 +66,9 @@ class Postgresql:
     def __init__(self, url: str, password: str | None) -> None:
         match = URL.fullmatch(url)
         # Where it is not clear what may be a password, nothing is shown.
-        self.location = "postgresql://" + (
-            f"{match['user']}{'@' if match['user'] else ''}{match['place']}" if match else "..."
-        )
+        self.location = "postgresql://..."
+        if match:
+            self.location = f"postgresql://{match['user'] + '@' if match['user'] else ''}{match['place']}"
         unreadable = HistoryError(
             "The URL of the history cannot be read",
             "Give postgresql://user@host:5432/database, the password as store_password, and special characters escaped (%40 for @)",

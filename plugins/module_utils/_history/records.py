@@ -27,7 +27,7 @@ class HistoryError(Exception):
     """The history cannot be used. ``str()`` is a whole sentence for the user that names the store, without secrets."""
 
     def __init__(self, problem: str, hint: str, location: str) -> None:
-        super().__init__(f"{problem}. {hint} ({location})")
+        super().__init__(f"{problem}. {hint}. ({location})")
 
 
 class NoHistoryError(HistoryError):

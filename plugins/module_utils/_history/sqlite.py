@@ -18,6 +18,8 @@ from urllib.parse import quote
 from .records import HistoryError, NoHistoryError
 
 BUSY_SECONDS = 30.0
+MIN_SIZE = 512
+"""Bytes of the smallest database. SQLite takes what is very short for an empty one, and would write over it."""
 NETWORK_FILE_SYSTEMS = re.compile(
     r"nfs4?|cifs|smb3?|smbfs|afs|ceph|lustre|gpfs|beegfs\w*|glusterfs|pvfs2|davfs|acfs|coda|ncpfs|"
     r"fuse\.(sshfs|glusterfs|ceph\w*|davfs2?|s3fs|gcsfuse|blobfuse2?|rclone|smbnetfs|goofys|juicefs|mount-s3|curlftpfs)"
@@ -83,6 +85,8 @@ class Sqlite:
             self._create()
         elif not os.path.exists(self.location):
             raise NoHistoryError(self.location)
+        if 0 < os.path.getsize(self.location) < MIN_SIZE:
+            raise self.explain(sqlite3.DatabaseError("not a database"))
         try:
             self._connection = sqlite3.connect(
                 f"file:{quote(self.location)}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None
@@ -99,7 +103,9 @@ class Sqlite:
     def _create(self) -> None:
         """An empty file for this user only, whatever the umask is."""
         try:
-            os.close(os.open(self.location, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            file = os.open(self.location, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            os.fchmod(file, 0o600)
+            os.close(file)
         except FileExistsError:
             pass
         except OSError as exc:

@@ -46,7 +46,10 @@ def record_problems(store_id: str, row: Sequence[Any], sequence: int, previous: 
         yield f"{missing} missing before record {number}."
     elif previous_hash != previous:
         yield f"Record {number} does not continue the one before it: one of them was changed or replaced."
-    if sha256(str(body)) != digest:
+    if not all(isinstance(value, str) for value in row[1:]):
+        yield f"Record {number} was changed: not all of its values are text."
+        return
+    if sha256(body) != digest:
         yield f"Record {number} was changed: its content does not match its digest."
     if hash_of(store_id, number, kind, subject, at, digest, previous_hash) != current:
         yield f"Record {number} was changed: its kind, subject, time, digest or hash, or the id of the store."
