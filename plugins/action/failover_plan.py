@@ -12,7 +12,9 @@ from typing import Any
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
+from ..module_utils._api.errors import OptionError
 from ..module_utils._failover import clock
+from ..module_utils._failover.criteria import check_names
 from ..module_utils._failover.run_result import run_result
 from ..module_utils._module import CONNECTION_SPEC
 from ..plugin_utils._progress import Result, Waiting
@@ -66,6 +68,10 @@ class ActionModule(ActionBase):
         """A sentence if the task must not be run."""
         if self._task.until or self._task.retries:
             return REPEATED
+        try:
+            check_names(options)  # here too, since a date is a text when it gets to the module
+        except OptionError as exc:
+            return str(exc)
         for name in ("only_if_latest", "known_sessions"):
             if name in options and options[name] is None:  # the module would take it for an undo without a condition
                 return EMPTY_CONDITION.format(name)

@@ -13,7 +13,7 @@ from ansible.plugins.action import ActionBase
 
 from ..module_utils._api.errors import OptionError
 from ..module_utils._failover import clock
-from ..module_utils._failover.criteria import time_bound
+from ..module_utils._failover.criteria import check_names, time_bound
 from ..module_utils._failover.times import utc_now
 from ..plugin_utils._progress import Result, Waiting
 
@@ -32,6 +32,10 @@ class ActionModule(ActionBase):
         def execute(options: Mapping[str, Any]) -> Result:
             return dict(self._execute_module(module_name=MODULE, module_args=dict(options), task_vars=task_vars))
 
+        try:
+            check_names(self._task.args)  # here too, since a date is a text when it gets to the module
+        except OptionError as exc:
+            return {**result, "failed": True, "changed": False, "msg": str(exc)}
         try:
             times = {name: int(self._task.args.get(name, default)) for name, default in TIMES.items()}
             options = _with_fixed_start(self._task.args)

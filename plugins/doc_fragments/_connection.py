@@ -15,7 +15,7 @@ options:
       - Scheme, host and port of Veeam Backup Enterprise Manager, for example V(https://em.example.com:9398).
       - A trailing V(/) or V(/api) is accepted. Do not put a user name or password here.
       - V(http://) sends the password in clear text, with a warning.
-      - If not set, the value of the environment variable E(VEEAM_EM_URL) is used.
+      - If not set or empty, the value of the environment variable E(VEEAM_EM_URL) is used.
     type: str
     required: true
   username:
@@ -24,20 +24,23 @@ options:
       - Portal User or VM Restore Operator is enough to read sessions. Plans and their runs need VM Restore Operator, restore points need
         Portal User. One account can have both roles. Veeam documents which role each resource needs; that roles add up is assumed.
       - If a role is missing, the error names it and has RV(ignore:error.kind=permission).
-      - If not set, the value of the environment variable E(VEEAM_EM_USERNAME) is used.
+      - If not set or empty, the value of the environment variable E(VEEAM_EM_USERNAME) is used.
     type: str
     required: true
   password:
     description:
       - Password of the user. It is sent at logon only, as HTTP Basic in UTF-8.
-      - If not set, the value of the environment variable E(VEEAM_EM_PASSWORD) is used.
+      - A line break or another control character in it is refused before anything is sent; blanks are kept. Quote a password of digits.
+      - Do not loop over a list with passwords in it. If a task fails, Ansible shows its item, also with C(loop_control.label). Make each
+        Enterprise Manager a host of the inventory instead.
+      - If not set or empty, the value of the environment variable E(VEEAM_EM_PASSWORD) is used.
     type: str
     required: true
   validate_certs:
     description:
       - Whether the server's TLS certificate must be valid. Rather than switching this off, set O(ca_path).
       - V(false) applies even if E(REQUESTS_CA_BUNDLE) is set.
-      - If not set, the value of the environment variable E(VEEAM_EM_VALIDATE_CERTS) is used.
+      - If not set or empty, the value of the environment variable E(VEEAM_EM_VALIDATE_CERTS) is used.
     type: bool
     default: true
   ca_path:
@@ -54,7 +57,7 @@ options:
       - Seconds to wait for the connection, for the start of a response, and for each further part of it, from 1 to 3600.
       - A response that is still arriving after this time is given up with its next part, so a request can take up to twice as long. A server
         that sends headers byte by byte is not limited.
-      - If not set, the value of the environment variable E(VEEAM_EM_TIMEOUT) is used.
+      - If not set or empty, the value of the environment variable E(VEEAM_EM_TIMEOUT) is used.
     type: int
     default: 30
   retries:
@@ -62,13 +65,13 @@ options:
       - Maximum number of retries of a read that failed in transit or with HTTP status 500, 502, 503 or 504. The pause starts at half a second,
         doubles each time, and is never shorter than the server's C(Retry-After).
       - A logon is repeated only if the server certainly created no session, that is, if nothing was listening or it answered 503.
-      - If not set, the value of the environment variable E(VEEAM_EM_RETRIES) is used.
+      - If not set or empty, the value of the environment variable E(VEEAM_EM_RETRIES) is used.
     type: int
     default: 3
   api_version:
     description:
       - Version of the REST API to request at logon, V(latest) or for example V(v1_7).
-      - If not set, the value of the environment variable E(VEEAM_EM_API_VERSION) is used.
+      - If not set or empty, the value of the environment variable E(VEEAM_EM_API_VERSION) is used.
     type: str
     default: latest
 requirements:

@@ -21,6 +21,7 @@ options:
     description:
       - Sessions of the plans with these names, exactly as EM shows them. A name, or a list of names.
       - A single text is not split at commas, unlike other lists, since plan names may contain them.
+      - Quote a name that YAML would read as something else, such as V('007'), V('12:30') or V('no'); a number, a time or a boolean is refused.
       - Case and spaces count. A name without sessions is not an error, so a misspelt name returns no sessions.
         Check that the answer is not empty if there must be a session.
     type: raw
@@ -43,9 +44,8 @@ options:
       - Warning
       - Failed
   backup_server:
-    description: Sessions run by the backup servers with these names, exactly as EM shows them.
-    type: list
-    elements: str
+    description: Sessions run by the backup servers with these names, exactly as EM shows them, in the format of O(name).
+    type: raw
   created_after:
     description:
       - Sessions created at this time or later.

@@ -248,7 +248,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if direct:
             self.templar.available_variables = self._vars
             direct = resolve_templates(direct, self.templar)
-            var_options = connection_variables(self._vars, self.templar, besides=direct)
+            var_options = connection_variables(self._vars, self.templar, direct)
             direct = check_options(direct, var_options, self.option_definitions)
         super().set_options(task_keys=task_keys, var_options=var_options, direct=direct)
 

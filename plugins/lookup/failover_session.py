@@ -25,6 +25,7 @@ options:
   _terms:
     description:
       - What to look up. Each term is the name of a plan, exactly as EM shows it, or the id of a session as GUID, as URN or as Href.
+      - Quote a name that YAML would read as something else, such as V('007'), V('12:30') or V('no'); a number, a time or a boolean is refused.
       - Sessions are returned in the order of the terms, and within a term in O(sort_order). A term without a matching session
         is an error, unless you set O(default).
       - A term can be a list of terms. An empty list is refused, whereas without any terms the criteria alone select. So pass a
@@ -182,13 +183,14 @@ from ansible.plugins.lookup import LookupBase
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ..module_utils._api.errors import OptionError
+from ..module_utils._api.options import check_text
 from ..module_utils._failover.criteria import SessionCriteria, guid_of_session
 from ..module_utils._failover.data_age import DataAgeReader, max_age
 from ..module_utils._failover.facts import Session
 from ..module_utils._failover.sessions import SessionReader
 from ..module_utils._history.options import NO_DATA_AGE, open_history
 from ..module_utils._history.reader import HistoryReader
-from ..plugin_utils._plugin import check_options, connect, connection_variables, fail_on_error
+from ..plugin_utils._plugin import check_options, connect, connection_variables, decrypted, fail_on_error
 
 
 class LookupModule(LookupBase):
@@ -229,9 +231,10 @@ class LookupModule(LookupBase):
     def _set_options(self, variables: dict[str, Any], kwargs: dict[str, Any]) -> None:
         kwargs.pop("wantlist", None)  # ansible-core 2.16 gives it where the lookup is a loop (with_...)
         omit = variables.get("omit")
-        for name in [name for name, value in kwargs.items() if omit is not None and value == omit]:
-            del kwargs[name]
-        values = connection_variables(variables, self._templar, besides=kwargs)
+        if omit is not None:  # compared with its kind only, since comparing a value of Ansible Vault decrypts it
+            for name in [name for name, value in kwargs.items() if isinstance(value, type(omit)) and value == omit]:
+                del kwargs[name]
+        values = connection_variables(variables, self._templar, kwargs)
         definitions = {name: entry for name, entry in self.option_definitions.items() if name != "_terms"}
         self.set_options(var_options=values, direct=check_options(kwargs, values, definitions))
 
@@ -242,12 +245,14 @@ def _flat(terms: list[Any]) -> list[Any]:
         if term == []:
             # Without terms the criteria alone select, so a runbook that computed no names would get sessions of others.
             raise OptionError("term", term, "An empty list selects nothing. Check the variable that holds it.")
-    return [item for term in terms for item in (term if isinstance(term, list) else [term])]
+    return [decrypted("term", item) for term in terms for item in (term if isinstance(term, list) else [term])]
 
 
 def _key(term: Any) -> tuple[str, str]:
     """The criterion that a term stands for, ``id`` or ``name``, and its value."""
-    if term is None or isinstance(term, (bool, float, list, dict)) or not str(term).strip():
+    if term is not None:
+        check_text("term", term)
+    if not term or not term.strip():
         raise OptionError("term", term, "Give the name of a plan, or the id of a session as GUID, URN or Href.")
     guid = guid_of_session(str(term))
     return ("id", guid) if guid else ("name", str(term))

@@ -8,21 +8,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.module_utils.basic import env_fallback
+from ansible.module_utils.common.parameters import AnsibleFallbackNotFound, env_fallback
 
+from ._api.options import is_set
 from ._failover.criteria import SORT_ORDERS
 from ._failover.facts import RESULTS, STATES
 
+
+def environment(variable: str) -> str:
+    """As ``env_fallback``, except that an empty variable is not set."""
+    value: str = env_fallback(variable)
+    if not is_set(value):
+        raise AnsibleFallbackNotFound
+    return value
+
+
 CONNECTION_SPEC: dict[str, Any] = {
-    "url": {"type": "str", "required": True, "fallback": (env_fallback, ["VEEAM_EM_URL"])},
-    "username": {"type": "str", "required": True, "fallback": (env_fallback, ["VEEAM_EM_USERNAME"])},
-    "password": {"type": "str", "required": True, "no_log": True, "fallback": (env_fallback, ["VEEAM_EM_PASSWORD"])},
-    "validate_certs": {"type": "bool", "default": True, "fallback": (env_fallback, ["VEEAM_EM_VALIDATE_CERTS"])},
+    "url": {"type": "str", "required": True, "fallback": (environment, ["VEEAM_EM_URL"])},
+    "username": {"type": "str", "required": True, "fallback": (environment, ["VEEAM_EM_USERNAME"])},
+    "password": {"type": "str", "required": True, "no_log": True, "fallback": (environment, ["VEEAM_EM_PASSWORD"])},
+    "validate_certs": {"type": "bool", "default": True, "fallback": (environment, ["VEEAM_EM_VALIDATE_CERTS"])},
     # Not of type path: in plugins, ansible-core turns an empty one, which means not set, into the current folder.
-    "ca_path": {"type": "str", "fallback": (env_fallback, ["VEEAM_EM_CA_PATH"])},
-    "timeout": {"type": "int", "default": 30, "fallback": (env_fallback, ["VEEAM_EM_TIMEOUT"])},
-    "retries": {"type": "int", "default": 3, "fallback": (env_fallback, ["VEEAM_EM_RETRIES"])},
-    "api_version": {"type": "str", "default": "latest", "fallback": (env_fallback, ["VEEAM_EM_API_VERSION"])},
+    "ca_path": {"type": "str", "fallback": (environment, ["VEEAM_EM_CA_PATH"])},
+    "timeout": {"type": "int", "default": 30, "fallback": (environment, ["VEEAM_EM_TIMEOUT"])},
+    "retries": {"type": "int", "default": 3, "fallback": (environment, ["VEEAM_EM_RETRIES"])},
+    "api_version": {"type": "str", "default": "latest", "fallback": (environment, ["VEEAM_EM_API_VERSION"])},
 }
 """Fragment ``_connection``."""
 
@@ -30,21 +40,22 @@ OPTIONAL_CONNECTION_SPEC: dict[str, Any] = {name: {**spec, "required": False} fo
 """The connection options of what can do without EM."""
 
 STORE_SPEC: dict[str, Any] = {
-    "store": {"type": "str", "fallback": (env_fallback, ["VEEAM_EM_STORE"])},
-    "store_password": {"type": "str", "no_log": True, "fallback": (env_fallback, ["VEEAM_EM_STORE_PASSWORD"])},
-    "em_name": {"type": "list", "elements": "str"},
+    "store": {"type": "str", "fallback": (environment, ["VEEAM_EM_STORE"])},
+    "store_password": {"type": "str", "no_log": True, "fallback": (environment, ["VEEAM_EM_STORE_PASSWORD"])},
 }
-"""Fragment ``_history``."""
+EM_NAMES_SPEC: dict[str, Any] = {"em_name": {"type": "list", "elements": "str"}}
+"""With ``STORE_SPEC``, fragment ``_history``."""
 
 SOURCE_SPEC: dict[str, Any] = {"source": {"type": "str", "choices": ["em", "history"], "default": "em"}}
 """Fragment ``_history.source``."""
 
 SESSION_CRITERIA_SPEC: dict[str, Any] = {
     "id": {"type": "list", "elements": "str"},
-    "name": {"type": "raw"},  # a list would be split at commas, which names may contain
+    # Names are raw: a text would be made of a number, and a list split at commas.
+    "name": {"type": "raw"},
     "state": {"type": "list", "elements": "str", "choices": list(STATES)},
     "result": {"type": "list", "elements": "str", "choices": list(RESULTS)},
-    "backup_server": {"type": "list", "elements": "str"},
+    "backup_server": {"type": "raw"},
     "created_after": {"type": "str"},
     "created_before": {"type": "str"},
     "ended_after": {"type": "str"},

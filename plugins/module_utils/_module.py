@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -17,8 +17,14 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ._api import transport, xml
 from ._api.client import EnterpriseManager
 from ._api.errors import EmError, OptionError
-from ._argspec import CONNECTION_SPEC
+from ._api.options import REQUIRED, check_required, check_text, from_environment, is_set
+from ._argspec import CONNECTION_SPEC, STORE_SPEC
 from ._history.records import HistoryError
+
+WHERE_TO_GIVE = (
+    "Give {it} as option{s} {options}, with module_defaults for the group dr_runbook.veeam_em.all, or in the environment as {environment}, "
+    "on the machine where the task runs. become (sudo) clears the environment: set become: false for this task."
+)
 
 
 def missing_libraries() -> tuple[str, str] | None:
@@ -33,9 +39,25 @@ def missing_libraries() -> tuple[str, str] | None:
     )
 
 
-def create_module(argument_spec: dict[str, Any], **options: Any) -> AnsibleModule:
+class Module(AnsibleModule):  # type: ignore[misc]
+    """A module whose options for connection and history are checked here, since ansible-core makes texts of numbers and refuses empty ones.
+
+    :ivar given: all options as they were given.
+    """
+
+    def _load_params(self) -> None:
+        super()._load_params()
+        self.given = dict(self.params)
+        for name in (*CONNECTION_SPEC, *STORE_SPEC):
+            if not is_set(self.given.get(name)):
+                self.params.pop(name, None)
+                if name in REQUIRED and from_environment(name) is None:
+                    self.params[name] = ""
+
+
+def create_module(argument_spec: dict[str, Any], **options: Any) -> Module:
     """The module with the connection options added; it fails with a sentence if a Python library is missing."""
-    module = AnsibleModule(argument_spec={**CONNECTION_SPEC, **argument_spec}, **options)
+    module = Module(argument_spec={**CONNECTION_SPEC, **argument_spec}, **options)
     missing = missing_libraries()
     if missing:
         module.fail_json(msg=missing[0], exception=missing[1])
@@ -51,16 +73,25 @@ def client_from_options(option: Callable[[str], Any], warn: Callable[[str], Any]
     return EnterpriseManager(**{name: option(name) for name in CONNECTION_SPEC}, warn=warn)
 
 
-def client_from_module(module: AnsibleModule) -> EnterpriseManager:
+def client_from_module(module: Module) -> EnterpriseManager:
     """The client for the module's connection options, not yet logged on.
 
     :raises OptionError: one of them cannot be used.
     """
-    for name, spec in CONNECTION_SPEC.items():
-        if spec.get("required") and not module.params[name]:
-            raise OptionError(name, "", f"It is missing: give it as option {name}, or in the environment as VEEAM_EM_{name.upper()}.")
+    check_required(module.params.get, WHERE_TO_GIVE)
+    check_texts(module, CONNECTION_SPEC)
     # Each sentence once: a wait polls, and may meet the same problem each time.
     return client_from_options(module.params.get, cache(module.warn))
+
+
+def check_texts(module: Module, specs: Mapping[str, Any]) -> None:
+    """Check that the texts among these options were given as texts.
+
+    :raises OptionError: one was not.
+    """
+    for name, spec in specs.items():
+        if spec["type"] == "str" and is_set(module.given.get(name)):
+            check_text(name, module.given[name])
 
 
 def at_least(module: AnsibleModule, minimum: int, *names: str) -> None:

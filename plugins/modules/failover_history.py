@@ -216,8 +216,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils._api.client import EnterpriseManager
 from ..module_utils._api.errors import OptionError
 from ..module_utils._api.redaction import Redactor
@@ -230,7 +228,7 @@ from ..module_utils._history.options import import_history, name_of_em, open_his
 from ..module_utils._history.recorder import Recorder
 from ..module_utils._history.records import FIRST_HASH, KINDS, NewRecord, NoHistoryError
 from ..module_utils._history.store import Store
-from ..module_utils._module import client_from_module, create_module, fail_on_error
+from ..module_utils._module import Module, check_texts, client_from_module, create_module, fail_on_error
 
 SPEC: dict[str, Any] = {
     **OPTIONAL_CONNECTION_SPEC,
@@ -253,11 +251,12 @@ EMPTY = {"sequence": 0, "hash": FIRST_HASH}
 def main() -> None:
     module = create_module(SPEC, supports_check_mode=True)
     with fail_on_error(module, lambda: {"changed": False}):
+        check_texts(module, STORE_SPEC)
         result = _import(module) if module.params["import_from"] else _record(module)
     module.exit_json(**result)
 
 
-def _record(module: AnsibleModule) -> dict[str, Any]:
+def _record(module: Module) -> dict[str, Any]:
     """Look at EM if that is wanted, and record what was seen and what was handed over."""
     option = module.params.get
     em_name = name_of_em(option("em_name"), option("url"))
@@ -286,9 +285,7 @@ def _record(module: AnsibleModule) -> dict[str, Any]:
     return {"changed": any(recorded[kind] for kind in RECORDED[1:]), "recorded": recorded, "head": head, "gap": gap}
 
 
-def _without_secrets(
-    module: AnsibleModule, client: EnterpriseManager | None, records: list[NewRecord]
-) -> list[NewRecord]:
+def _without_secrets(module: Module, client: EnterpriseManager | None, records: list[NewRecord]) -> list[NewRecord]:
     """What was handed over, without the secrets of this task."""
     redactor = Redactor()
     redactor.add(*(module.params[name] or "" for name in ("password", "store_password")))
@@ -300,7 +297,7 @@ def _without_secrets(
     return [replace(record, body=masked(record.body, mask)) for record in records]
 
 
-def _open(module: AnsibleModule) -> Store | None:
+def _open(module: Module) -> Store | None:
     """The history; None in check mode if there is none yet."""
     if not module.check_mode:
         return open_history(module.params.get, create=True)
@@ -310,7 +307,7 @@ def _open(module: AnsibleModule) -> Store | None:
         return None
 
 
-def _import(module: AnsibleModule) -> dict[str, Any]:
+def _import(module: Module) -> dict[str, Any]:
     """Create the history from an export."""
     params = module.params
     for name in ("runs", "verdicts", "notes"):

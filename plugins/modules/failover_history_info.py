@@ -317,18 +317,19 @@ msg:
 
 from typing import Any
 
-from ..module_utils._argspec import OPTIONAL_CONNECTION_SPEC, SESSION_CRITERIA_SPEC, STORE_SPEC
+from ..module_utils._argspec import EM_NAMES_SPEC, OPTIONAL_CONNECTION_SPEC, SESSION_CRITERIA_SPEC, STORE_SPEC
 from ..module_utils._failover.criteria import SessionCriteria
 from ..module_utils._history.export import export
 from ..module_utils._history.options import open_history
 from ..module_utils._history.reader import HistoryReader
 from ..module_utils._history.verify import verify
-from ..module_utils._module import create_module, fail_on_error
+from ..module_utils._module import check_texts, create_module, fail_on_error
 
 SPEC: dict[str, Any] = {
     **OPTIONAL_CONNECTION_SPEC,
     **SESSION_CRITERIA_SPEC,
     **STORE_SPEC,
+    **EM_NAMES_SPEC,
     "verify": {"type": "bool", "default": False},
     "expected_head": {
         "type": "dict",
@@ -342,6 +343,7 @@ def main() -> None:
     module = create_module(SPEC, supports_check_mode=True)
     params = module.params
     with fail_on_error(module, lambda: {"verified": None}):
+        check_texts(module, STORE_SPEC)
         criteria = SessionCriteria.from_options(params.get)
         with open_history(params.get, read_only=True) as store:
             problems = verify(store, params["expected_head"]) if params["verify"] or params["expected_head"] else None

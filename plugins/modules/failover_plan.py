@@ -38,14 +38,15 @@ options:
     description:
       - Id (GUID, URN or Href) or name of the plan, exactly as EM shows it.
       - If several plans have this name, the task fails and lists them. Set O(tenant) or O(backup_server) then.
-    type: str
+      - Quote a name that YAML would read as something else, such as V('007'), V('12:30') or V('no'); a number, a time or a boolean is refused.
+    type: raw
     required: true
   tenant:
-    description: Name of the tenant that owns the plan. Use it if several plans share a name.
-    type: str
+    description: Name of the tenant that owns the plan, in quotes as O(plan). Use it if several plans share a name.
+    type: raw
   backup_server:
-    description: Name of the backup server that holds the plan. Use it if several plans share a name.
-    type: str
+    description: Name of the backup server that holds the plan, in quotes as O(plan). Use it if several plans share a name.
+    type: raw
   action:
     description:
       - V(start) fails over for real. The VMs stay in failover until you undo it, make it permanent or fail back.
@@ -400,6 +401,7 @@ from typing import Any
 
 from ..module_utils._api.errors import EmWaitError
 from ..module_utils._failover import clock
+from ..module_utils._failover.criteria import check_names
 from ..module_utils._failover.em_task import NO_TASK
 from ..module_utils._failover.lock import plan_lock
 from ..module_utils._failover.plan_action import PlanAction, start_date
@@ -411,9 +413,9 @@ from ..module_utils._failover.undo_condition import UndoOnly, undo_condition
 from ..module_utils._module import at_least, client_from_module, create_module, fail_on_error
 
 SPEC: dict[str, Any] = {
-    "plan": {"type": "str", "required": True},
-    "tenant": {"type": "str"},
-    "backup_server": {"type": "str"},
+    "plan": {"type": "raw", "required": True},
+    "tenant": {"type": "raw"},
+    "backup_server": {"type": "raw"},
     "action": {"type": "str", "choices": list(ACTIONS), "required": True},
     "restore_point_before": {"type": "str"},
     "only_if_latest": {"type": "str"},
@@ -446,6 +448,7 @@ class Run:
         :raises EmError: the action failed.
         """
         params = self.module.params
+        check_names(params)
         at_least(self.module, 1, "wait_timeout", "poll_interval")
         before = params["restore_point_before"]
         if before is not None:

@@ -27,15 +27,14 @@ options:
     description:
       - Name or list of names, exactly as EM shows them. Plans of two tenants may share a name.
       - A single text is not split at commas, since plan names may contain them.
+      - Quote a name that YAML would read as something else, such as V('007'), V('12:30') or V('no'); a number, a time or a boolean is refused.
     type: raw
   tenant:
-    description: Names of tenants, exactly as EM shows them.
-    type: list
-    elements: str
+    description: Name or list of names of tenants, exactly as EM shows them, in the format of O(name).
+    type: raw
   backup_server:
-    description: Names of backup servers, exactly as EM shows them.
-    type: list
-    elements: str
+    description: Name or list of names of backup servers, exactly as EM shows them, in the format of O(name).
+    type: raw
 notes:
   - The commands of a plan are returned as EM gives them. If they contain passwords, the result, registered variables and, with C(-v), the
     output contain them, too. Set C(no_log=true) for the task, or better, remove the passwords from the commands.
@@ -238,9 +237,10 @@ from ..module_utils._module import client_from_module, create_module, fail_on_er
 
 SPEC: dict[str, Any] = {
     "id": {"type": "list", "elements": "str"},
-    "name": {"type": "raw"},  # a list would be split at commas, which names may contain
-    "tenant": {"type": "list", "elements": "str"},
-    "backup_server": {"type": "list", "elements": "str"},
+    # Names are raw: a text would be made of a number, and a list split at commas.
+    "name": {"type": "raw"},
+    "tenant": {"type": "raw"},
+    "backup_server": {"type": "raw"},
 }
 
 

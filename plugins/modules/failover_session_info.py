@@ -536,10 +536,9 @@ msg:
 from datetime import timedelta
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils._api.errors import OptionError
 from ..module_utils._argspec import (
+    EM_NAMES_SPEC,
     MAX_DATA_AGE_SPEC,
     OPTIONAL_CONNECTION_SPEC,
     SESSION_CRITERIA_SPEC,
@@ -553,7 +552,7 @@ from ..module_utils._failover.sessions import SessionReader
 from ..module_utils._failover.times import format_time
 from ..module_utils._history.options import NO_DATA_AGE, open_history
 from ..module_utils._history.reader import HistoryReader
-from ..module_utils._module import client_from_module, create_module, fail_on_error
+from ..module_utils._module import Module, check_texts, client_from_module, create_module, fail_on_error
 
 FIELDS = (
     *("id", "uid", "name", "job_type", "state", "result", "progress", "failure_message", "creation_time", "end_time"),
@@ -567,6 +566,7 @@ SPEC: dict[str, Any] = {
     **SESSION_CRITERIA_SPEC,
     **MAX_DATA_AGE_SPEC,
     **STORE_SPEC,
+    **EM_NAMES_SPEC,
     **SOURCE_SPEC,
     "data_age": {"type": "bool", "default": False},
     "fields": {"type": "list", "elements": "str", "choices": list(FIELDS)},
@@ -594,7 +594,7 @@ def main() -> None:
     module.exit_json(changed=False, **answer)
 
 
-def _read_em(module: AnsibleModule, criteria: SessionCriteria, limit: timedelta | None) -> dict[str, Any]:
+def _read_em(module: Module, criteria: SessionCriteria, limit: timedelta | None) -> dict[str, Any]:
     client = client_from_module(module)
     with client:
         data_age = DataAgeReader(client).read(limit) if limit or module.params["data_age"] else None
@@ -618,9 +618,10 @@ def _read_em(module: AnsibleModule, criteria: SessionCriteria, limit: timedelta 
     }
 
 
-def _read_history(module: AnsibleModule, criteria: SessionCriteria) -> dict[str, Any]:
+def _read_history(module: Module, criteria: SessionCriteria) -> dict[str, Any]:
     if module.params["max_data_age"]:
         raise OptionError("max_data_age", module.params["max_data_age"], NO_DATA_AGE)
+    check_texts(module, STORE_SPEC)
     with open_history(module.params.get, read_only=True) as store:
         reader = HistoryReader(store, module.params["em_name"])
         result = reader.list_sessions(criteria)

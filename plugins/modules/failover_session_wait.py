@@ -32,7 +32,8 @@ options:
     description:
       - Name of a plan, exactly as EM shows it. The module waits for a session of this name that was created at O(created_after) or later.
       - If there are several, the newest is used, with a warning. If they are on different backup servers, the task fails.
-    type: str
+      - Quote a name that YAML would read as something else, such as V('007'), V('12:30') or V('no'); a number, a time or a boolean is refused.
+    type: raw
   created_after:
     description:
       - Ignore sessions that were created before this time, by EM's clock. ISO 8601 with a time zone, or an age such as V(90m), V(24h) or V(7d).
@@ -195,7 +196,7 @@ from typing import Any
 
 from ..module_utils._api.errors import EmWaitError, OptionError
 from ..module_utils._failover import clock
-from ..module_utils._failover.criteria import SessionCriteria, guid_of_session
+from ..module_utils._failover.criteria import SessionCriteria, check_names, guid_of_session
 from ..module_utils._failover.facts import Session, merge_tasks
 from ..module_utils._failover.replica_points import PointReader
 from ..module_utils._failover.times import format_time, utc_now
@@ -204,7 +205,7 @@ from ..module_utils._module import at_least, client_from_module, create_module, 
 
 SPEC: dict[str, Any] = {
     "id": {"type": "str"},
-    "plan": {"type": "str"},
+    "plan": {"type": "raw"},
     "created_after": {"type": "str"},
     "until": {"type": "str", "choices": ["appeared", "finished"], "default": "finished"},
     "appear_timeout": {"type": "int", "default": 300},
@@ -246,6 +247,7 @@ def wait(module: Any, result: dict[str, Any]) -> None:
     """
     params = module.params
     at_least(module, 1, "appear_timeout", "finish_timeout", "poll_interval")
+    check_names(params)
     ids = None if params["id"] is None else [params["id"]]
     options = {"id": ids, "name": params["plan"], "created_after": params["created_after"]}
     criteria = SessionCriteria.from_options(options.get)

@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from typing import Any
 
 from ansible.errors import AnsibleError
@@ -17,12 +17,23 @@ from ansible.utils.display import Display
 
 from ..module_utils._api.client import EnterpriseManager
 from ..module_utils._api.errors import EmError, OptionError
-from ..module_utils._argspec import CONNECTION_SPEC, MAX_DATA_AGE_SPEC, SESSION_CRITERIA_SPEC, SOURCE_SPEC, STORE_SPEC
+from ..module_utils._api.options import HIDDEN, check_required, check_text, from_environment, is_set
+from ..module_utils._argspec import (
+    CONNECTION_SPEC,
+    EM_NAMES_SPEC,
+    MAX_DATA_AGE_SPEC,
+    SESSION_CRITERIA_SPEC,
+    SOURCE_SPEC,
+    STORE_SPEC,
+)
 from ..module_utils._history.records import HistoryError
 from ..module_utils._module import client_from_options, missing_libraries
 
-HIDDEN = "..."
-"""Replaces a value that may be a secret in a sentence."""
+WHERE_TO_GIVE = "Give {it} as option{s} {options}, as variable{s} {variables}, or in the environment as {environment}."
+UNDECRYPTABLE = (
+    "It is encrypted with Ansible Vault and cannot be decrypted: give the vault password (--ask-vault-pass, --vault-password-file "
+    "or --vault-id) that it was encrypted with."
+)
 
 _display = Display()
 
@@ -48,14 +59,14 @@ def connect(option: Callable[[str], Any]) -> EnterpriseManager:
     return client_from_options(option, _display.warning)
 
 
-def connection_variables(variables: Mapping[str, Any], templar: Any, besides: Collection[str] = ()) -> dict[str, Any]:
+def connection_variables(variables: Mapping[str, Any], templar: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """The values of the variables that stand for options of the connection and the history (``veeam_em_url`` and so on).
 
     A password is mostly a template that names a vaulted variable.
 
-    :arg besides: options that are given, so that their variables do not count.
+    :arg given: options that are given; where one is set, its variable does not count.
     """
-    names = [f"veeam_em_{name}" for name in (*CONNECTION_SPEC, *STORE_SPEC) if name not in besides]
+    names = [f"veeam_em_{name}" for name in (*CONNECTION_SPEC, *STORE_SPEC) if not is_set(given.get(name))]
     return {name: _resolve(name, variables[name], templar) for name in names if variables.get(name) is not None}
 
 
@@ -64,18 +75,40 @@ def resolve_templates(options: Mapping[str, Any], templar: Any) -> dict[str, Any
 
     :raises OptionError: a template cannot be evaluated.
     """
-    templates = {*CONNECTION_SPEC, *SESSION_CRITERIA_SPEC, *MAX_DATA_AGE_SPEC, *STORE_SPEC, *SOURCE_SPEC}
+    templates = {
+        *CONNECTION_SPEC,
+        *SESSION_CRITERIA_SPEC,
+        *MAX_DATA_AGE_SPEC,
+        *STORE_SPEC,
+        *EM_NAMES_SPEC,
+        *SOURCE_SPEC,
+    }
     return {name: _resolve(name, value, templar) if name in templates else value for name, value in options.items()}
 
 
 def _resolve(name: str, value: Any, templar: Any) -> Any:
     try:
-        return templar.template(value)
+        return decrypted(name, templar.template(value))
     except AnsibleError as exc:
+        if _is_of_vault(exc):
+            raise OptionError(name, HIDDEN, UNDECRYPTABLE) from None
         # The error quotes what it could not read, which may be a password that only looks like a template.
         secret = name.endswith(("password", "url", "store"))
         accepted = "It is a template with an error" + (", which is not shown here." if secret else f": {exc}")
         raise OptionError(name, HIDDEN if secret else value, accepted) from None
+
+
+def _is_of_vault(exc: BaseException | None) -> bool:
+    """Whether an encrypted value is the cause. The exception of ansible-core 2.19 and newer is in a private file, so its name decides."""
+    return exc is not None and ("Vault" in type(exc).__name__ or _is_of_vault(exc.__cause__))
+
+
+def decrypted(name: str, value: Any) -> Any:
+    """The value. ansible-core 2.18 and older keep it encrypted until it is used."""
+    try:
+        return str(value) if getattr(value, "__ENCRYPTED__", False) else value
+    except AnsibleError:
+        raise OptionError(name, HIDDEN, UNDECRYPTABLE) from None
 
 
 def check_options(
@@ -92,18 +125,19 @@ def check_options(
     :raises OptionError: names the option.
     """
     options = {name: _check_given(name, value, definitions) for name, value in given.items()}
-    for name, spec in CONNECTION_SPEC.items():
-        value = _connection_value(name, given, variables)
-        if isinstance(value, (dict, list)):
-            raise OptionError(name, HIDDEN, "Give a text, not a list or a dictionary.")
-        if spec.get("required") and value in (None, "") and given.get("source") == "history":
-            options[name] = ""  # it is not used, and ansible-core must not miss it
-        elif spec.get("required") and value in (None, ""):
-            variable, environment = f"veeam_em_{name}", f"VEEAM_EM_{name.upper()}"
-            accepted = f"Give it as option {name}, as variable {variable}, or in the environment as {environment}."
-            raise OptionError(name, "", accepted)
-        if spec["type"] == "bool":
-            options[name] = spec["default"] if value is None else _boolean(name, value)
+    for name, spec in {**CONNECTION_SPEC, **STORE_SPEC}.items():
+        values = (options.get(name), variables.get(f"veeam_em_{name}"), from_environment(name))
+        value = next(filter(is_set, values), None)
+        if value is None:
+            options[name] = spec.get("default", "")
+        elif spec["type"] == "bool":
+            options[name] = _boolean(name, value)
+        else:
+            if spec["type"] == "str":
+                check_text(name, value)
+            options[name] = value
+    if options.get("source") != "history":
+        check_required(options.get, WHERE_TO_GIVE)
     return options
 
 
@@ -116,16 +150,14 @@ def _check_given(name: str, value: Any, definitions: Mapping[str, Any]) -> Any:
     if value is None and name in SESSION_CRITERIA_SPEC:
         # Read as "not set", it would select everything where a runbook has computed nothing.
         raise OptionError(name, value, "Give a value, or leave the option out to select all.")
-    is_bool = definitions[name].get("type") in ("bool", "boolean")
-    return _boolean(name, value) if is_bool and value is not None else value
-
-
-def _connection_value(name: str, given: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:
-    """The value that ansible-core will take for a connection option; empty in the environment is not set, as AWX leaves it."""
-    for value in (given.get(name), variables.get(f"veeam_em_{name}")):
-        if value is not None:
-            return value
-    return os.environ.get(f"VEEAM_EM_{name.upper()}") or None
+    kind = definitions[name].get("type")
+    if kind in ("bool", "boolean") and value is not None and name not in CONNECTION_SPEC:
+        return _boolean(name, value)
+    if kind == "list" and isinstance(value, (int, float, date)):
+        check_text(name, value)
+    if kind == "str" and isinstance(value, date):  # of YAML, from a time without quotes
+        return value.isoformat()
+    return decrypted(name, value)
 
 
 def _boolean(name: str, value: Any) -> bool:

@@ -207,6 +207,17 @@ def run_module(em, capsys, monkeypatch):
 
 
 @pytest.fixture
+def undecryptable():
+    """A value of Ansible Vault as ansible-core reads it, without a password that it could be decrypted with."""
+    from ansible.parsing import vault
+    from ansible.parsing.dataloader import DataLoader
+
+    if hasattr(vault, "VaultSecretsContext") and vault.VaultSecretsContext.current(optional=True) is None:
+        vault.VaultSecretsContext.initialize(vault.VaultSecretsContext(secrets=[]))
+    return DataLoader().load("value: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  3163\n", "/vars.yml")["value"]
+
+
+@pytest.fixture
 def lines(monkeypatch):
     """What action plugins show."""
     from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _progress

@@ -9,11 +9,94 @@ from __future__ import annotations
 import os
 import re
 import ssl
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from .errors import OptionError
 
 MAX_TIMEOUT = 3600
+REQUIRED = ("url", "username", "password")
+HIDDEN = "..."
+"""Replaces a value that may be a secret in a sentence."""
+
+
+class MissingOptionError(OptionError):
+    """Required options are not set."""
+
+    def __init__(self, names: Sequence[str], where: str) -> None:
+        variables = [variable_of(name) for name in names]
+        listed = {"options": names, "variables": [variable.lower() for variable in variables], "environment": variables}
+        plural = {"it": "them", "s": "s"} if len(names) > 1 else {"it": "it", "s": ""}
+        where = where.format(**plural, **{key: _and(items) for key, items in listed.items()})
+        ValueError.__init__(self, f"{_and(names)} {'are' if len(names) > 1 else 'is'} not set. {where}")
+        self.option = names[0]
+
+
+def _and(items: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(items[:-1]), items[-1])))
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a connection option."""
+    return f"VEEAM_EM_{name.upper()}"
+
+
+def is_set(value: object) -> bool:
+    """Whether this is the value of a connection option. An empty text is none: AWX makes it of a field that was not filled in."""
+    return value is not None and not (isinstance(value, str) and not value.strip())
+
+
+def from_environment(name: str) -> str | None:
+    """The value of a connection option in the environment, or None if it is not set there."""
+    value = os.environ.get(variable_of(name))
+    return value if is_set(value) else None
+
+
+def check_required(option: Callable[[str], Any], where: str) -> None:
+    """Refuse connection options that are not set.
+
+    :arg where: where they can be given, with ``{it}``, ``{s}``, ``{options}``, ``{variables}`` and ``{environment}``.
+    :raises MissingOptionError: names all of them.
+    """
+    missing = [name for name in REQUIRED if not is_set(option(name))]
+    if missing:
+        raise MissingOptionError(missing, where)
+
+
+def check_text(name: str, value: object) -> None:
+    """Refuse what YAML makes of a text that is not in quotes.
+
+    :raises OptionError: the value is no text.
+    """
+    if isinstance(value, str):
+        return
+    shown = HIDDEN if name.endswith("password") else str(value) if isinstance(value, date) else value
+    if isinstance(value, (Mapping, Sequence)):
+        raise OptionError(name, shown, "Give a text, not a list or a dictionary.")
+    raise OptionError(
+        name,
+        shown,
+        "It is not a text. YAML changes what is not in quotes: 007 becomes 7, 12:30 becomes 750, no becomes false. "
+        "So quote it where it is written ('007'), also if a template passes it on.",
+    )
+
+
+def check_characters(name: str, value: str) -> None:
+    """Refuse a value with characters that nobody types, such as a line break.
+
+    :raises OptionError: the value has one. A password is not shown.
+    """
+    if any(char == "\ufeff" or unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in value):
+        raise OptionError(
+            name,
+            HIDDEN if name == "password" else value,
+            "It contains a line break, another control character or bytes that are not UTF-8. Check the file, variable or secret "
+            "that it comes from: echo, cat and editors end a file with a line break, and a Kubernetes secret keeps it. Write it with "
+            "printf %s, or read it with lookup('ansible.builtin.file', ...), which strips it.",
+        )
 
 
 def check_options(username: str, password: str, timeout: float, retries: int, api_version: str) -> None:
@@ -21,6 +104,8 @@ def check_options(username: str, password: str, timeout: float, retries: int, ap
 
     :raises OptionError: for the first option that cannot be used.
     """
+    for name, value in (("username", username), ("password", password), ("api_version", api_version)):
+        check_characters(name, value)
     if not username or ":" in username:
         hint = "Give a user name without a colon, such as DOMAIN\\user or user@domain."
         raise OptionError("username", username.partition(":")[0], hint)
@@ -38,11 +123,12 @@ def check_options(username: str, password: str, timeout: float, retries: int, ap
 def base_url_of(url: str) -> str:
     """Scheme, host and port of the ``url`` option, without a trailing ``/`` or ``/api``."""
     accepted = "Give scheme, host and port of Enterprise Manager, such as https://em.example.com:9398."
-    url = url.strip()
     if "@" in url:
         # Shown without what stands before "@", which may be a password, however odd the rest is.
         shown = re.sub(r"^([a-z]+://)?.*@", r"\1...@", url, flags=re.IGNORECASE | re.DOTALL)
         raise OptionError("url", shown, f"Give user name and password as username and password, not in url. {accepted}")
+    check_characters("url", url)  # urlsplit() would drop a line break
+    url = url.strip()
     parts = split_url(url)
     try:
         host, port = parts.hostname or "", parts.port

@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from .._api.errors import OptionError
 from .._api.filters import all_of, all_that_fit, any_of, one_of, quoted
+from .._api.options import check_text
 from .._api.xml import GUID
 from .facts import RESULTS, STATES, Plan, Reference, Session, last_time
 from .times import TIME, format_time, parse_age, parse_time, utc_now
@@ -268,10 +269,24 @@ def _texts(option: Callable[[str], Any], name: str) -> frozenset[str] | None:
     if not isinstance(values, list):
         values = [values]  # not split at commas, since names may contain them
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
-            accepted = "Give a name or a list of names (in quotes); leave the option out to select all."
-            raise OptionError(name, value, accepted)
+        _check_name(name, value)
     return frozenset(str(value) for value in values)
+
+
+def check_names(options: Mapping[str, Any]) -> None:
+    """Refuse what cannot be the name of a plan, a tenant or a backup server, where these options hold one name each.
+
+    :raises OptionError: one of them is empty, or no text.
+    """
+    for name in ("plan", "tenant", "backup_server"):
+        if options.get(name) is not None:
+            _check_name(name, options[name])
+
+
+def _check_name(option: str, value: Any) -> None:
+    check_text(option, value)
+    if not value.strip():
+        raise OptionError(option, value, "Give a name, or leave the option out.")
 
 
 def time_bound(name: str, value: str | None, now: datetime) -> str | None:

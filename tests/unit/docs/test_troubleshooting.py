@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client as _client
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import errors as _errors
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import OptionError
+from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._plugin import UNDECRYPTABLE
 
 REPO = Path(__file__).resolve().parents[3]
 GUIDE = (REPO / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
@@ -194,3 +196,18 @@ def test_the_message_about_plans_is_the_one_that_is_printed(em, run_module):
     result = run_module("failover_plan_info", ca_path=em.ca_path, username="reader")
     assert result["error"]["kind"] == "permission"
     assert compared(result["msg"].replace(em.url[8:], SERVER)) in compared(GUIDE)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"url": "", "username": "", "password": ""}, {"password": "Passw0rd!\n"}, {"plan": 7}],
+    ids=["not set", "line break", "not a text"],
+)
+def test_the_message_about_a_value_is_the_one_that_is_printed(run_module, options):
+    result = run_module("failover_plan", **{"plan": "A", "action": "test", **options})
+    assert compared(result["msg"]) in compared(GUIDE)
+
+
+def test_the_message_about_the_vault_is_the_one_that_is_printed():
+    message = str(OptionError("veeam_em_password", "...", UNDECRYPTABLE))
+    assert compared(message) in compared(GUIDE)

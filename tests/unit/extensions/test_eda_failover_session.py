@@ -22,6 +22,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import values
 import yaml
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _module
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._argspec import SESSION_CRITERIA_SPEC
@@ -956,20 +957,34 @@ def test_sessions_that_em_does_not_list_for_a_while_are_not_told_again(em, start
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"url": None}, "url: '' cannot be used. Give it as option, or in the environment as VEEAM_EM_URL."),
+        ({"url": None}, "url is not set. Give it as option url, or in the environment as VEEAM_EM_URL."),
+        (
+            {"url": "", "password": " "},
+            "url and password are not set. Give them as options url and password, or in the environment",
+        ),
+        ({"url": "https://em.example.com\n"}, values.CONTROL),
+        ({"username": "both\r\n"}, "username: 'both\\r\\n' cannot be used. " + values.CONTROL),
+        ({"password": "S3cr3t\n"}, "password: '...' cannot be used. " + values.CONTROL),
+        *(
+            ({option: value}, values.QUOTE_IT)
+            for option in ("name", "backup_server")
+            for value in values.NOT_IN_QUOTES.values()
+        ),
+        ({"name": None}, "name: null cannot be used. Give a value, or leave the option out to select all."),
         ({"url": "em.example.com"}, "url: 'em.example.com' cannot be used."),
         ({"url": "https://user:S3cr3t@em"}, "not in url"),
         ({"username": "a:S3cr3t"}, "username: 'a' cannot be used."),
         ({"password": None}, "VEEAM_EM_PASSWORD"),
-        ({"password": 12345}, "password: '...' cannot be used. Give a text, in quotes."),
+        ({"password": 12345}, "password: '...' cannot be used. " + values.QUOTE_IT),
         ({"password": ["S3cr3t"]}, "password: '...' cannot be used."),
+        ({"look_back": values.NOT_IN_QUOTES["2026-03-01"]}, "look_back: '2026-03-01' cannot be used. Give an age"),
         ({"interval": 4}, "interval: 4 cannot be used. Give a whole number of seconds from 5 to 86400."),
         ({"interval": "often"}, "interval: 'often' cannot be used. Give a whole number."),
         ({"interval": True}, "interval: True cannot be used."),
         ({"interval": 7.5}, "interval: 7.5 cannot be used."),
         ({"look_back": "59m"}, "look_back: '59m' cannot be used. Give an age from 1h to 3650d"),
         ({"look_back": "2026-03-01T00:00:00Z"}, "look_back"),
-        ({"look_back": 24}, "look_back: '...' cannot be used. Give a text, in quotes."),
+        ({"look_back": 24}, "look_back: '24' cannot be used. Give an age from 1h to 3650d"),
         ({"validate_certs": "maybe"}, "validate_certs: 'maybe' cannot be used. Give true or false."),
         ({"announce_ended": 2}, "announce_ended: 2 cannot be used."),
         ({"state_file": ""}, "state_file: '' cannot be used. Give the path of a file, or leave the option out"),
@@ -1025,7 +1040,7 @@ def test_the_documentation_is_that_of_the_options(source):
     assert list(options) and set(options) == set(source.DEFAULTS)
     for name, option in options.items():
         assert option.get("default") == source.DEFAULTS[name]
-        assert bool(option.get("required")) == (name in source.REQUIRED)
+        assert bool(option.get("required")) == (name in source.em_options.REQUIRED)
     for name, spec in _module.CONNECTION_SPEC.items():
         assert options[name]["type"] == spec["type"]
         assert options[name].get("default") == spec.get("default")

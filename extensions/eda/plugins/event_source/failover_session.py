@@ -39,7 +39,9 @@ options:
     type: str
     default: 24h
   name:
-    description: Only sessions of the plans with these names, exactly as EM shows them. A name, or a list of names; none is split at commas.
+    description:
+      - Only sessions of the plans with these names, exactly as EM shows them. A name, or a list of names; none is split at commas.
+      - Quote a name that YAML would read as something else, such as V('007'), V('12:30') or V('no'); a number, a time or a boolean is refused.
     type: raw
   backup_server:
     description: Only sessions run by the backup servers with these names, exactly as EM shows them. A name, or a list of names.
@@ -170,7 +172,6 @@ EXAMPLES = r"""
 
 import asyncio
 import importlib
-import os
 import signal
 import sys
 import threading
@@ -196,6 +197,7 @@ def _core(name: str) -> Any:
 
 
 OptionError = _core("_api.errors").OptionError
+em_options = _core("_api.options")
 SessionCriteria = _core("_failover.criteria").SessionCriteria
 parse_age = _core("_failover.times").parse_age
 watcher = _core("_events.watcher")
@@ -267,7 +269,7 @@ DEFAULTS: dict[str, Any] = {
     "state_file": None,
     "page_size": 100,
 }
-REQUIRED = ("url", "username", "password")
+WHERE_TO_GIVE = "Give {it} as option{s} {options}, or in the environment as {environment}."
 MIN_LOOK_BACK = timedelta(hours=1)
 BOOLEANS = {
     **dict.fromkeys(("true", "yes", "on", "1", "t", "y"), True),
@@ -291,7 +293,11 @@ def watch_options(args: dict[str, Any]) -> Any:
         if name not in DEFAULTS:
             known = ", ".join(sorted(DEFAULTS))
             raise OptionError(name, "...", f"There is no such option. Options are: {known}.")
+    for name in ("name", "backup_server"):
+        if name in args and args[name] is None:  # read as "not set", it would select everything
+            raise OptionError(name, None, "Give a value, or leave the option out to select all.")
     options = {name: _value(name, args.get(name), default) for name, default in DEFAULTS.items()}
+    em_options.check_required(options.get, WHERE_TO_GIVE)
     if not 5 <= options["interval"] <= 86400:
         raise OptionError("interval", options["interval"], "Give a whole number of seconds from 5 to 86400.")
     look_back = parse_age(options["look_back"])
@@ -309,10 +315,8 @@ def watch_options(args: dict[str, Any]) -> Any:
 
 def _value(name: str, given: Any, default: Any) -> Any:
     """The value of one option, of the type of its default."""
-    if name in CONNECTION and given is None:
-        given = os.environ.get(f"VEEAM_EM_{name.upper()}") or None  # empty, as AWX sets what is not filled in
-    if name in REQUIRED and given in (None, ""):
-        raise OptionError(name, "", f"Give it as option, or in the environment as VEEAM_EM_{name.upper()}.")
+    if name in CONNECTION and not em_options.is_set(given):
+        given = em_options.from_environment(name)
     if given is None:
         return default
     if name in ("name", "backup_server"):
@@ -326,8 +330,9 @@ def _value(name: str, given: Any, default: Any) -> Any:
         if isinstance(given, bool) or not text.isdecimal():
             raise OptionError(name, given, "Give a whole number.")
         return int(text[:9])
-    if not isinstance(given, str):
-        raise OptionError(name, "...", "Give a text, in quotes.")
+    if name == "look_back":
+        return text  # checked with its bounds
+    em_options.check_text(name, given)
     if name == "state_file" and (not given or "\0" in given):
         raise OptionError(name, given, "Give the path of a file, or leave the option out.")
     return given

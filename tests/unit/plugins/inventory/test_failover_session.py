@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import date, datetime, timezone
 
 import pytest
+import values
 import yaml
 from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.inventory.data import InventoryData
@@ -435,7 +437,11 @@ def test_files_that_are_not(tmp_path, name):
         ({"username": "restricted"}, "HTTP 403.*Check that restricted has the role Portal User or VM Restore Operator"),
         ({"url": "http://127.0.0.1:1"}, "127.0.0.1:1 cannot be reached .Connection refused"),
         ({"url": None}, "Give it as option url, as variable veeam_em_url, or in the environment as VEEAM_EM_URL"),
-        ({"password": ""}, "password: '' cannot be used. Give it as option password"),
+        ({"password": ""}, "password is not set. Give it as option password"),
+        (
+            {"url": "", "username": " "},
+            "url and username are not set. Give them as options url and username, as variables veeam_em_url and",
+        ),
         ({"passwrd": PASSWORD}, r"passwrd: '\.\.\.' cannot be used. There is no such option"),
         ({"password": {"em": PASSWORD}}, r"password: '\.\.\.' cannot be used. Give a text, not a list"),
         ({"latest_per_plan": "fasle"}, "latest_per_plan: 'fasle' cannot be used. Give true or false"),
@@ -484,6 +490,73 @@ def test_an_answer_that_is_not_whole_gives_no_hosts(em, parse):
     with pytest.raises(AnsibleParserError, match="Read cloud failover sessions failed"):
         parse(cache=True, cache_plugin="memory")
     assert em.counters.live_logons == 0
+
+
+@pytest.mark.parametrize("option", ["name", "backup_server", "id"])
+@pytest.mark.parametrize("text", values.NOT_IN_QUOTES)
+def test_a_name_that_yaml_has_changed(em, parse, option, text):
+    with pytest.raises(AnsibleParserError, match=f"^{option}: .*{values.QUOTE_IT}"):
+        parse(**{option: values.NOT_IN_QUOTES[text]})
+    assert em.counters.requests == 0
+
+
+def test_names_in_quotes_and_with_commas(em, parse):
+    run(em, "007", vms=["vm"], backup_server="12:30, no")
+    assert hosts(parse(name="007", backup_server="12:30, no")) == ["vm"]
+
+
+@pytest.mark.parametrize("option", ["created_after", "created_before", "ended_after", "ended_before"])
+def test_a_date_without_quotes(em, parse, option):
+    with pytest.raises(
+        AnsibleParserError,
+        match=f"^{option}: '2026-03-01' cannot be used. Give a time after 1970 in ISO 8601 with zone",
+    ):
+        parse(**{option: date(2026, 3, 1)})
+    assert em.counters.requests == 0
+
+
+def test_a_time_with_its_zone_without_quotes(em, parse):
+    run(em)
+    assert hosts(parse(created_after=datetime(2026, 3, 1, tzinfo=timezone.utc))) == ["vm"]
+
+
+@pytest.mark.parametrize("value", values.EMPTY, ids=repr)
+def test_an_empty_connection_option_is_not_set(em, parse, monkeypatch, value):
+    run(em)
+    for name, variable in {
+        "URL": em.url,
+        "USERNAME": "both",
+        "PASSWORD": PASSWORD,
+        "TIMEOUT": value,
+        "RETRIES": value,
+    }.items():
+        monkeypatch.setenv(f"VEEAM_EM_{name}", variable)
+    assert hosts(parse(**dict.fromkeys(CONNECTION_SPEC, value))) == ["vm"]
+
+
+@pytest.mark.parametrize("option", ["url", "username", "password"])
+def test_a_value_with_a_line_break(em, parse, option):
+    value = {"url": em.url, "username": "both", "password": PASSWORD}[option] + "\n"
+    with pytest.raises(AnsibleParserError, match=f"^{option}: .*{values.CONTROL}") as caught:
+        parse(**{option: value})
+    assert PASSWORD not in str(caught.value)
+    assert em.counters.requests == 0
+
+
+@pytest.mark.parametrize("option", ["url", "username", "password"])
+def test_a_value_that_cannot_be_decrypted(em, parse, undecryptable, monkeypatch, option):
+    read = DataLoader.load_from_file
+
+    def with_vault(loader, *args, **options):
+        return {**read(loader, *args, **options), option: undecryptable}
+
+    monkeypatch.setattr(DataLoader, "load_from_file", with_vault)
+    with pytest.raises(
+        AnsibleParserError, match=f"^{option}: '...' cannot be used. .* give the vault password"
+    ) as caught:
+        parse()
+    assert "ANSIBLE_VAULT" not in str(caught.value)
+    assert em.counters.requests == 0
 
 
 # The cache

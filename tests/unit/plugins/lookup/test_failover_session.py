@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, timezone
+
 import pytest
+import values
 import yaml
 from ansible.errors import AnsibleError, AnsibleLookupError
 from ansible.parsing.dataloader import DataLoader
@@ -292,7 +295,7 @@ def test_a_connection_option_that_is_missing(em, look_up, missing):
         (["A"], {"latest": "maybe"}, "latest: 'maybe' cannot be used. Give true or false"),
         (["A"], {"validate_certs": "ture"}, "validate_certs: 'ture' cannot be used. Give true or false"),
         (["A"], {"password": {"em": PASSWORD}}, "password: '...' cannot be used. Give a text, not a list"),
-        (["A"], {"url": ["https://u:pw@em"]}, "url: '...' cannot be used. Give a text, not a list"),
+        (["A"], {"url": ["https://u:pw@em"]}, "url: a list of 1 cannot be used. Give a text, not a list"),
         (["A"], {"passwd": PASSWORD}, "passwd: '...' cannot be used. There is no such option"),
         ([], {"page_size": 0}, "page_size: 0 cannot be used"),
         ([], {"id": None}, "id: null cannot be used. Give a value, or leave the option out"),
@@ -314,9 +317,86 @@ def test_a_choice_that_is_none(em, look_up, options):
         look_up(**options)
 
 
-def test_a_number_as_plan_name(em, look_up):
-    fill(em, ("2026", 1, "Success"))
-    assert len(look_up(2026)) == 1
+@pytest.mark.parametrize("value", values.NOT_IN_QUOTES.values(), ids=str)
+@pytest.mark.parametrize("place", ["term", "name", "backup_server", "id"])
+def test_a_name_that_yaml_has_changed(em, look_up, place, value):
+    fill(em, (str(value), 1, "Success"))
+    terms, options = ([value], {}) if place == "term" else ([], {place: value})
+    with pytest.raises(AnsibleLookupError, match=f"^{place}: .*{values.QUOTE_IT}"):
+        look_up(*terms, **options)
+    assert em.counters.requests == 0
+    assert len(look_up(str(value))) == 1
+
+
+def test_a_backup_server_is_not_split_at_commas(em, look_up):
+    em.world.add_session("A", backup_server="one, two")
+    assert len(look_up(backup_server="one, two")) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (date(2026, 3, 1), "'2026-03-01' cannot be used. Give a time after 1970 in ISO 8601 with zone, in quotes"),
+        (datetime(2026, 3, 1), "'2026-03-01T00:00:00' cannot be used"),
+        (datetime(2026, 3, 1, tzinfo=timezone.utc), None),
+    ],
+)
+@pytest.mark.parametrize("option", ["created_after", "created_before", "ended_after", "ended_before"])
+def test_a_time_that_yaml_has_read(em, look_up, option, value, message):
+    if message is None:
+        assert look_up(**{option: value}) == []
+    else:
+        with pytest.raises(AnsibleLookupError, match=f"^{option}: {message}"):
+            look_up(**{option: value})
+        assert em.counters.requests == 0
+
+
+@pytest.mark.parametrize("value", values.EMPTY, ids=repr)
+@pytest.mark.parametrize("source", ["keyword", "variable", "environment"])
+def test_an_empty_connection_option_is_not_set(em, look_up, monkeypatch, source, value):
+    fill(em, *RUNS)
+    given = {"url": em.url, "username": "reader", "password": PASSWORD}
+    for name in CONNECTION_SPEC:
+        monkeypatch.setenv(f"VEEAM_EM_{name.upper()}", value if source == "environment" else given.get(name, ""))
+    empty = dict.fromkeys(CONNECTION_SPEC, value)
+    variables = {f"veeam_em_{name}": variable for name, variable in (empty if source == "variable" else given).items()}
+    assert len(look_up("A", variables=variables, **(empty if source == "keyword" else {}))) == 3
+
+
+@pytest.mark.parametrize("option", ["url", "username", "password"])
+@pytest.mark.parametrize("source", ["keyword", "variable", "environment"])
+def test_a_value_with_a_line_break(em, look_up, monkeypatch, option, source):
+    given = {"url": em.url, "username": "reader", "password": PASSWORD}
+    broken = f"{given.pop(option)}\n"
+    if source == "variable":
+        given[option] = broken
+    monkeypatch.setenv(f"VEEAM_EM_{option.upper()}", broken)
+    variables = {f"veeam_em_{name}": value for name, value in given.items()}
+    with pytest.raises(AnsibleLookupError, match=f"^{option}: .*{values.CONTROL}") as caught:
+        look_up("A", variables=variables, **({option: broken} if source == "keyword" else {}))
+    assert PASSWORD not in str(caught.value)
+    assert em.counters.requests == 0
+
+
+@pytest.mark.parametrize("option", ["url", "username", "password"])
+@pytest.mark.parametrize("source", ["keyword", "variable", "template"])
+def test_a_value_that_cannot_be_decrypted(em, look_up, undecryptable, option, source):
+    given = {"url": em.url, "username": "reader", "password": PASSWORD, "vaulted": undecryptable}
+    variables = {f"veeam_em_{name}": value for name, value in given.items()}
+    variables[f"veeam_em_{option}"] = (
+        trust_as_template("{{ veeam_em_vaulted }}") if source == "template" else undecryptable
+    )
+    if source == "keyword":
+        del variables[f"veeam_em_{option}"]
+    if source == "keyword" and not hasattr(undecryptable, "__ENCRYPTED__"):
+        pytest.skip("ansible-core 2.19 and newer refuse it before they call the lookup")
+    name = option if source == "keyword" else f"veeam_em_{option}"
+    with pytest.raises(
+        AnsibleLookupError, match=f"^{name}: '...' cannot be used. .* give the vault password"
+    ) as caught:
+        look_up("A", variables=variables, **({option: undecryptable} if source == "keyword" else {}))
+    assert "ANSIBLE_VAULT" not in str(caught.value)
+    assert em.counters.requests == 0
 
 
 def test_warnings_are_ansibles(em, look_up):

@@ -182,7 +182,7 @@ def test_missing_ids(em, run):
         ({"username": "a:b"}, ["username", "colon"]),
         ({"name": []}, ["name", "selects nothing"]),
         ({"validate_certs": "perhaps"}, ["validate_certs", "bool"]),
-        ({"url": None}, ["url", "missing"]),
+        ({"url": None}, ["url is not set", "VEEAM_EM_URL"]),
         ({"nonsense": 1}, ["nonsense", "created_after"]),
         ({"fields": ["id", "nmae"]}, ["fields", "nmae", "creation_time", "task_summary"]),
         ({"fields": []}, ["fields", "return all"]),

@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
+import values
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.client import EnterpriseManager
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import OptionError
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.options import MAX_TIMEOUT
@@ -100,6 +102,27 @@ def test_other_options_are_checked(option, value):
     with pytest.raises(OptionError, match=f"^{option}: ") as refusal:
         EnterpriseManager(**{"url": "https://em.example.com", "username": "u", "password": "p", option: value})
     assert refusal.value.option == option
+
+
+@pytest.mark.parametrize("option", ["url", "username", "password", "api_version"])
+@pytest.mark.parametrize("value", values.BROKEN, ids=ascii)
+def test_a_control_character_is_refused_and_a_password_not_shown(option, value):
+    options = {"url": "https://em.example.com", "username": "u", "password": "p"}
+    if option == "url":
+        value = value.replace("Passw", "https://em.example").replace("0rd!", ".com")
+    with pytest.raises(OptionError, match=f"^{option}: .*{values.CONTROL}.*lookup.*strips it") as refusal:
+        EnterpriseManager(**{**options, option: value})
+    assert str(refusal.value).isprintable()
+    assert option != "password" or "0rd" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "password", [" Passw0rd!", "Passw0rd! ", "two words", "p\u00e4\u00df\u00a0w\u00f6rd", "\U0001f511"]
+)
+def test_blanks_and_letters_of_all_scripts_in_a_password(password):
+    client = EnterpriseManager("https://em.example.com", "u", password)
+    sent = client._request_logon.args[3]["Authorization"].split()[1]
+    assert base64.b64decode(sent).decode() == f"u:{password}"
 
 
 def test_the_outermost_values_of_options():

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+import values
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import OptionError
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import SessionCriteria
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import (
@@ -67,16 +68,37 @@ def test_an_id_given_twice_counts_once():
 
 @pytest.mark.parametrize(
     ("given", "names"),
-    [("A, B", {"A, B"}), (["A", "B, C"], {"A", "B, C"}), (2024, {"2024"}), ([7, "7"], {"7"}), (None, None)],
+    [
+        ("A, B", {"A, B"}),
+        (["A", "B, C"], {"A", "B, C"}),
+        ("007", {"007"}),
+        (["7", "12:30"], {"7", "12:30"}),
+        (None, None),
+    ],
 )
 def test_a_name_is_not_split_at_commas(given, names):
     assert criteria(name=given).names == names
+    assert criteria(backup_server=given).backup_servers == names
 
 
-@pytest.mark.parametrize("given", ["", " ", True, 1.5, {"a": 1}, ["A", None], [["A"]]])
-def test_other_names_are_refused(given):
-    with pytest.raises(OptionError, match="^name: .*Give a name or a list of names"):
-        criteria(name=given)
+@pytest.mark.parametrize("option", ["name", "backup_server"])
+@pytest.mark.parametrize("given", ["", " ", {"a": 1}, [["A"]]])
+def test_other_names_are_refused(option, given):
+    with pytest.raises(OptionError, match=f"^{option}: .*Give a "):
+        criteria(**{option: given})
+
+
+@pytest.mark.parametrize("option", ["name", "backup_server"])
+@pytest.mark.parametrize("value", [*values.NOT_IN_QUOTES.values(), True, float("inf")], ids=str)
+def test_a_name_that_yaml_has_changed_is_refused(option, value):
+    for given in (value, ["A", value]):
+        with pytest.raises(OptionError, match=f"^{option}: .*{values.QUOTE_IT}.* quote it where it is written"):
+            criteria(**{option: given})
+
+
+def test_null_among_names_is_refused():
+    with pytest.raises(OptionError, match="^name: null cannot be used"):
+        criteria(name=["A", None])
 
 
 @pytest.mark.parametrize("option", ["id", "name", "state", "result", "backup_server"])
