@@ -257,6 +257,13 @@ def measure(stage: Stage) -> list[Row]:
     return list(rows.values())
 
 
+def measure_history(sessions: int, more: int) -> dict[str, Any]:
+    """The figures of tools/bench/history.py."""
+    command = [sys.executable, str(BENCH / "history.py"), str(sessions), str(more)]
+    figures: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    return figures
+
+
 def main(arguments: list[str]) -> int:
     quick = "--quick" in arguments
     start = time.monotonic()
@@ -265,7 +272,15 @@ def main(arguments: list[str]) -> int:
     for stage in QUICK if quick else STAGES:
         print(f"{time.monotonic() - start:4.0f} s: {stage.sessions:,} sessions, {stage.latency_ms} ms", flush=True)
         rows += measure(stage)
-    results = {"quick": quick, "load": load, "seconds": time.monotonic() - start, "rows": list(map(asdict, rows))}
+    print(f"{time.monotonic() - start:4.0f} s: history", flush=True)
+    history = measure_history(2_000, 4_000) if quick else measure_history(20_000, 100_000)
+    results = {
+        "quick": quick,
+        "load": load,
+        "seconds": time.monotonic() - start,
+        "rows": list(map(asdict, rows)),
+        "history": history,
+    }
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / ("quick.json" if quick else "results.json")
     path.write_text(json.dumps(results, indent=1), encoding="utf-8")

@@ -228,6 +228,20 @@ def inventories(figures: Figures) -> str:
     return table("VMs | What | Against script | Seconds | Processor | MiB | Rounds", rows)
 
 
+def history(figures: Row) -> str:
+    size = figures["sessions"]
+    reading = median(figures["reading"]) * 1000
+    rows = [
+        [
+            f"{size:,} new sessions recorded in one look, sessions a second (target ≥ 1,000)",
+            f"{size / figures['recorded']:,.0f}",
+        ],
+        [f"100 runs of one plan read out of {figures['of']:,} sessions", f"{reading:.1f} ms"],
+        ["Size on disk of 1,000 sessions", f"{figures['size'] / 1e6:.1f} MB"],
+    ]
+    return table("The store of the history, SQLite | Figure", rows)
+
+
 # Growth
 
 
@@ -313,6 +327,8 @@ def figures_text(results: dict[str, Any]) -> str:
         clients(figures),
         "### Inventory\n",
         inventories(figures),
+        "### History\n",
+        history(results["history"]),
     ]
     if not results["quick"]:
         parts += ["### Growth\n", growth(figures)]
