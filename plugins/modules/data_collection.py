@@ -111,8 +111,8 @@ collected_at:
 state:
   description:
     - How the collection ended, in EM's word, V(CompletedSuccessfully) or V(CompletedWarning). With several backup servers, the worst one.
-    - V(CompletedWarning) is a success with a warning. A backup server may have been missed, so O(failover_session_info#module:max_data_age)
-      does not count it.
+    - V(CompletedWarning) is a success with a warning. A backup server may have been missed, so
+      O(dr_runbook.veeam_em.failover_session_info#module:max_data_age) does not count it.
     - V(null) with O(wait=false) and in check mode.
   returned: always
   type: str

@@ -130,6 +130,7 @@ def test_the_module_takes_along_what_it_needs_and_no_more():
             "_api.transport",
             "_api.xml",
             "_failover.criteria",
+            "_failover.data_age",
             "_failover.facts",
             "_failover.permissions",
             "_failover.replica_points",
