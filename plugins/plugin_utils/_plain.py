@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Undefined
 
 from ..module_utils._api.errors import OptionError
+from ..module_utils._api.options import check_text
 
 
 def plain(option: str, value: Any) -> Any:
@@ -26,6 +27,8 @@ def plain(option: str, value: Any) -> Any:
     if isinstance(value, Undefined):
         raise OptionError(option, "...", "It is undefined. Check the variable that holds it.")
     if isinstance(value, Mapping):
+        for key in value:
+            check_text(option, key)
         return {str(key): plain(f"{option}[{key!r}]", item) for key, item in value.items()}
     if isinstance(value, (Sequence, Iterator)) and not isinstance(value, (str, bytes, bytearray)):
         return [plain(f"{option}[{place}]", item) for place, item in enumerate(value)]

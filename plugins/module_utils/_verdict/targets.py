@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._api.errors import OptionError
+from .._api.options import check_text
 from .._api.redaction import describe
 from .._failover.times import parse_duration
 
@@ -84,6 +85,8 @@ def _vm_rto(value: Any) -> dict[str, float] | None:
 
 def _required_vms(value: Any) -> list[str] | None:
     names = [value] if isinstance(value, str) else value
+    for name in names if isinstance(names, Sequence) else ():
+        check_text("required_vms", name)
     return sorted({str(name) for name in names}) if is_list_of(str, names) and all(names) else None
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from ...module_utils._api.client import VERSION
 from ...module_utils._api.errors import OptionError
+from ...module_utils._api.options import check_text
 from ...module_utils._failover.times import parse_time
 from ...module_utils._verdict.evaluate import SESSION_SOURCES
 from .._plain import plain
@@ -146,7 +147,8 @@ def _undo(value: Any) -> dict[str, Any] | None:
 
 
 def _text(option: str, value: Any) -> str | None:
-    _check_type(option, value, (str, int, float), "a text")
+    if value is not None:
+        check_text(option, value)
     return None if value in (None, "") else str(value)
 
 

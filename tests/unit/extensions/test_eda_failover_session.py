@@ -1035,6 +1035,18 @@ def test_missing_libraries_are_named(source, em, monkeypatch):
     assert "xmltodict" in fails(source, em)
 
 
+@pytest.mark.parametrize("value", values.EMPTY, ids=repr)
+@pytest.mark.parametrize("place", ["options", "environment"])
+def test_an_empty_connection_option_is_not_set(source, em, monkeypatch, place, value):
+    given = {"url": em.url, "username": "reader", "password": PASSWORD}
+    empty = dict.fromkeys(source.CONNECTION, value)
+    options, variables = (empty, given) if place == "options" else (given, empty)
+    for name, variable in variables.items():
+        monkeypatch.setenv(f"VEEAM_EM_{name.upper()}", variable)
+    connection = source.watch_options(options).connection
+    assert connection == {**{name: source.DEFAULTS[name] for name in source.CONNECTION}, **given}
+
+
 def test_the_documentation_is_that_of_the_options(source):
     options = yaml.safe_load(source.DOCUMENTATION)["options"]
     assert list(options) and set(options) == set(source.DEFAULTS)

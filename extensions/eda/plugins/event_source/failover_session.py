@@ -71,27 +71,28 @@ options:
       - Scheme, host and port of Veeam Backup Enterprise Manager, such as V(https://em.example.com:9398).
       - A trailing V(/) or V(/api) is accepted. It must not contain user name and password.
       - With V(http://) the password is sent in clear text, and a warning says so.
-      - If not set, the value of the environment variable E(VEEAM_EM_URL) is used.
+      - If not set or empty, the value of the environment variable E(VEEAM_EM_URL) is used.
     type: str
     required: true
   username:
     description:
       - User with a role in Enterprise Manager, as V(DOMAIN\\user), V(user@domain) or a local user of the EM server. It must not contain a colon.
       - The role Portal User or VM Restore Operator is enough.
-      - If not set, the value of the environment variable E(VEEAM_EM_USERNAME) is used.
+      - If not set or empty, the value of the environment variable E(VEEAM_EM_USERNAME) is used.
     type: str
     required: true
   password:
     description:
       - Password of the user. It is sent only to log on, as HTTP Basic in UTF-8.
-      - If not set, the value of the environment variable E(VEEAM_EM_PASSWORD) is used.
+      - A line break or another control character in it is refused before anything is sent; blanks are kept. Quote a password of digits.
+      - If not set or empty, the value of the environment variable E(VEEAM_EM_PASSWORD) is used.
     type: str
     required: true
   validate_certs:
     description:
       - Whether the server's TLS certificate must be valid. Set O(ca_path) rather than switching this off.
       - V(false) applies even if E(REQUESTS_CA_BUNDLE) is set.
-      - If not set, the value of the environment variable E(VEEAM_EM_VALIDATE_CERTS) is used.
+      - If not set or empty, the value of the environment variable E(VEEAM_EM_VALIDATE_CERTS) is used.
     type: bool
     default: true
   ca_path:
@@ -105,19 +106,19 @@ options:
   timeout:
     description:
       - Maximum number of seconds for one request, from 1 to 3600. Logging off waits for a request that is under way.
-      - If not set, the value of the environment variable E(VEEAM_EM_TIMEOUT) is used.
+      - If not set or empty, the value of the environment variable E(VEEAM_EM_TIMEOUT) is used.
     type: int
     default: 30
   retries:
     description:
       - How often a read is repeated within a poll after a failed connection or HTTP status 500, 502, 503 or 504.
-      - If not set, the value of the environment variable E(VEEAM_EM_RETRIES) is used.
+      - If not set or empty, the value of the environment variable E(VEEAM_EM_RETRIES) is used.
     type: int
     default: 3
   api_version:
     description:
       - Version of the REST API to request when logging on, V(latest) or for example V(v1_7).
-      - If not set, the value of the environment variable E(VEEAM_EM_API_VERSION) is used.
+      - If not set or empty, the value of the environment variable E(VEEAM_EM_API_VERSION) is used.
     type: str
     default: latest
 requirements:

@@ -137,6 +137,8 @@ def test_texts_of_the_server_are_no_templates():
         ("vm_rto={'db*': nothing}", "undefined"),
         ("required_vms=['a', nothing]", "undefined"),
         ("**nothing", "undefined"),
+        ("vm_rto={7: '15m'}", "vm_rto: 7 cannot be used. It is not a text. YAML changes what is not in quotes"),
+        ("required_vms=['a', 750]", "required_vms: 750 cannot be used. It is not a text."),
     ],
 )
 def test_what_cannot_be_used(arguments, words):

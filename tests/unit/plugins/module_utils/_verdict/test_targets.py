@@ -57,7 +57,7 @@ BAD_TARGETS = [
     ({"vm_rto": {7: "15m"}}, "vm_rto: 7 cannot be used. Its keys"),
     ({"vm_rto": {"": "15m"}}, "vm_rto: '' cannot be used. Its keys"),
     ({"required_vms": {"db": 1}}, "required_vms: a dictionary cannot be used."),
-    ({"required_vms": [5]}, "required_vms: a list of 1 cannot be used."),
+    ({"required_vms": [5]}, "required_vms: 5 cannot be used. It is not a text."),
     ({"required_vms": ""}, "required_vms: '' cannot be used."),
     ({"max_failed": -1}, "max_failed: -1 cannot be used."),
     ({"max_failed": True}, "max_failed: True cannot be used."),

@@ -99,7 +99,8 @@ def test_what_is_not_a_session_is_refused(facts, words):
         ("undo", {"needed": False}, "a dictionary cannot be used. Give a dictionary with done"),
         ("undo", {"done": "yes"}, "a dictionary cannot be used. Give a dictionary with done"),
         ("undo", True, "True cannot be used. Give a dictionary with done"),
-        ("operator", {"name": "Ada"}, "a dictionary cannot be used. Give a text, or null"),
+        ("operator", {"name": "Ada"}, "a dictionary cannot be used. Give a text, not a list"),
+        ("change_id", 34, "34 cannot be used. It is not a text. YAML changes what is not in quotes"),
     ],
 )
 def test_an_option_that_cannot_be_used_is_refused(option, value, words):

@@ -1,0 +1,33 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Names that YAML has changed, dates above all: those are texts by the time a module gets them."""
+
+from __future__ import annotations
+
+import pytest
+import values
+
+OPTIONS = {
+    "failover_plan": {"plan": "Acme", "action": "start"},
+    "failover_session_wait": {"plan": "Acme", "created_after": "1h"},
+}
+
+
+@pytest.mark.parametrize(
+    ("module", "option"),
+    [
+        ("failover_plan", "plan"),
+        ("failover_plan", "tenant"),
+        ("failover_plan", "backup_server"),
+        ("failover_session_wait", "plan"),
+    ],
+)
+@pytest.mark.parametrize("value", values.NOT_IN_QUOTES.values(), ids=str)
+def test_a_name_that_yaml_has_changed(em, act, module, option, value):
+    em.world.add_plan(str(value), ["vm"], tenant=str(value))
+    result = act(module, **{**OPTIONS[module], option: value})
+    assert (result["failed"], result["changed"], act.runs) == (True, False, [])
+    assert result["msg"].startswith(f"{option}: ") and values.QUOTE_IT in result["msg"]
+    assert em.counters.requests == 0
