@@ -177,10 +177,9 @@ name: ABC Company Failover Plan
 created_after: 4h
 
 ---
-# rehearsal.veeam_em.yml: the VMs of the newest run of each plan from the history, without Enterprise Manager. It needs no connection option.
+# rehearsal.veeam_em.yml: the VMs of the newest run of each plan from the history (VEEAM_EM_STORE), without Enterprise Manager
 plugin: dr_runbook.veeam_em.failover_session
 source: history
-store: /var/lib/veeam_em/history.db
 
 ---
 # cached.veeam_em.yml: EM is queried at most every 10 minutes. The cache outlives the run, and contains no password and no token.

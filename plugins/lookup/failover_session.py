@@ -112,11 +112,10 @@ EXAMPLES = r"""
   vars:
     run: "{{ lookup('dr_runbook.veeam_em.failover_session', 'A plan without runs', latest=true, default={}) }}"
 
+# The history comes from VEEAM_EM_STORE of the controller's environment, or from the variable veeam_em_store.
 - name: Show how many runs of a plan the history has, which goes back further than EM
   ansible.builtin.debug:
-    msg: "{{ query('dr_runbook.veeam_em.failover_session', 'ABC Company Failover Plan', source='history', store=history) | length }}"
-  vars:
-    history: /var/lib/veeam_em/history.db
+    msg: "{{ query('dr_runbook.veeam_em.failover_session', 'ABC Company Failover Plan', source='history', default=none) | length }}"
 
 - name: Show the running plans, unless EM's copy of the data is older than 20 minutes
   ansible.builtin.debug:

@@ -99,16 +99,16 @@ author:
 """
 
 EXAMPLES = r"""
-# The connection options come from VEEAM_EM_URL, VEEAM_EM_USERNAME and VEEAM_EM_PASSWORD.
+# The connection options come from VEEAM_EM_URL, VEEAM_EM_USERNAME and VEEAM_EM_PASSWORD, and the history from VEEAM_EM_STORE, for
+# example /var/lib/veeam_em/history.db.
 
 - name: Record what Enterprise Manager shows
   dr_runbook.veeam_em.failover_history:
-    store: /var/lib/veeam_em/history.db
   register: recorded
 
 - name: Warn if EM may have forgotten sessions since the last look
   ansible.builtin.debug:
-    msg: "Nobody looked from {{ recorded.gap.from }} to {{ recorded.gap.to }}"
+    msg: "Nobody looked from {{ recorded.gap['from'] }} to {{ recorded.gap['to'] }}"
   when: recorded.gap is not none
 
 - name: Show the head, for the change ticket
@@ -118,8 +118,6 @@ EXAMPLES = r"""
 # failover_session_id is the id of a session, passed on by an earlier job or task.
 - name: Note the approval of a test, and what it found
   dr_runbook.veeam_em.failover_history:
-    store: /var/lib/veeam_em/history.db
-    em_name: em.example.com
     look: false
     notes:
       - type: approval

@@ -75,9 +75,10 @@ author:
 """
 
 EXAMPLES = r"""
+# The history comes from VEEAM_EM_STORE, for example /var/lib/veeam_em/history.db.
+
 - name: Read all runs of the last year
   dr_runbook.veeam_em.failover_history_info:
-    store: /var/lib/veeam_em/history.db
     created_after: 52w
   register: history
 
@@ -88,13 +89,12 @@ EXAMPLES = r"""
   loop_control:
     label: "{{ item.id }}"
 
-- name: Export the history for the auditors, if no record was changed or removed since the head in the change ticket
+# noted_head is a head from a change ticket, a dictionary of sequence and hash.
+- name: Export the history for the auditors, if no record was changed or removed since then
   dr_runbook.veeam_em.failover_history_info:
-    store: /var/lib/veeam_em/history.db
-    expected_head: "{{ noted_head | default(omit) }}"
-    verify: true
+    expected_head: "{{ noted_head }}"
     limit: 1
-    export: /var/lib/veeam_em/history.jsonl
+    export: ~/history.jsonl
 """
 
 RETURN = r"""
@@ -221,7 +221,8 @@ failover_plans:
           type: list
           elements: dict
 looks:
-  description: The looks between O(created_after) and O(created_before), newest first, at most 1000.
+  description:
+    - The newest 100 looks at each Enterprise Manager before O(created_before), newest first. With O(created_after), all that were made since then.
   returned: success
   type: list
   elements: dict

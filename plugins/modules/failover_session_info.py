@@ -153,10 +153,10 @@ EXAMPLES = r"""
     max_data_age: 20m
   register: running
 
+# The history comes from VEEAM_EM_STORE, for example /var/lib/veeam_em/history.db.
 - name: Read the runs of the last year from the history, since EM lists 30 days
   dr_runbook.veeam_em.failover_session_info:
     source: history
-    store: /var/lib/veeam_em/history.db
     created_after: 52w
   register: last_year
 

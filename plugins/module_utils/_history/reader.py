@@ -18,8 +18,8 @@ from .kind import Sighting, next_runs, run_kind
 from .records import StoredRecord, split_subject, subject_of
 from .store import Store
 
-MAX_LOOKS = 1000
-"""Maximum number of looks that are returned; an hour apart, those of six weeks."""
+MAX_LOOKS = 100
+"""Maximum number of looks that are returned unless a period is asked for: thousands take longer than the sessions."""
 LOOK_FACTS = ("user", "url", "source", "created_after", "clock", "collected_at", "complete", "missing")
 """What is returned of a look."""
 
@@ -171,7 +171,7 @@ class _Looks:
             if gap:
                 gaps.insert(0, {"em_name": em_name, **gap})
             later = look
-            if len(listed) < MAX_LOOKS and _is_within(look.at, criteria):
+            if _is_within(look.at, criteria) and (criteria.created_after or len(listed) < MAX_LOOKS):
                 listed.append({**_origin(look), **{name: look.body[name] for name in LOOK_FACTS}})
             sighting = sighting_of(look.at, look.body)
             for guid in sighting.states:
@@ -184,7 +184,8 @@ class _Looks:
             self.not_ready |= {subject_of(em_name, guid) for guid, state in newest.states.items() if state != READY}
 
     def newest(self) -> list[dict[str, Any]]:
-        return sorted(self._listed, key=lambda look: look["seen_at"], reverse=True)[:MAX_LOOKS]
+        """The looks of all EMs, newest first."""
+        return sorted(self._listed, key=lambda look: look["seen_at"], reverse=True)
 
     def sightings_of(self, points: Iterable[str]) -> list[Sighting]:
         """All that was seen of these points, given by their subjects."""

@@ -80,6 +80,7 @@ def test_many_looks_are_cut(em, record, read, monkeypatch):
     looks = read()["looks"]
     assert len(looks) == 2 and heads == sorted(heads)
     assert looks == sorted(looks, key=lambda look: look["seen_at"], reverse=True)
+    assert len(read(created_after="52w")["looks"]) == 3
     assert read(created_before="52w")["looks"] == []
 
 
