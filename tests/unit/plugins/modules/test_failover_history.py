@@ -211,6 +211,36 @@ def test_points_are_read_a_hundred_at_a_time_and_only_where_something_happened(e
     assert len([entry for entry in em.requests if "CloudVmReplicaPoint" in entry.query]) == 1
 
 
+@pytest.mark.parametrize("points_after_test", ["ready", "failover"])
+def test_points_that_stay_in_failover_are_not_called_a_test(em, run, record, read, points_after_test):
+    em.behaviour.points_after_test = points_after_test
+    run("test")
+    record()
+    kind = read()["failover_sessions"][0]["kind"]
+    assert kind == ("test" if points_after_test == "ready" else "failover")
+
+
+def test_an_em_that_ignores_the_filter_makes_the_look_incomplete(em, run, record, read):
+    run("test")
+    every = em.world.points.all()
+    em.faults.add("reply", path="/query", query="State", body=_points(every[:3]), times=None)
+    result = record()
+    assert result["recorded"]["points"] == 2  # those of the run, by their ids
+    (look,) = read()["looks"]
+    assert (look["complete"], look["missing"]) == (False, ["points"])
+    assert "does not filter them by their state" in result["warnings"][0]
+
+
+def _points(points):
+    items = "".join(
+        f'<Entity Type="CloudVmReplicaPoint" UID="urn:veeam:CloudVmReplicaPoint:{point.id}" Name="{point.name}">'
+        f"<State>{point.state}</State></Entity>"
+        for point in points
+    )
+    entities = f"<CloudVmReplicaPoints>{items.replace('Entity', 'CloudVmReplicaPoint')}</CloudVmReplicaPoints>"
+    return f'<QueryResult><Entities>{entities}</Entities><PagingInfo PageNum="1" PageSize="100" PagesCount="1"/></QueryResult>'
+
+
 def test_what_is_handed_over_decides_the_kind(em, run, record, read):
     run("start")
     (found,) = (record(), read()["failover_sessions"])[1]
