@@ -76,10 +76,10 @@ def run_kind(
         reasons = [f"Recorded by the run itself: it requested the action {run['action']}."]
         if note is not None and note["kind"] != kind:
             reasons.append(f"A note by {note['by']} calls it {note['kind']}, which the record of the run contradicts.")
-        return {"kind": kind, "kind_basis": "recorded", "kind_reasons": reasons}
+        return RunKind(kind=kind, kind_basis="recorded", kind_reasons=reasons)
     if note is not None:
         reason = f"Noted by {note['by']}: {note['text']}"
-        return {"kind": note["kind"], "kind_basis": "recorded", "kind_reasons": [reason]}
+        return RunKind(kind=note["kind"], kind_basis="recorded", kind_reasons=[reason])
     return _inferred(session, sightings, until)
 
 
@@ -149,13 +149,13 @@ def _inferred(session: Session, sightings: Iterable[Sighting], until: str | None
         )
     if failed_over:
         reason = f"After the end of the run, before any later run or undo, {some_of(failed_over, MAX_LISTED)}."
-        return {"kind": "failover", "kind_basis": "inferred", "kind_reasons": [reason]}
+        return RunKind(kind="failover", kind_basis="inferred", kind_reasons=[reason])
     if at_rest:
         reason = (
             f"All replica points of its VMs were Ready at {at_rest.at}, within 24 hours after its end, in a copy that EM "
             f"collected at {at_rest.collected_at}, after its end."
         )
-        return {"kind": "test", "kind_basis": "inferred", "kind_reasons": [reason]}
+        return RunKind(kind="test", kind_basis="inferred", kind_reasons=[reason])
     if not session["tasks"]:
         return _unknown("The VMs of the run are not known.")
     if no_points:
@@ -169,4 +169,4 @@ def _inferred(session: Session, sightings: Iterable[Sighting], until: str | None
 
 
 def _unknown(reason: str) -> RunKind:
-    return {"kind": "unknown", "kind_basis": "none", "kind_reasons": [reason]}
+    return RunKind(kind="unknown", kind_basis="none", kind_reasons=[reason])
