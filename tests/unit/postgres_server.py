@@ -21,7 +21,7 @@ import psycopg
 
 ENCODING = ("--encoding", "UTF8", "--locale", "C.UTF-8")
 # The shell ends the server and removes its folder when the pipe closes, which it does however the test process ends.
-KEEPER = '"$@" & pid=$!; read dummy; kill -INT $pid; wait $pid; rm -rf "$FOLDER"'
+KEEPER = '"$@" & pid=$!; read dummy; kill -QUIT $pid; wait $pid; rm -rf "$FOLDER"'
 ACCESS = "local all guarded scram-sha-256\nlocal all all trust\n"
 SETTINGS = {
     "listen_addresses": "",
@@ -51,10 +51,16 @@ class Server:
             return cursor.fetchall() if cursor.description else []
 
     def new_database(self) -> str:
-        """The name of an empty database that belongs to the role ``owner``."""
+        """The name of an empty database that belongs to the role ``owner``; a history needs less, see new_schema."""
         self._count += 1
         self.execute(f"CREATE DATABASE history{self._count} OWNER owner")
         return f"history{self._count}"
+
+    def new_schema(self) -> str:
+        """The URL of an empty schema, which is made sooner than a database."""
+        self._count += 1
+        self.execute(f"CREATE SCHEMA history{self._count} AUTHORIZATION owner")
+        return f"{self.url('postgres')}&options=-csearch_path%3Dhistory{self._count}"
 
     def end_connections(self, database: str) -> None:
         """End all connections to a database, as an administrator or a restart does."""

@@ -62,8 +62,7 @@ def location(request):
     """Where a history may be created, in both databases."""
     if request.param == "sqlite":
         return request.getfixturevalue("file")
-    server = request.getfixturevalue("postgres")
-    return server.url(server.new_database())
+    return request.getfixturevalue("postgres").new_schema()
 
 
 @pytest.fixture
@@ -115,7 +114,7 @@ def start_writer():
 
         def start(location, *arguments):
             command = [sys.executable, str(Path(__file__).with_name("writer.py")), location, *map(str, arguments)]
-            environment = {**os.environ, "PYTHONPATH": COLLECTIONS}
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join([COLLECTIONS, os.environ.get("PYTHONPATH", "")])}
             return running.enter_context(started(command, env=environment, stderr=None))
 
         yield start

@@ -111,15 +111,15 @@ def changed(lines, place, **values):
         (lambda lines: [*lines[:4], "Grüße"], "it is not ASCII"),
     ],
 )
-def test_a_damaged_export(exported, location, change, problem):
+def test_a_damaged_export(exported, file, change, problem):
     path, head = exported
     path.write_text("\n".join(change(path.read_text(encoding="ascii").splitlines())), encoding="utf-8")
     with pytest.raises(HistoryError) as caught:
-        import_records(str(path), location)
+        import_records(str(path), file)
     assert problem in str(caught.value)
     assert "Nothing was imported. " in str(caught.value)
     with pytest.raises(HistoryError, match="There is no history yet"):
-        open_store(location)
+        open_store(file)
 
 
 def test_an_export_that_cannot_be_read(tmp_path, file):

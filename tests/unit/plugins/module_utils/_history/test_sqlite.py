@@ -250,7 +250,7 @@ def test_another_process_that_does_not_let_go(file, make, monkeypatch):
 def test_killed_at_any_step(file, start_writer):
     """The journal of a writer that was killed is still there, and whoever comes next has to roll it back, also to read."""
     whole, journals = {0}, 0
-    for steps in range(50, 60_000, 4_999):
+    for steps in range(50, 60_000, 8_191):
         writer = start_writer(file, steps, 50, steps)
         told = [int(line) for line in writer.communicate()[0].split()]
         assert writer.returncode == -9

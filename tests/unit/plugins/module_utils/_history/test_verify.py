@@ -14,27 +14,33 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.verif
 ANOTHER = "The session index says something else than record 4."
 
 
-@pytest.fixture
-def store(store, make):
+@pytest.fixture(autouse=True)
+def filled(store, make):
     """Records 1 to 8; 2, 4, 6 and 8 are of sessions."""
     for number in range(4):
         store.append([make.look(), make.session(number)])
     assert verify(store, store.head()) == []
-    return store
 
 
-@pytest.mark.parametrize("column", RECORD_COLUMNS.split(", ")[1:])
-def test_a_value_of_a_record(store, without_triggers, column):
-    value = {"body": "replace(body, 'Success', 'Failed')"}.get(column, f"'x' || substr({column}, 2)")
-    without_triggers(store, f"UPDATE record SET {column} = {value} WHERE sequence = 4")
-    problems = verify(store)
-    assert problems and all("4" in problem or "5" in problem for problem in problems)
+def test_a_value_of_a_record(store, without_triggers):
+    without_triggers(store)
+    for column in RECORD_COLUMNS.split(", ")[1:]:
+        ((before,),) = store.query(f"SELECT {column} FROM record WHERE sequence = 4")
+        changed = before.replace("Success", "Failed") if column == "body" else f"x{before[1:]}"
+        for value, sound in ((changed, False), (before, True)):
+            store.database.execute(f"UPDATE record SET {column} = ? WHERE sequence = 4", [value])
+            problems = verify(store)
+            assert (not problems) is sound, column
+            assert all("4" in problem or "5" in problem for problem in problems)
 
 
-@pytest.mark.parametrize("column", INDEX_COLUMNS.split(", ")[1:])
-def test_a_value_of_the_index(store, without_triggers, column):
-    without_triggers(store, f"UPDATE session_index SET {column} = 'x' WHERE sequence = 4")
-    assert verify(store) == [ANOTHER]
+def test_a_value_of_the_index(store, without_triggers):
+    without_triggers(store)
+    for column in INDEX_COLUMNS.split(", ")[1:]:
+        ((before,),) = store.query(f"SELECT {column} FROM session_index WHERE sequence = 4")
+        for value, problems in (("x", [ANOTHER]), (before, [])):
+            store.database.execute(f"UPDATE session_index SET {column} = ? WHERE sequence = 4", [value])
+            assert verify(store) == problems, column
 
 
 @pytest.mark.parametrize(
