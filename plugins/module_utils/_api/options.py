@@ -104,14 +104,14 @@ def check_options(username: str, password: str, timeout: float, retries: int, ap
 
     :raises OptionError: for the first option that cannot be used.
     """
-    for name, value in (("username", username), ("password", password), ("api_version", api_version)):
-        check_characters(name, value)
     if not username or ":" in username:
         hint = "Give a user name without a colon, such as DOMAIN\\user or user@domain."
         raise OptionError("username", username.partition(":")[0], hint)
     if not password:
         hint = "It is empty. Give the password of the user, or check the variable that holds it."
         raise OptionError("password", "", hint)
+    for name, value in (("username", username), ("password", password), ("api_version", api_version)):
+        check_characters(name, value)
     if not 0 < timeout <= MAX_TIMEOUT:
         raise OptionError("timeout", timeout, f"Give a number of seconds from 1 to {MAX_TIMEOUT}.")
     if retries < 0:

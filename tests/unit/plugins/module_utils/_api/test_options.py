@@ -16,9 +16,10 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors im
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.options import MAX_TIMEOUT
 
 
-def test_a_password_behind_the_user_name_is_not_shown():
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_password_behind_the_user_name_is_not_shown(end):
     with pytest.raises(OptionError, match="username: 'admin'") as refusal:
-        EnterpriseManager("https://em.example.com", "admin:S3cret", "p")
+        EnterpriseManager("https://em.example.com", f"admin:S3cret{end}", "p")
     assert "S3cret" not in str(refusal.value)
 
 
