@@ -22,18 +22,22 @@ options:
       - Password of the user in O(store). A file has none.
       - If not set, the value of the environment variable E(VEEAM_EM_STORE_PASSWORD) is used.
     type: str
-  em_name:
-    description:
-      - Names of the Enterprise Managers whose records to read from the history, as M(dr_runbook.veeam_em.failover_history) recorded
-        them. By default, all.
-    type: list
-    elements: str
 seealso:
   - module: dr_runbook.veeam_em.failover_history
   - module: dr_runbook.veeam_em.failover_history_info
   - name: Guide to the history
     description: What is recorded, what it proves, retention, backup, and PostgreSQL.
     link: https://github.com/dr-runbook/veeam_em/blob/main/docs/history.md
+"""
+
+    EM_NAMES = r"""
+options:
+  em_name:
+    description:
+      - Names of the Enterprise Managers whose records to read from the history, as M(dr_runbook.veeam_em.failover_history) recorded
+        them. By default, all.
+    type: list
+    elements: str
 """
 
     SOURCE = r"""

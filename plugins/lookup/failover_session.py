@@ -19,6 +19,7 @@ extends_documentation_fragment:
   - dr_runbook.veeam_em._session_criteria
   - dr_runbook.veeam_em._data_age
   - dr_runbook.veeam_em._history
+  - dr_runbook.veeam_em._history.em_names
   - dr_runbook.veeam_em._history.source
   - dr_runbook.veeam_em._history.plugin
 options:

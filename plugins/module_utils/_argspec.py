@@ -43,8 +43,10 @@ STORE_SPEC: dict[str, Any] = {
     "store": {"type": "str", "fallback": (environment, ["VEEAM_EM_STORE"])},
     "store_password": {"type": "str", "no_log": True, "fallback": (environment, ["VEEAM_EM_STORE_PASSWORD"])},
 }
+"""Fragment ``_history``."""
+
 EM_NAMES_SPEC: dict[str, Any] = {"em_name": {"type": "list", "elements": "str"}}
-"""With ``STORE_SPEC``, fragment ``_history``."""
+"""Fragment ``_history.em_names``."""
 
 SOURCE_SPEC: dict[str, Any] = {"source": {"type": "str", "choices": ["em", "history"], "default": "em"}}
 """Fragment ``_history.source``."""

@@ -41,7 +41,6 @@ options:
       - What to call this Enterprise Manager in the history. By default, the host of O(url).
       - Keep it when EM moves to another host. Records of one EM under two names are those of two Enterprise Managers.
     type: str
-    elements: str
   look:
     description:
       - Whether to look at EM. With V(false), only what is handed over is recorded, no request is sent, and O(username) and O(password) are

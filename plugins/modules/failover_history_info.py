@@ -21,6 +21,7 @@ extends_documentation_fragment:
   - dr_runbook.veeam_em._connection
   - dr_runbook.veeam_em._session_criteria
   - dr_runbook.veeam_em._history
+  - dr_runbook.veeam_em._history.em_names
 options:
   url:
     description: Not used. The connection options are accepted so that C(module_defaults) of the action group can contain them.

@@ -21,6 +21,7 @@ extends_documentation_fragment:
   - dr_runbook.veeam_em._session_criteria
   - dr_runbook.veeam_em._data_age
   - dr_runbook.veeam_em._history
+  - dr_runbook.veeam_em._history.em_names
   - dr_runbook.veeam_em._history.source
 options:
   url:
@@ -550,8 +551,6 @@ from ..module_utils._failover.data_age import DataAgeReader, max_age
 from ..module_utils._failover.replica_points import PointReader
 from ..module_utils._failover.sessions import SessionReader
 from ..module_utils._failover.times import format_time
-from ..module_utils._history.options import NO_DATA_AGE, open_history
-from ..module_utils._history.reader import HistoryReader
 from ..module_utils._module import Module, check_texts, client_from_module, create_module, fail_on_error
 
 FIELDS = (
@@ -619,6 +618,10 @@ def _read_em(module: Module, criteria: SessionCriteria, limit: timedelta | None)
 
 
 def _read_history(module: Module, criteria: SessionCriteria) -> dict[str, Any]:
+    # Only here, so that reading EM does not load a database.
+    from ..module_utils._history.options import NO_DATA_AGE, open_history
+    from ..module_utils._history.reader import HistoryReader
+
     if module.params["max_data_age"]:
         raise OptionError("max_data_age", module.params["max_data_age"], NO_DATA_AGE)
     check_texts(module, STORE_SPEC)
