@@ -223,7 +223,8 @@ failover_plans:
           elements: dict
 looks:
   description:
-    - The newest 100 looks at each Enterprise Manager before O(created_before), newest first. With O(created_after), all that were made since then.
+    - The newest 100 looks at each Enterprise Manager before O(created_before), newest first.
+    - With O(created_after), all that were made since then.
   returned: success
   type: list
   elements: dict
