@@ -6,13 +6,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from .._api.errors import OptionError
-from .._api.options import base_url_of, split_url
+from .._api.options import HIDDEN, base_url_of, split_url
 from .export import import_records
 from .store import Store, open_store
+
+_WITH_PASSWORD = re.compile(r"postgres(?:ql)?://(?:[^/?]*:[^/?]*@|.*[?&]password=)", re.IGNORECASE)
 
 NO_DATA_AGE = "With source: history, no data of EM is read, however old it is. Leave the option out; seen_at says when a session was seen."
 """What is wrong with a limit for the age of EM's data."""
@@ -45,6 +48,10 @@ def _location(option: Callable[[str], Any]) -> tuple[str, str | None]:
             "to a lookup or an inventory also as variable veeam_em_store."
         )
         raise OptionError("store", "", accepted)
+    if _WITH_PASSWORD.match(option("store")):
+        raise OptionError(
+            "store", HIDDEN, "It contains a password, which logs would show. Give that as store_password."
+        )
     return option("store"), option("store_password") or None
 
 

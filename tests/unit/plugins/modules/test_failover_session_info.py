@@ -361,6 +361,8 @@ def test_facts_that_only_the_history_has_are_null_in_em(em, run, record, store):
         ({"store": " "}, ["store", "VEEAM_EM_STORE"]),
         ({"store": "/nowhere/history.db"}, ["/nowhere", "does not exist"]),
         ({"store": 7}, ["store", "quote"]),
+        ({"store": "postgresql://dr:secret@db/dr"}, ["store: '...'", "store_password"]),
+        ({"store": "postgresql://db/dr?user=dr&password=secret"}, ["store: '...'", "store_password"]),
         ({"store": "history.db", "max_data_age": "20m"}, ["max_data_age", "source: history"]),
     ],
 )
