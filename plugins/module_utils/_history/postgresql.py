@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .._api.redaction import Redactor
 from .records import HistoryError
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     import psycopg
 
 SCRIPT = "extensions/history/postgresql.sql"
-URL = re.compile(r"postgres(?:ql)?://(?:(?P<user>[^:@/?]*)(?::[^@/?]*)?@)?(?P<place>[^@?]*)(?:\?[^@]*)?", re.IGNORECASE)
+URL = re.compile(
+    r"postgres(?:ql)?://(?:(?P<user>[^:@/?]*)(?::(?P<password>[^@/?]*))?@)?(?P<place>[^@?]*)(?:\?[^@]*)?", re.IGNORECASE
+)
 BUSY_SECONDS = 30
 LOCK = 0x64725F72756E62
 """Number of the advisory lock that whoever writes a history of this database holds."""
@@ -62,6 +64,8 @@ class Postgresql:
     """
 
     dialect = "postgresql"
+    nulls: ClassVar = {"ASC": "NULLS FIRST", "DESC": "NULLS LAST"}
+    """What makes NULL the smallest value of an order."""
 
     def __init__(self, url: str, password: str | None) -> None:
         match = URL.fullmatch(url)

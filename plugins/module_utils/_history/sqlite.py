@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import os
 import re
-import sqlite3
+import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from .records import HistoryError, NoHistoryError
+
+if TYPE_CHECKING:
+    import sqlite3
 
 BUSY_SECONDS = 30.0
 MIN_SIZE = 512
@@ -66,11 +69,19 @@ class Sqlite:
     :raises HistoryError: it cannot be opened.
     """
 
-    Error = sqlite3.Error
     dialect = "sqlite"
+    nulls: ClassVar = {"ASC": "", "DESC": ""}
+    """What makes NULL the smallest value of an order."""
 
     def __init__(self, path: str, create: bool, read_only: bool) -> None:
         self.location = os.path.realpath(os.path.expanduser(os.path.expandvars(path)))
+        try:
+            import sqlite3
+        except ImportError:
+            problem = f"A history in a file needs the Python module sqlite3, which {sys.executable} does not have"
+            hint = "Install the package of your system that has it, or use PostgreSQL (postgresql://user@host/database)"
+            raise HistoryError(problem, hint, self.location) from None
+        self.Error = sqlite3.Error
         folder = os.path.dirname(self.location)
         if not os.path.isdir(folder):
             raise HistoryError(

@@ -198,8 +198,9 @@ class Store:
                 condition, wanted = _one_of("s.sequence", batch)
                 rows += self.query(sql + condition, wanted)
         else:
-            order, nulls = ("DESC", "LAST") if criteria.descending else ("ASC", "FIRST")
-            sql += " AND ".join(terms) + f" ORDER BY creation_time {order} NULLS {nulls}, session_id {order}"
+            order = "DESC" if criteria.descending else "ASC"
+            sql += " AND ".join(terms)
+            sql += f" ORDER BY creation_time {order} {self.database.nulls[order]}, session_id {order}"
             limit = "" if criteria.limit is None else f" LIMIT {criteria.limit}"
             rows = self.query(sql + limit, values)
         found = [record for record in map(self._stored, rows) if criteria.matches(record.body)]  # type: ignore[arg-type]

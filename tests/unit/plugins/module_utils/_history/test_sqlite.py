@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import stat
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -74,6 +75,14 @@ def test_a_folder(tmp_path, create):
     missing = tmp_path / "none" / "history.db"
     assert refused(missing, create=create).startswith(f"The folder {tmp_path}/none of the history does not exist.")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_python_without_sqlite(file, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sqlite3", None)
+    assert f"needs the Python module sqlite3, which {sys.executable} does not have. Install" in refused(
+        file, create=True
+    )
+    assert not os.path.exists(file)
 
 
 @pytest.mark.parametrize("location", ["", "  "])
@@ -144,7 +153,7 @@ def test_a_damaged_file(file, make):
                 # A page that nothing but an index of SQLite needs may go unnoticed here.
                 seen.add(bool(problems))
         except HistoryError as exc:
-            seen.add(str(exc).split(". ")[0])
+            seen.add(str(exc).partition(". ")[0])
     assert {"The history is damaged", "The history is not a SQLite database"} <= seen
     Path(file).write_bytes(whole[: len(whole) // 2])
     with (
