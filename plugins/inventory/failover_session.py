@@ -19,6 +19,10 @@ extends_documentation_fragment:
   - dr_runbook.veeam_em._connection.plugin
   - dr_runbook.veeam_em._session_criteria
   - dr_runbook.veeam_em._data_age
+  - dr_runbook.veeam_em._history
+  - dr_runbook.veeam_em._history.em_names
+  - dr_runbook.veeam_em._history.source
+  - dr_runbook.veeam_em._history.plugin
   - ansible.builtin.constructed
   - ansible.builtin.inventory_cache
 options:
@@ -50,6 +54,8 @@ options:
         so C(state), C(result) and so on of the host are null. C(session) has those of the session.
       - V(tasks_or_plan) uses the plan if a session lists no VMs. All samples of finished sessions in Veeam's documentation
         list none, and it is not known whether that is the rule. All plans are read in one query.
+      - V(history) uses the VMs that the session lists, and if it lists none, those that O(store) has of it, as they were when EM listed them
+        for the last time (C(session.tasks_kept_at)). In the history, EM is O(em_name), by default the host of O(url).
       - If there is no plan of that name on that backup server, or more than one, the session gives no hosts, with a warning.
       - Reading plans needs the role VM Restore Operator or Portal Administrator in Enterprise Manager. For other users, for example with
         Portal User only, V(tasks_or_plan) uses the sessions that list VMs. The others give no hosts, and one warning names them. That is
@@ -57,6 +63,7 @@ options:
     type: str
     choices:
       - tasks
+      - history
       - plan
       - tasks_or_plan
     default: tasks_or_plan
@@ -115,7 +122,7 @@ EXAMPLES = r"""
 # veeam_em.yml: the VMs of the newest run of each plan. A host has these variables:
 #
 #   veeam_vm_name: filesrv03
-#   veeam_vm_source: tasks          # or plan: then all variables down to veeam_replica_point are null
+#   veeam_vm_source: tasks          # or history; or plan: then all variables down to veeam_replica_point are null
 #   veeam_state: Stopped            # of this VM: Starting, Working, Stopping or Stopped
 #   veeam_result: Failed            # of this VM: Success, Warning, Failed, or the text None while it is not finished
 #   veeam_failure_message: No restore point of filesrv03 is available for failover
@@ -179,6 +186,11 @@ name: ABC Company Failover Plan
 created_after: 4h
 
 ---
+# rehearsal.veeam_em.yml: the VMs of the newest run of each plan from the history (VEEAM_EM_STORE), without Enterprise Manager
+plugin: dr_runbook.veeam_em.failover_session
+source: history
+
+---
 # cached.veeam_em.yml: EM is queried at most every 10 minutes. The cache outlives the run, and contains no password and no token.
 # Keep it where nobody else can write, since whoever writes to it chooses the hosts.
 plugin: dr_runbook.veeam_em.failover_session
@@ -201,16 +213,17 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable, to_safe_group_name
 from ansible.utils.unsafe_proxy import wrap_var
 
-from ..module_utils._api.client import EnterpriseManager
 from ..module_utils._api.errors import EmPermissionError, OptionError
 from ..module_utils._api.redaction import single_line
 from ..module_utils._argspec import SESSION_CRITERIA_SPEC
 from ..module_utils._failover.criteria import SessionCriteria
 from ..module_utils._failover.data_age import DataAgeReader, max_age
-from ..module_utils._failover.facts import Plan, Session, sort_key
+from ..module_utils._failover.facts import Plan, Session, merge_tasks, sort_key
 from ..module_utils._failover.permissions import VM_RESTORE_OPERATOR
 from ..module_utils._failover.plans import PlanReader
 from ..module_utils._failover.sessions import SessionReader
+from ..module_utils._history.options import NO_DATA_AGE, name_of_em, open_history
+from ..module_utils._history.reader import HistoryReader
 from ..plugin_utils._host_names import folded, means_controller
 from ..plugin_utils._hosts import (
     BAD_ADDRESS,
@@ -265,8 +278,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             limit = max_age(self.get_option("max_data_age"))
             answer = self._cached(limit) if cache else None
             if answer is None:
-                with connect(self.get_option) as client:
-                    answer = self._read(client, criteria, limit)
+                answer = (
+                    self._read_history(criteria)
+                    if self.get_option("source") == "history"
+                    else self._read_em(criteria, limit)
+                )
                 if self.get_option("cache"):
                     self._cache[self._key()] = answer
             self._populate(answer)
@@ -275,7 +291,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _key(self) -> str:
         """What the answer depends on, without the password: who may read a cache is decided by the file system."""
-        names = ("url", "username", "vm_source", *SESSION_CRITERIA_SPEC)
+        names = ("url", "username", "vm_source", "source", "store", "em_name", *SESSION_CRITERIA_SPEC)
         options = {name: self.get_option(name) for name in names}
         text = json.dumps([ANSWER_FORMAT, options], sort_keys=True, default=str)
         return f"{self.NAME}_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
@@ -300,13 +316,36 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     # Reading
 
-    def _read(self, client: EnterpriseManager, criteria: SessionCriteria, limit: timedelta | None) -> Answer:
-        age = DataAgeReader(client).read(limit) if limit else None
-        collected = time.time() - age["seconds"] if age else None
-        result = SessionReader(client).list_sessions(criteria)
+    def _read_em(self, criteria: SessionCriteria, limit: timedelta | None) -> Answer:
+        with connect(self.get_option) as client:
+            age = DataAgeReader(client).read(limit) if limit else None
+            collected = time.time() - age["seconds"] if age else None
+            sessions = self._read_sessions(SessionReader(client), criteria, f"on {client.base_url}")
+            meant = PlanReader(client).similar_names(criteria.names) if criteria.names and not sessions else ""
+            if meant:
+                self.display.warning(
+                    f"No cloud failover session on {client.base_url} has the name that is wanted. {meant}"
+                )
+            if self.get_option("vm_source") == "history":
+                sessions = self._with_recorded_vms(sessions, criteria)
+            plans = self._read_plans(PlanReader(client), sessions)
+        return {"sessions": sessions, "plans": plans, "collected": collected}
+
+    def _read_history(self, criteria: SessionCriteria) -> Answer:
+        if self.get_option("max_data_age"):
+            raise OptionError("max_data_age", self.get_option("max_data_age"), NO_DATA_AGE)
+        with open_history(self.get_option, read_only=True) as store:
+            reader = HistoryReader(store, self.get_option("em_name"))
+            sessions = self._read_sessions(reader, criteria, f"in the history {store.location}")
+            return {"sessions": sessions, "plans": self._read_plans(reader, sessions), "collected": None}
+
+    def _read_sessions(
+        self, reader: SessionReader | HistoryReader, criteria: SessionCriteria, where: str
+    ) -> list[Session]:
+        result = reader.list_sessions(criteria)
         if result.missing_ids:
             raise AnsibleParserError(
-                f"No cloud failover session with the id {list_some(result.missing_ids)} on {client.base_url}. Check the id. "
+                f"No cloud failover session with the id {list_some(result.missing_ids)} {where}. Check the id. "
                 "Enterprise Manager forgets sessions after some time."
             )
         excluded = set(criteria.ids or ()) - {session["id"] for session in result.sessions}
@@ -315,18 +354,28 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 f"Sessions requested by id but excluded by another criterion: {list_some(excluded)}. They give no hosts. "
                 "latest_per_plan is on by default; set it to false to keep them."
             )
-        meant = PlanReader(client).similar_names(criteria.names) if criteria.names and not result.sessions else ""
-        if meant:
-            self.display.warning(f"No cloud failover session on {client.base_url} has the name that is wanted. {meant}")
-        plans = self._read_plans(client, result.sessions)
-        return {"sessions": result.sessions, "plans": plans, "collected": collected}
+        return result.sessions
 
-    def _read_plans(self, client: EnterpriseManager, sessions: list[Session]) -> list[Plan] | None:
+    def _with_recorded_vms(self, sessions: list[Session], criteria: SessionCriteria) -> list[Session]:
+        """The sessions, with the VMs that the history has of those that list none."""
+        without = tuple(session["id"] for session in sessions if not session["tasks"])
+        if not without:
+            return sessions
+        em_names = self.get_option("em_name") or [name_of_em(None, self.get_option("url"))]
+        with open_history(self.get_option, read_only=True) as store:
+            result = HistoryReader(store, em_names).list_sessions(SessionCriteria(criteria.now, ids=without))
+        recorded: dict[str, Any] = {session["id"]: session for session in result.sessions}
+        return [
+            merge_tasks(session, found, found["seen_at"]) if (found := recorded.get(session["id"])) else session
+            for session in sessions
+        ]
+
+    def _read_plans(self, reader: PlanReader | HistoryReader, sessions: list[Session]) -> list[Plan] | None:
         """The plans that the sessions need, or None if the user may not read plans and other sessions list their VMs."""
         needing = [session for session in sessions if needs_plan(session, self.get_option("vm_source"))]
         names = {session["name"] for session in needing if session["name"]}
         try:
-            return PlanReader(client).plans_named(names) if names else []
+            return reader.plans_named(names) if names else []
         except EmPermissionError as exc:
             if len(needing) == len(sessions):
                 raise AnsibleParserError(f"{exc} {_WITHOUT_PLANS}") from None

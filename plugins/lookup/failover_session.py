@@ -18,6 +18,10 @@ extends_documentation_fragment:
   - dr_runbook.veeam_em._connection.plugin
   - dr_runbook.veeam_em._session_criteria
   - dr_runbook.veeam_em._data_age
+  - dr_runbook.veeam_em._history
+  - dr_runbook.veeam_em._history.em_names
+  - dr_runbook.veeam_em._history.source
+  - dr_runbook.veeam_em._history.plugin
 options:
   _terms:
     description:
@@ -109,6 +113,11 @@ EXAMPLES = r"""
   vars:
     run: "{{ lookup('dr_runbook.veeam_em.failover_session', 'A plan without runs', latest=true, default={}) }}"
 
+# The history comes from VEEAM_EM_STORE of the controller's environment, or from the variable veeam_em_store.
+- name: Show how many runs of a plan the history has, which goes back further than EM
+  ansible.builtin.debug:
+    msg: "{{ query('dr_runbook.veeam_em.failover_session', 'ABC Company Failover Plan', source='history', default=none) | length }}"
+
 - name: Show the running plans, unless EM's copy of the data is older than 20 minutes
   ansible.builtin.debug:
     msg: "{{ query('dr_runbook.veeam_em.failover_session', state=['Starting', 'Working', 'Stopping'], max_data_age='20m')
@@ -149,6 +158,8 @@ from ..module_utils._failover.data_age import DataAgeReader, max_age
 from ..module_utils._failover.facts import Session
 from ..module_utils._failover.plans import PlanReader
 from ..module_utils._failover.sessions import SessionReader
+from ..module_utils._history.options import NO_DATA_AGE, open_history
+from ..module_utils._history.reader import HistoryReader
 from ..plugin_utils._plugin import check_options, connect, connection_variables, decrypted, fail_on_error
 
 
@@ -166,18 +177,26 @@ class LookupModule(LookupBase):
                 name = "id" if criteria.ids else "name"
                 accepted = "Give plan names and ids as terms or as options, not both."
                 raise OptionError(name, self.get_option(name), accepted)
-            with connect(self.get_option) as client:
+            meant = ""
+            if self.get_option("source") == "history":
                 if limit:
-                    DataAgeReader(client).read(limit)
-                reader = SessionReader(client)
-                found = _by_key(reader, criteria, keys) if keys else [reader.list_sessions(criteria).sessions]
-                unknown = [value for (kind, value), sessions in zip(keys, found) if kind == "name" and not sessions]
-                meant = PlanReader(client).similar_names(unknown) if unknown and "default" not in kwargs else ""
-                meant += " " if meant else ""
+                    raise OptionError("max_data_age", self.get_option("max_data_age"), NO_DATA_AGE)
+                with open_history(self.get_option, read_only=True) as store:
+                    found = _read(HistoryReader(store, self.get_option("em_name")), criteria, keys)
+                where = f"in the history {store.location}"
+            else:
+                with connect(self.get_option) as client:
+                    if limit:
+                        DataAgeReader(client).read(limit)
+                    found = _read(SessionReader(client), criteria, keys)
+                    unknown = [value for (kind, value), sessions in zip(keys, found) if kind == "name" and not sessions]
+                    if unknown and "default" not in kwargs and (similar := PlanReader(client).similar_names(unknown)):
+                        meant = f"{similar} "
+                where = f"on {client.base_url}"
             missing = [repr(str(term)) for term, sessions in zip(terms, found) if not sessions]
             if missing and "default" not in kwargs:
                 raise AnsibleLookupError(
-                    f"No cloud failover session found for {', '.join(missing)} on {client.base_url}. {meant}A plan name must be written "
+                    f"No cloud failover session found for {', '.join(missing)} {where}. {meant}A plan name must be written "
                     "as EM shows it, with its case and spaces, and all other criteria must hold too. Give default to go on without a session."
                 )
             default = [kwargs["default"]] if "default" in kwargs else []
@@ -213,8 +232,12 @@ def _key(term: Any) -> tuple[str, str]:
     return ("id", guid) if guid else ("name", str(term))
 
 
-def _by_key(reader: SessionReader, criteria: SessionCriteria, keys: list[tuple[str, str]]) -> list[list[Session]]:
-    """The sessions for each key, read with as few queries as possible."""
+def _read(
+    reader: SessionReader | HistoryReader, criteria: SessionCriteria, keys: list[tuple[str, str]]
+) -> list[list[Session]]:
+    """The sessions for each key, read with as few queries as possible; without keys, all in one list."""
+    if not keys:
+        return [reader.list_sessions(criteria).sessions]
     names = list(dict.fromkeys(value for kind, value in keys if kind == "name"))
     ids = tuple(dict.fromkeys(value for kind, value in keys if kind == "id"))
     # A limit counts for each name, and spares EM the rest.

@@ -36,6 +36,21 @@ CONNECTION_SPEC: dict[str, Any] = {
 }
 """Fragment ``_connection``."""
 
+OPTIONAL_CONNECTION_SPEC: dict[str, Any] = {name: {**spec, "required": False} for name, spec in CONNECTION_SPEC.items()}
+"""The connection options of what can do without EM."""
+
+STORE_SPEC: dict[str, Any] = {
+    "store": {"type": "str", "fallback": (environment, ["VEEAM_EM_STORE"])},
+    "store_password": {"type": "str", "no_log": True, "fallback": (environment, ["VEEAM_EM_STORE_PASSWORD"])},
+}
+"""Fragment ``_history``."""
+
+EM_NAMES_SPEC: dict[str, Any] = {"em_name": {"type": "list", "elements": "str"}}
+"""Fragment ``_history.em_names``."""
+
+SOURCE_SPEC: dict[str, Any] = {"source": {"type": "str", "choices": ["em", "history"], "default": "em"}}
+"""Fragment ``_history.source``."""
+
 SESSION_CRITERIA_SPEC: dict[str, Any] = {
     "id": {"type": "list", "elements": "str"},
     # Names are raw: a text would be made of a number, and a list split at commas.

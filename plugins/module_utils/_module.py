@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -18,7 +18,8 @@ from ._api import transport, xml
 from ._api.client import EnterpriseManager
 from ._api.errors import EmError, OptionError
 from ._api.options import REQUIRED, check_required, check_text, from_environment, is_set
-from ._argspec import CONNECTION_SPEC
+from ._argspec import CONNECTION_SPEC, STORE_SPEC
+from ._history.records import HistoryError
 
 WHERE_TO_GIVE = (
     "Give {it} as option{s} {options}, with module_defaults for the group dr_runbook.veeam_em.all, or in the environment as {environment}, "
@@ -39,7 +40,7 @@ def missing_libraries() -> tuple[str, str] | None:
 
 
 class Module(AnsibleModule):  # type: ignore[misc]
-    """A module whose connection options are checked here, since ansible-core makes texts of numbers and refuses empty ones.
+    """A module whose options for connection and history are checked here, since ansible-core makes texts of numbers and refuses empty ones.
 
     :ivar given: all options as they were given.
     """
@@ -47,7 +48,7 @@ class Module(AnsibleModule):  # type: ignore[misc]
     def _load_params(self) -> None:
         super()._load_params()
         self.given = dict(self.params)
-        for name in CONNECTION_SPEC:
+        for name in (*CONNECTION_SPEC, *STORE_SPEC):
             if not is_set(self.given.get(name)):
                 self.params.pop(name, None)
                 if name in REQUIRED and from_environment(name) is None:
@@ -78,11 +79,19 @@ def client_from_module(module: Module) -> EnterpriseManager:
     :raises OptionError: one of them cannot be used.
     """
     check_required(module.params.get, WHERE_TO_GIVE)
-    for name, spec in CONNECTION_SPEC.items():
-        if spec["type"] == "str" and is_set(module.given.get(name)):
-            check_text(name, module.given[name])
+    check_texts(module, CONNECTION_SPEC)
     # Each sentence once: a wait polls, and may meet the same problem each time.
     return client_from_options(module.params.get, cache(module.warn))
+
+
+def check_texts(module: Module, specs: Mapping[str, Any]) -> None:
+    """Check that the texts among these options were given as texts.
+
+    :raises OptionError: one was not.
+    """
+    for name, spec in specs.items():
+        if spec["type"] == "str" and is_set(module.given.get(name)):
+            check_text(name, module.given[name])
 
 
 def at_least(module: AnsibleModule, minimum: int, *names: str) -> None:
@@ -97,13 +106,13 @@ def at_least(module: AnsibleModule, minimum: int, *names: str) -> None:
 
 @contextmanager
 def fail_on_error(module: AnsibleModule, known: Callable[[], dict[str, Any]] = dict) -> Iterator[None]:
-    """Ends the module with ``fail_json`` on every error of the client and the readers.
+    """Ends the module with ``fail_json`` on every error of the client, the readers and the history.
 
     :arg known: gives what else the failure is to return, such as ``changed``.
     """
     try:
         yield
-    except OptionError as exc:
+    except (OptionError, HistoryError) as exc:
         module.fail_json(msg=str(exc), **known())
     except EmError as exc:
         error = {"kind": exc.kind, "status": exc.status, "message": exc.server_message}

@@ -20,7 +20,16 @@ extends_documentation_fragment:
   - dr_runbook.veeam_em._connection
   - dr_runbook.veeam_em._session_criteria
   - dr_runbook.veeam_em._data_age
+  - dr_runbook.veeam_em._history
+  - dr_runbook.veeam_em._history.em_names
+  - dr_runbook.veeam_em._history.source
 options:
+  url:
+    required: false
+  username:
+    required: false
+  password:
+    required: false
   fields:
     description:
       - Names of the facts to return for each session. If not set, all are returned.
@@ -29,13 +38,14 @@ options:
     type: list
     elements: str
     choices: [id, uid, name, job_type, state, result, progress, failure_message, creation_time, end_time, duration, finished, succeeded,
-      backup_server, href, tasks, task_summary]
+      backup_server, href, tasks, task_summary, tasks_kept_at, em_name, seen_at]
   replica_points:
     description:
       - Whether to read the restore points that the VMs used. This fills C(creation_time) and C(state) of
         RV(failover_sessions[].tasks[].replica_point) and takes one request for up to 100 restore points.
       - It needs the role Portal User or Portal Administrator. VM Restore Operator may not read restore points; one account can have both.
       - What cannot be read is V(null), with a warning. With O(fields), V(tasks) must be one of them.
+      - With O(source=history) it makes no difference; what is known is always returned.
     type: bool
     default: false
   data_age:
@@ -123,6 +133,13 @@ EXAMPLES = r"""
     state: [Starting, Working, Stopping]
     max_data_age: 20m
   register: running
+
+# The history comes from VEEAM_EM_STORE, for example /var/lib/veeam_em/history.db.
+- name: Read the runs of the last year from the history, since EM lists 30 days
+  dr_runbook.veeam_em.failover_session_info:
+    source: history
+    created_after: 52w
+  register: last_year
 
 # failover_session_id is the id of a session, passed on by an earlier job or task.
 - name: Wait up to 30 minutes until that session has finished
@@ -294,7 +311,7 @@ failover_sessions:
               description:
                 - EM's state of the restore point at RV(points_seen_at), such as V(Ready), V(Failover), V(Failback),
                   V(PermanentFailover) or V(Unknown). V(Failover) means that the VM was failed over at that time.
-                - V(null) unless O(replica_points=true) and EM still has it.
+                - V(null) unless O(replica_points=true) and EM still has it, or it was recorded.
               type: str
               sample: Ready
     task_summary:
@@ -304,6 +321,21 @@ failover_sessions:
           not finished.
       type: dict
       sample: {total: 2, success: 1, warning: 0, failed: 1, running: 0, other: 0}
+    tasks_kept_at:
+      description: When EM listed the VMs of the session for the last time.
+      returned: with O(source=history), if EM no longer listed any when the session was recorded
+      type: str
+      sample: "2026-11-22T03:12:46.000000Z"
+    em_name:
+      description: The Enterprise Manager, as M(dr_runbook.veeam_em.failover_history) calls it.
+      returned: with O(source=history)
+      type: str
+      sample: em.example.com
+    seen_at:
+      description: When EM showed the session like this for the first time.
+      returned: with O(source=history)
+      type: str
+      sample: "2026-11-22T03:12:46.000000Z"
 missing_ids:
   description:
     - GUIDs in O(id) that EM does not know. That is not an error.
@@ -313,7 +345,9 @@ missing_ids:
   elements: str
   sample: []
 points_seen_at:
-  description: When the restore points were read, in UTC. V(null) unless O(replica_points=true) and they could be read.
+  description:
+    - When the restore points were read, in UTC. V(null) unless O(replica_points=true) and they could be read.
+    - With O(source=history), when the states of restore points were recorded last.
   returned: success
   type: str
   sample: "2026-11-22T03:12:46.502113Z"
@@ -334,6 +368,7 @@ query:
         - V(query) if EM's query service answered, or sessions were read directly by their ids.
         - V(collection), with a warning, if EM refused the query or this user may not run it (HTTP 403). Then the list of sessions was
           read instead, which is documented to cover the last 30 days only. The module fails if the user may not read the list either.
+        - V(history) with O(source=history). No request was sent, V(requests) and V(pages) are 0, and V(api_version) is V(null).
       type: str
       sample: query
     requests:
@@ -400,26 +435,39 @@ msg:
     (https://em.example.com:9398/api/sessionMngr/?v=latest)
 """
 
+from datetime import timedelta
 from typing import Any
 
 from ..module_utils._api.errors import OptionError
-from ..module_utils._argspec import MAX_DATA_AGE_SPEC, SESSION_CRITERIA_SPEC
+from ..module_utils._argspec import (
+    EM_NAMES_SPEC,
+    MAX_DATA_AGE_SPEC,
+    OPTIONAL_CONNECTION_SPEC,
+    SESSION_CRITERIA_SPEC,
+    SOURCE_SPEC,
+    STORE_SPEC,
+)
 from ..module_utils._failover.criteria import SessionCriteria
 from ..module_utils._failover.data_age import DataAgeReader, max_age
 from ..module_utils._failover.replica_points import PointReader
 from ..module_utils._failover.sessions import SessionReader
 from ..module_utils._failover.times import format_time
-from ..module_utils._module import client_from_module, create_module, fail_on_error
+from ..module_utils._module import Module, check_texts, client_from_module, create_module, fail_on_error
 
 FIELDS = (
     *("id", "uid", "name", "job_type", "state", "result", "progress", "failure_message", "creation_time", "end_time"),
     *("duration", "finished", "succeeded", "backup_server", "href", "tasks", "task_summary"),
+    *("tasks_kept_at", "em_name", "seen_at"),
 )
-"""The facts of a session, in the order of RETURN."""
+"""The facts of a session, in the order of RETURN. Those of the last line are only in the history."""
 
 SPEC: dict[str, Any] = {
+    **OPTIONAL_CONNECTION_SPEC,
     **SESSION_CRITERIA_SPEC,
     **MAX_DATA_AGE_SPEC,
+    **STORE_SPEC,
+    **EM_NAMES_SPEC,
+    **SOURCE_SPEC,
     "data_age": {"type": "bool", "default": False},
     "fields": {"type": "list", "elements": "str", "choices": list(FIELDS)},
     "replica_points": {"type": "bool", "default": False},
@@ -436,29 +484,66 @@ def main() -> None:
             accepted = "Restore points are returned in tasks: add tasks to fields, or leave replica_points out."
             raise OptionError("replica_points", replica_points, accepted)
         criteria = SessionCriteria.from_options(module.params.get)
-        limit = max_age(module.params["max_data_age"])
-        client = client_from_module(module)
-        with client:
-            data_age = DataAgeReader(client).read(limit) if limit or module.params["data_age"] else None
-            result = SessionReader(client).list_sessions(criteria)
-            sessions, points_seen_at = result.sessions, None
-            if replica_points:
-                sessions, points_seen_at = PointReader(client).fill(sessions)
-        module.exit_json(
-            changed=False,
-            failover_sessions=[{name: fact[name] for name in fields} for fact in sessions] if fields else sessions,
-            missing_ids=result.missing_ids,
-            points_seen_at=points_seen_at,
-            query={
-                "filter": result.filter,
-                "source": "collection" if result.from_collection else "query",
-                "requests": client.counters.requests,
-                "pages": client.counters.pages,
-                "queried_at": format_time(criteria.now),
-                "api_version": module.params["api_version"],
-                "data_age": data_age,
-            },
-        )
+        if module.params["source"] == "history":
+            answer = _read_history(module, criteria)
+        else:
+            answer = _read_em(module, criteria, max_age(module.params["max_data_age"]))
+    if fields:
+        sessions = [{name: session.get(name) for name in fields} for session in answer["failover_sessions"]]
+        answer["failover_sessions"] = sessions
+    module.exit_json(changed=False, **answer)
+
+
+def _read_em(module: Module, criteria: SessionCriteria, limit: timedelta | None) -> dict[str, Any]:
+    client = client_from_module(module)
+    with client:
+        data_age = DataAgeReader(client).read(limit) if limit or module.params["data_age"] else None
+        result = SessionReader(client).list_sessions(criteria)
+        sessions, points_seen_at = result.sessions, None
+        if module.params["replica_points"]:
+            sessions, points_seen_at = PointReader(client).fill(sessions)
+    return {
+        "failover_sessions": sessions,
+        "missing_ids": result.missing_ids,
+        "points_seen_at": points_seen_at,
+        "query": {
+            "filter": result.filter,
+            "source": "collection" if result.from_collection else "query",
+            "requests": client.counters.requests,
+            "pages": client.counters.pages,
+            "queried_at": format_time(criteria.now),
+            "api_version": module.params["api_version"],
+            "data_age": data_age,
+        },
+    }
+
+
+def _read_history(module: Module, criteria: SessionCriteria) -> dict[str, Any]:
+    # Only here, so that reading EM does not load a database.
+    from ..module_utils._history.options import NO_DATA_AGE, open_history
+    from ..module_utils._history.reader import HistoryReader
+
+    if module.params["max_data_age"]:
+        raise OptionError("max_data_age", module.params["max_data_age"], NO_DATA_AGE)
+    check_texts(module, STORE_SPEC)
+    with open_history(module.params.get, read_only=True) as store:
+        reader = HistoryReader(store, module.params["em_name"])
+        result = reader.list_sessions(criteria)
+        points_seen_at = reader.points_seen_at()
+    return {
+        "failover_sessions": result.sessions,
+        "missing_ids": result.missing_ids,
+        "points_seen_at": points_seen_at,
+        "query": {
+            "filter": None,
+            "source": "history",
+            "requests": 0,
+            "pages": 0,
+            "queried_at": format_time(criteria.now),
+            "api_version": None,
+            "data_age": None,
+        },
+    }
 
 
 if __name__ == "__main__":

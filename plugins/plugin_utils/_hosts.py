@@ -125,12 +125,14 @@ def session_vms(
     """
     if not needs_plan(session, vm_source):
         if not session["tasks"]:
+            unrecorded = ", and the history has none" if vm_source == "history" else ""
             warn(
-                f"The session {session['id']} of {short(session['name'])!r} lists no VMs, so it gives no hosts. "
+                f"The session {session['id']} of {short(session['name'])!r} lists no VMs{unrecorded}, so it gives no hosts. "
                 "Set vm_source to tasks_or_plan to take them from its plan."
             )
+        source = "history" if vm_source == "history" and session.get("tasks_kept_at") else "tasks"
         return [
-            {"vm_source": "tasks", **{name: value for name, value in task.items() if name in ("vm_name", *RUN_FACTS)}}
+            {"vm_source": source, **{name: value for name, value in task.items() if name in ("vm_name", *RUN_FACTS)}}
             for task in session["tasks"]
         ]
     if plans is None:

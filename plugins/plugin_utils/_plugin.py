@@ -18,7 +18,15 @@ from ansible.utils.display import Display
 from ..module_utils._api.client import EnterpriseManager
 from ..module_utils._api.errors import EmError, OptionError
 from ..module_utils._api.options import HIDDEN, check_required, check_text, from_environment, is_set
-from ..module_utils._argspec import CONNECTION_SPEC, MAX_DATA_AGE_SPEC, SESSION_CRITERIA_SPEC
+from ..module_utils._argspec import (
+    CONNECTION_SPEC,
+    EM_NAMES_SPEC,
+    MAX_DATA_AGE_SPEC,
+    SESSION_CRITERIA_SPEC,
+    SOURCE_SPEC,
+    STORE_SPEC,
+)
+from ..module_utils._history.records import HistoryError
 from ..module_utils._module import client_from_options, missing_libraries
 
 WHERE_TO_GIVE = "Give {it} as option{s} {options}, as variable{s} {variables}, or in the environment as {environment}."
@@ -32,13 +40,13 @@ _display = Display()
 
 @contextmanager
 def fail_on_error(error: type[AnsibleError]) -> Iterator[None]:
-    """Turns every error of the client and the readers into one of Ansible's, with the same sentence."""
+    """Turns every error of the client, the readers and the history into one of Ansible's, with the same sentence."""
     missing = missing_libraries()
     if missing:
         raise error(missing[0])
     try:
         yield
-    except (OptionError, EmError) as exc:
+    except (OptionError, EmError, HistoryError) as exc:
         raise error(str(exc)) from None
 
 
@@ -52,13 +60,13 @@ def connect(option: Callable[[str], Any]) -> EnterpriseManager:
 
 
 def connection_variables(variables: Mapping[str, Any], templar: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of the variables that stand for connection options (``veeam_em_url`` and so on).
+    """The values of the variables that stand for options of the connection and the history (``veeam_em_url`` and so on).
 
     A password is mostly a template that names a vaulted variable.
 
     :arg given: options that are given; where one is set, its variable does not count.
     """
-    names = [f"veeam_em_{name}" for name in CONNECTION_SPEC if not is_set(given.get(name))]
+    names = [f"veeam_em_{name}" for name in (*CONNECTION_SPEC, *STORE_SPEC) if not is_set(given.get(name))]
     return {name: _resolve(name, variables[name], templar) for name in names if variables.get(name) is not None}
 
 
@@ -67,7 +75,14 @@ def resolve_templates(options: Mapping[str, Any], templar: Any) -> dict[str, Any
 
     :raises OptionError: a template cannot be evaluated.
     """
-    templates = {*CONNECTION_SPEC, *SESSION_CRITERIA_SPEC, *MAX_DATA_AGE_SPEC}
+    templates = {
+        *CONNECTION_SPEC,
+        *SESSION_CRITERIA_SPEC,
+        *MAX_DATA_AGE_SPEC,
+        *STORE_SPEC,
+        *EM_NAMES_SPEC,
+        *SOURCE_SPEC,
+    }
     return {name: _resolve(name, value, templar) if name in templates else value for name, value in options.items()}
 
 
@@ -78,7 +93,7 @@ def _resolve(name: str, value: Any, templar: Any) -> Any:
         if _is_of_vault(exc):
             raise OptionError(name, HIDDEN, UNDECRYPTABLE) from None
         # The error quotes what it could not read, which may be a password that only looks like a template.
-        secret = name.endswith(("password", "url"))
+        secret = name.endswith(("password", "url", "store"))
         accepted = "It is a template with an error" + (", which is not shown here." if secret else f": {exc}")
         raise OptionError(name, HIDDEN if secret else value, accepted) from None
 
@@ -110,7 +125,7 @@ def check_options(
     :raises OptionError: names the option.
     """
     options = {name: _check_given(name, value, definitions) for name, value in given.items()}
-    for name, spec in CONNECTION_SPEC.items():
+    for name, spec in {**CONNECTION_SPEC, **STORE_SPEC}.items():
         values = (options.get(name), variables.get(f"veeam_em_{name}"), from_environment(name))
         value = next(filter(is_set, values), None)
         if value is None:
@@ -121,7 +136,8 @@ def check_options(
             if spec["type"] == "str":
                 check_text(name, value)
             options[name] = value
-    check_required(options.get, WHERE_TO_GIVE)
+    if options.get("source") != "history":
+        check_required(options.get, WHERE_TO_GIVE)
     return options
 
 

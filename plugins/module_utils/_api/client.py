@@ -325,6 +325,10 @@ class EnterpriseManager:
             raise response.error(EmServerError, hint, f"and asks to come back in {requested:.0f} seconds")
         (self._sleep or _sleep)(max(seconds, requested or 0.0))
 
+    def mask_secrets(self, text: str) -> str:
+        """A text without the secrets of this connection, otherwise as it is."""
+        return self._transport.redactor.mask_secrets(text)
+
     def redact(self, text: str) -> str:
         """A text from outside as one short line without secrets."""
         return self._transport.redactor.redact(text)

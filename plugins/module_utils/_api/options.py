@@ -73,7 +73,7 @@ def check_text(name: str, value: object) -> None:
     """
     if isinstance(value, str):
         return
-    shown = HIDDEN if name == "password" else str(value) if isinstance(value, date) else value
+    shown = HIDDEN if name.endswith("password") else str(value) if isinstance(value, date) else value
     if isinstance(value, (Mapping, Sequence)):
         raise OptionError(name, shown, "Give a text, not a list or a dictionary.")
     raise OptionError(

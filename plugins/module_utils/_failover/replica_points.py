@@ -10,8 +10,7 @@ may read them: docs/evidence.md, "Replica points".
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TypedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from .._api import xml
 from .._api.client import EnterpriseManager
@@ -19,7 +18,7 @@ from .._api.errors import EmError, EmNotFoundError, EmPermissionError
 from .._api.filters import any_of, batches, quoted
 from .._api.query import is_refusal, query_path
 from .._api.resource import ResourceType, is_reference, read_list, read_resource
-from .facts import PointState, Reference, Session, SessionTask
+from .facts import Reference, ReplicaPoint, Session, SessionTask
 from .permissions import PORTAL_USER, READ_POINTS, VM_RESTORE_OPERATOR
 from .session_facts import backup_server
 from .times import format_time, parse_and_format_time, utc_now
@@ -30,22 +29,23 @@ POINTS = ResourceType(ENTITY_TYPE, "replica point", "/api/cloud/vmReplicaPoints"
 BATCH = 100
 """Maximum number of points in one query: EM's own page size, so that the answer is one page."""
 MAX_PAGES = 20
-"""Maximum number of pages of points in failover that are read."""
+"""Maximum number of pages of points that are not ready."""
 IN_FAILOVER = "Failover"
+READY = "Ready"
 
 _SORT = "sortAsc=Name"
 _NO_POINT = "00000000-0000-0000-0000-000000000000"
 
 
-class PointInFailover(TypedDict):
-    """A point that is in failover now. Points have no link to a plan."""
+class PointFacts(ReplicaPoint):
+    """All that EM says of a replica point. It has no link to a plan."""
 
     vm_name: str | None
     backup_server: Reference | None
 
 
 class PointReader:
-    """Reads the replica points of one EM. Nothing here raises EmError: what cannot be read is not known."""
+    """Reads the replica points of one EM."""
 
     def __init__(self, client: EnterpriseManager) -> None:
         self._client = client
@@ -54,18 +54,18 @@ class PointReader:
     def fill(self, sessions: list[Session]) -> tuple[list[Session], str | None]:
         """The sessions with ``creation_time`` and ``state`` of the replica points of their VMs, as new facts.
 
-        What could not be read stays null, and a warning says why.
+        What could not be read stays null, and a warning says why: nothing here raises EmError.
 
         :returns: the sessions, and when EM was asked: None if there was nothing to ask for, or no answer.
         """
-        points = (task["replica_point"] for session in sessions for task in session["tasks"])
-        ids = list(dict.fromkeys(guid for point in points if point and (guid := point["id"])))
+        ids = point_ids(sessions)
         asked_at = format_time(utc_now())
-        known: dict[str, PointState] = {}
+        known: dict[str, PointFacts] = {}
+        answered = False
         try:
-            for start in range(0, len(ids), BATCH):
-                for guid, state in self._read_batch(ids[start : start + BATCH]):
-                    known[guid] = state
+            for point in self.iter_points(ids):
+                known[point["id"] or ""] = point
+            answered = bool(ids)
         except EmPermissionError:
             self._client.warn(
                 "The replica points cannot be read (HTTP 403), so their creation times and states are unknown. "
@@ -76,24 +76,43 @@ class PointReader:
             self._client.warn(
                 f"Not all replica points could be read; creation times and states of the others are unknown. {exc}"
             )
-        if not known:
+        if not (known or answered):
             return sessions, None
         return [
-            {**session, "tasks": [_filled(task, known) for task in session["tasks"]]} for session in sessions
+            {**session, "tasks": [fill_task(task, known) for task in session["tasks"]]} for session in sessions
         ], asked_at
 
-    def in_failover(self) -> list[PointInFailover] | None:
-        """Each point of any plan that is in failover now, or None if that is not known."""
-        found: list[PointInFailover] = []
+    def iter_points(self, ids: Sequence[str]) -> Iterator[PointFacts]:
+        """The points with these ids; those that EM no longer has are left out.
+
+        :raises EmError: EM refuses the points, or it failed.
+        """
+        for start in range(0, len(ids), BATCH):
+            yield from self._read_batch(ids[start : start + BATCH])
+
+    def not_ready(self) -> list[PointFacts] | None:
+        """Each point of any plan whose state is not ``Ready``, or None if EM does not filter by state.
+
+        :raises EmError: EM refuses the points, or it failed.
+        """
+        return self._in_state("!=", READY, lambda state: state != READY)
+
+    def in_failover(self) -> list[PointFacts] | None:
+        """Each point of any plan that is in failover now, or None if that is not known; it never raises EmError."""
         try:
-            for page, more in self._pages(quoted("State", "==", IN_FAILOVER), MAX_PAGES):
-                if any(xml.text(item, "State") != IN_FAILOVER for item in page):
-                    return None  # the filter does not work, and all points would be far too many
-                found += [{"vm_name": _vm_name(item), "backup_server": backup_server(item)} for item in page]
-                if not more:
-                    return found
+            return self._in_state("==", IN_FAILOVER, lambda state: state == IN_FAILOVER)
         except EmError:
-            pass
+            return None
+
+    def _in_state(self, operator: str, word: str, fits: Callable[[str | None], bool]) -> list[PointFacts] | None:
+        found: list[PointFacts] = []
+        for page, more in self._pages(quoted("State", operator, word), MAX_PAGES):
+            points = list(map(point_facts, page))
+            if not all(fits(point["state"]) for point in points):
+                return None  # the filter does not work, and all points would be far too many
+            found += points
+            if not more:
+                return found
         return None
 
     def may_read(self) -> bool | None:
@@ -111,24 +130,22 @@ class PointReader:
                 return None
         return False
 
-    def _read_batch(self, batch: Sequence[str]) -> Iterator[tuple[str, PointState]]:
-        """What EM says of these points, by a query or, where EM does not answer that, one by one.
-
-        :raises EmError: EM refuses the points, or it failed.
-        """
+    def _read_batch(self, batch: Sequence[str]) -> Iterator[PointFacts]:
+        """What EM says of these points, by a query or, where EM does not answer that, one by one."""
         found = self._query(batch) if self._queries_work else {}
-        yield from found.items()
+        yield from found.values()
         if found and self._queries_work:
             return  # EM no longer has the others
         for number, guid in enumerate(batch):
             if guid not in found:
                 item = read_resource(self._client, POINTS, guid)
-                yield guid, _point_state(item or {})
-                if item is None and number == 0 and self._queries_work:
+                if item is not None:
+                    yield point_facts(item)
+                elif number == 0 and self._queries_work:
                     return  # the query found none of them, and neither does this: retention has deleted them
 
-    def _query(self, batch: Sequence[str]) -> dict[str, PointState]:
-        found: dict[str, PointState] = {}
+    def _query(self, batch: Sequence[str]) -> dict[str, PointFacts]:
+        found: dict[str, PointFacts] = {}
         # EM documents a GUID and a URN; the GUID is shorter, and the samples do not agree on the URN's type.
         terms = [quoted("UID", "==", guid) for guid in batch]
         try:
@@ -137,7 +154,7 @@ class PointReader:
                     for item in page:
                         guid = xml.identity(item)
                         if guid in batch and not is_reference(item):
-                            found[guid] = _point_state(item)
+                            found[guid] = point_facts(item)
                         else:  # the filter does not work, and all points would be far too many
                             self._queries_work = False
                     if not self._queries_work:
@@ -161,23 +178,33 @@ class PointReader:
                 return
 
 
-def _filled(task: SessionTask, known: Mapping[str, PointState]) -> SessionTask:
+def point_ids(sessions: Iterable[Session]) -> list[str]:
+    """The ids of the points that the VMs of sessions used, each once."""
+    points = (task["replica_point"] for session in sessions for task in session["tasks"])
+    return list(dict.fromkeys(guid for point in points if point and (guid := point["id"])))
+
+
+def fill_task(task: SessionTask, known: Mapping[str, PointFacts]) -> SessionTask:
+    """The facts of a VM with what is known of its point: ``creation_time`` and ``state``."""
     point = task["replica_point"]
     if point is None:
         return task
-    state = known.get(point["id"] or "", _point_state({}))
-    return {**task, "replica_point": {**point, **state}}
+    facts = known.get(point["id"] or "", point)
+    return {**task, "replica_point": {**point, "creation_time": facts["creation_time"], "state": facts["state"]}}
 
 
-def _point_state(item: xml.Entity) -> PointState:
-    """What EM says of a point; both None where EM no longer has it."""
+def point_facts(item: xml.Entity) -> PointFacts:
+    """The facts of a replica point from its entity."""
+    name = xml.text(item, "Name")
     return {
+        "id": xml.identity(item),
+        "name": name,
         "creation_time": parse_and_format_time(xml.text(item, "CreationTimeUTC"))[1],
         "state": xml.text(item, "State"),
+        # An attribute, an element in the schema only, or what its name begins with.
+        "vm_name": xml.text(item, "VmDisplayName")
+        or xml.text(item, "VmName")
+        or (name or "").rpartition("@")[0]
+        or None,
+        "backup_server": backup_server(item),
     }
-
-
-def _vm_name(item: xml.Entity) -> str | None:
-    """The VM of a point: an attribute, an element in the schema only, or what its name begins with."""
-    name = xml.text(item, "VmDisplayName") or xml.text(item, "VmName")
-    return name or (xml.text(item, "Name") or "").rpartition("@")[0] or None

@@ -35,6 +35,7 @@ from .records import (
     index_row,
     sha256,
     split_subject,
+    subject_of,
 )
 from .schema import INDEX_COLUMNS, MIGRATIONS, RECORD_COLUMNS
 from .sqlite import Sqlite
@@ -154,6 +155,34 @@ class Store:
             for record in self._pages([*terms, condition], [*values, *wanted], until=until):
                 if em_name is None or split_subject(record.subject)[0] == em_name:
                     yield record
+
+    def looks(self, em_name: str, since: str = "") -> Iterator[StoredRecord]:
+        """The looks at an EM, newest first.
+
+        :arg since: leave out those before this time.
+        """
+        # "0" follows "/". Times sort as texts, and so the subjects of looks do.
+        subject, sequence = f"{em_name}0", 0
+        sql = (
+            f"SELECT {RECORD_COLUMNS} FROM record WHERE kind = 'look' AND subject >= ? AND (subject, sequence) < (?, ?)"
+            " ORDER BY subject DESC, sequence DESC LIMIT 100"
+        )
+        while rows := self.query(sql, [subject_of(em_name, since), subject, sequence]):
+            yield from map(self._stored, rows)
+            sequence, subject = rows[-1][0], rows[-1][2]
+
+    def em_names(self) -> list[str]:
+        """The names of the EMs that were looked at."""
+        names: list[str] = []
+        while (subject := self._first_look(f"{names[-1]}0" if names else "")) is not None:
+            names.append(split_subject(subject)[0])
+        return names
+
+    def _first_look(self, after: str) -> str | None:
+        subject: str | None = self.query(
+            "SELECT MIN(subject) FROM record WHERE kind = 'look' AND subject > ?", [after]
+        )[0][0]
+        return subject
 
     def sessions(self, criteria: SessionCriteria, em_names: Collection[str] | None = None) -> list[StoredRecord]:
         """The newest record of each session for which all criteria hold, sorted and cut as they say.

@@ -952,3 +952,93 @@ def test_a_proxy_that_needs_a_library_is_named(parse, socks_proxy):
     with pytest.raises(AnsibleParserError, match=socks_proxy):
         parse(url="https://em.example.com:9398")
     assert parse.warnings == []
+
+
+# From the history
+
+NO_EM = {"url": None, "username": None, "password": None, "retries": None}
+
+
+@pytest.fixture
+def forgotten(em, record, store):
+    """The history of a run that EM has forgotten, with a plan; and of a run without VMs."""
+    em.world.add_plan("Acme", ["db", "web", "app"], backup_server="vbr01")
+    session = run(em, vms=[{"vm_name": "db", "result": "Failed"}, "web"], backup_server="vbr01")
+    run(em, "Empty", vms=[])
+    record()
+    em.world.clear()
+    em.requests.clear()
+    return session
+
+
+def test_hosts_of_a_run_that_em_has_forgotten(em, parse, forgotten, store):
+    data = parse(source="history", store=store, groups={"failed": "veeam_result == 'Failed'"}, **NO_EM)
+    assert (hosts(data), members(data, "failed")) == (["db", "web"], ["db"])
+    facts = data.hosts["db"].vars
+    assert facts["veeam_vm_source"] == "tasks"
+    assert (facts["veeam_session"]["id"], facts["veeam_session"]["em_name"]) == (forgotten.id, "127.0.0.1")
+    assert em.requests == []
+
+
+def test_vms_of_recorded_plans(em, parse, forgotten, store):
+    data = parse(source="history", store=store, vm_source="plan", name="Acme", **NO_EM)
+    assert hosts(data) == ["app", "db", "web"]
+    with pytest.raises(AnsibleParserError, match="No cloud failover session with the id .* in the history"):
+        parse(source="history", store=store, id=[UNKNOWN], **NO_EM)
+
+
+def test_vms_that_em_dropped_come_from_the_history(em, parse, record, store):
+    em.behaviour.finished_tasks = "drop"
+    session = em.world.add_session(
+        "Acme", tasks=[{"vm_name": "db", "duration": 60}, {"vm_name": "web", "duration": 60}]
+    )
+    em.clock.advance(30)
+    record()
+    em.clock.advance(3600)
+    em.world.add_session("Other", state="Stopped")
+    assert hosts(parse(vm_source="tasks")) == []
+    data = parse(vm_source="history", store=store)
+    assert hosts(data) == ["db", "web"]
+    facts = data.hosts["db"].vars
+    assert (facts["veeam_vm_source"], facts["veeam_session"]["state"]) == ("history", "Stopped")
+    assert facts["veeam_session"]["tasks_kept_at"] and facts["veeam_session"]["id"] == session.id
+    (warning,) = parse.warnings
+    assert "lists no VMs, and the history has none" in warning
+    assert hosts(parse(vm_source="history", store=store, em_name=["another"])) == []
+
+
+def test_vms_that_em_lists_need_no_history_for_them(em, parse):
+    run(em, vms=["db"])
+    assert hosts(parse(vm_source="history", store="/nowhere/history.db")) == ["db"]
+
+
+def test_the_cache_tells_one_history_from_another(em, parse, record, store, tmp_path):
+    cache = {"cache": True, "cache_plugin": "ansible.builtin.jsonfile", "cache_connection": str(tmp_path / "cache")}
+    run(em, vms=["db"])
+    record()
+    run(em, minute=9, vms=["web"])
+    record(store=str(tmp_path / "other.db"))
+    history = {**cache, "source": "history", **NO_EM}
+    assert hosts(parse(store=store, **history)) == ["db"]
+    assert hosts(parse(store=str(tmp_path / "other.db"), **history)) == ["web"]
+    assert hosts(parse(store=store, em_name=["another"], **history)) == []
+    assert hosts(parse(**cache)) == ["web"]
+    (tmp_path / "history.db").unlink()
+    assert hosts(parse(store=store, **history)) == ["db"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"source": "history", **NO_EM}, ["store", "veeam_em_store"]),
+        ({"source": "history", "store": "/nowhere/h.db", **NO_EM}, ["/nowhere", "does not exist"]),
+        ({"source": "history", "store": "h.db", "max_data_age": "20m", **NO_EM}, ["max_data_age", "source: history"]),
+        ({"vm_source": "history"}, ["store", "veeam_em_store"]),
+    ],
+)
+def test_a_history_that_cannot_be_read_is_one_sentence(em, parse, monkeypatch, options, words):
+    monkeypatch.delenv("VEEAM_EM_STORE", raising=False)
+    run(em, vms=[])
+    with pytest.raises(AnsibleParserError) as caught:
+        parse(**options)
+    assert [word for word in words if word not in str(caught.value)] == []

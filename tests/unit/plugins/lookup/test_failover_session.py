@@ -465,3 +465,54 @@ def test_a_proxy_that_needs_a_library_is_named(look_up, socks_proxy):
     with pytest.raises(AnsibleLookupError, match=socks_proxy):
         look_up("Acme", url="https://em.example.com:9398")
     assert look_up.warnings == []
+
+
+# From the history
+
+
+@pytest.fixture
+def recorded(em, record, store):
+    runs = fill(em, *RUNS)
+    record()
+    em.world.clear()
+    em.requests.clear()
+    return runs
+
+
+def test_the_history_is_looked_up_without_em(em, look_up, recorded, store):
+    options = {"source": "history", "store": store, "variables": {}}
+    found = look_up("B", recorded[0].id, "A", **options)
+    assert ids(found) == [recorded[n].id for n in (3, 1, 0, 4, 2, 0)]
+    assert {session["em_name"] for session in found} == {"127.0.0.1"}
+    assert ids(look_up("A", latest=True, result=["Failed"], **options)) == [recorded[0].id]
+    assert look_up("A", em_name=["south"], default="none", **options) == ["none"]
+    assert (em.requests, look_up.warnings) == ([], [])
+
+
+def test_the_store_can_be_a_variable_and_a_template(look_up, recorded, store, monkeypatch):
+    variables = {"veeam_em_store": trust_as_template("{{ folder }}/history.db"), "folder": store.rpartition("/")[0]}
+    assert len(look_up(source="history", variables=variables)) == 5
+    monkeypatch.setenv("VEEAM_EM_STORE", store)
+    assert len(look_up(source="history", variables={"veeam_em_store": ""})) == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, ["store", "veeam_em_store"]),
+        ({"store": "/nowhere/history.db"}, ["/nowhere", "does not exist"]),
+        ({"store": 7}, ["store", "quote"]),
+        ({"max_data_age": "20m"}, ["max_data_age", "source: history"]),
+    ],
+)
+def test_a_history_that_cannot_be_looked_up_is_one_sentence(em, look_up, monkeypatch, options, words):
+    monkeypatch.delenv("VEEAM_EM_STORE", raising=False)
+    with pytest.raises(AnsibleError) as caught:
+        look_up(**{"source": "history", "variables": {}, **options})
+    assert [word for word in words if word not in str(caught.value)] == []
+    assert em.requests == []
+
+
+def test_what_is_not_in_the_history_is_an_error(look_up, recorded, store):
+    with pytest.raises(AnsibleLookupError, match="No cloud failover session found for 'C' in the history"):
+        look_up("C", source="history", store=store, variables={})

@@ -120,7 +120,7 @@ def test_the_module_takes_along_what_it_needs_and_no_more():
     name = "ansible_collections.dr_runbook.veeam_em.plugins"
     loaded = loaded_by(f"import {name}.modules.failover_session_info")
     ours = {module for module in loaded if module.startswith(f"{name}.module_utils.")}
-    assert {module for module in ours if not module.endswith(("_api", "_failover"))} == {
+    assert {module for module in ours if not module.endswith(("_api", "_failover", "_history"))} == {
         f"{name}.module_utils.{part}"
         for part in (
             "_api.client",
@@ -142,6 +142,7 @@ def test_the_module_takes_along_what_it_needs_and_no_more():
             "_failover.session_facts",
             "_failover.sessions",
             "_failover.times",
+            "_history.records",
             "_argspec",
             "_module",
         )

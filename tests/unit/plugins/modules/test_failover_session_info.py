@@ -88,6 +88,8 @@ def test_every_documented_fact_is_returned_and_no_other(em, run):
                 compare(inner, entry["contains"], f"{path}.{name}")
 
     result = run(id=[em.world.sessions[0].id], data_age=True, username="admin")
+    for name in ("tasks_kept_at", "em_name", "seen_at"):  # only the history has them
+        assert documented["failover_sessions"]["contains"].pop(name)["returned"].startswith("with O(source=history)")
     for name in ("failover_sessions", "query"):
         value = result[name][0] if name == "failover_sessions" else result[name]
         compare(value, documented[name]["contains"], name)
@@ -320,3 +322,60 @@ def test_a_proxy_that_needs_a_library_is_named(run_module, socks_proxy):
     assert re.search(socks_proxy, result["msg"])
     assert "error" not in result
     assert "warnings" not in result
+
+
+# From the history
+
+
+def test_the_history_gives_the_facts_of_em_without_em(em, run, record, store):
+    em.reset(sessions=30, tasks=2)
+    plan = em.world.add_plan("Acme", ["db"])
+    em.run_by_others(plan, "start")
+    em.clock.advance(3600)
+    record()
+    options = {"result": ["Success"], "limit": 9}
+    by_em = run(username="admin", replica_points=True, **options)
+    em.world.clear()
+    em.requests.clear()
+    recorded = run(source="history", store=store, url=None, username=None, password=None, **options)
+    assert em.requests == []
+    assert len(by_em["failover_sessions"]) == 9
+    for session, shown in zip(recorded["failover_sessions"], by_em["failover_sessions"]):
+        assert (session.pop("em_name"), session.pop("seen_at")) == ("127.0.0.1", recorded["points_seen_at"])
+        for facts in (session, *session["tasks"], shown, *shown["tasks"]):
+            assert facts.pop("progress") is None or facts in (shown, *shown["tasks"])
+        assert session == shown
+    assert {**recorded["query"], "queried_at": ""} == {
+        **{"filter": None, "source": "history", "requests": 0, "pages": 0, "queried_at": ""},
+        **{"api_version": None, "data_age": None},
+    }
+    assert recorded["warnings"] == []
+
+
+def test_facts_that_only_the_history_has_are_null_in_em(em, run, record, store):
+    em.reset(sessions=2)
+    record(em_name="north")
+    fields = ["em_name", "seen_at", "name"]
+    assert {session["em_name"] for session in run(fields=fields)["failover_sessions"]} == {None}
+    for names, expected in ((None, {"north"}), (["north"], {"north"}), (["south"], set())):
+        found = run(fields=fields, source="history", store=store, em_name=names)["failover_sessions"]
+        assert {session["em_name"] for session in found} == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, ["store", "VEEAM_EM_STORE"]),
+        ({"store": " "}, ["store", "VEEAM_EM_STORE"]),
+        ({"store": "/nowhere/history.db"}, ["/nowhere", "does not exist"]),
+        ({"store": 7}, ["store", "quote"]),
+        ({"store": "postgresql://dr:secret@db/dr"}, ["store: '...'", "store_password"]),
+        ({"store": "postgresql://db/dr?user=dr&password=secret"}, ["store: '...'", "store_password"]),
+        ({"store": "history.db", "max_data_age": "20m"}, ["max_data_age", "source: history"]),
+    ],
+)
+def test_a_history_that_cannot_be_read_is_one_sentence(em, run, monkeypatch, options, words):
+    monkeypatch.delenv("VEEAM_EM_STORE", raising=False)
+    result = run(source="history", url=None, username=None, password=None, **options)
+    assert [word for word in words if word not in result["msg"]] == []
+    assert "error" not in result and em.requests == []

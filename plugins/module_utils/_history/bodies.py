@@ -1,0 +1,140 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From facts to the bodies of records and back, and what follows from the record of a look. Pure.
+
+What changes by itself (``progress``), follows from the rest (``href``) or may be secret (commands of plans) stays out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import Any, TypedDict, cast
+
+from .._failover.facts import Plan, Session, SessionTask
+from .._failover.replica_points import PointFacts
+from .._failover.session_facts import COLLECTION
+from .._failover.times import format_time, parse_time
+from .kind import Sighting
+from .records import canonical, sha256
+
+LISTED = timedelta(days=30)
+"""How long EM surely lists a session (docs/evidence.md, "Requests in general")."""
+COMMANDS = frozenset({"pre_command", "post_command"})
+
+
+Gap = TypedDict("Gap", {"from": str, "to": str})
+"""The times of two looks so far apart that EM may have forgotten sessions in between."""
+
+
+def session_body(session: Session) -> dict[str, Any]:
+    """What is recorded of a session."""
+    left_out = {"progress", "href", *([] if session.get("tasks_kept_at") else ["tasks_kept_at"])}
+    body = {name: value for name, value in session.items() if name not in left_out}
+    return {**body, "tasks": [_task_body(task) for task in session["tasks"]]}
+
+
+def _task_body(task: SessionTask) -> dict[str, Any]:
+    point = task["replica_point"]
+    body = {name: value for name, value in task.items() if name != "progress"}
+    return {**body, "replica_point": point and {"id": point["id"], "name": point["name"]}}
+
+
+def session_of_body(body: Mapping[str, Any], points: Mapping[str, Mapping[str, Any]]) -> Session:
+    """The facts of a session from its record, in the order of RETURN of failover_session_info.
+
+    :arg points: what was recorded of replica points, by their ids.
+    """
+    tasks = [_task_of_body(task, points) for task in body["tasks"]]
+    facts = {
+        **{name: body[name] for name in ("id", "uid", "name", "job_type")},
+        **_progress_of_body(body),
+        "backup_server": body["backup_server"],
+        "href": f"{COLLECTION}/{body['id']}",
+        "tasks": tasks,
+        "task_summary": body["task_summary"],
+        **({"tasks_kept_at": body["tasks_kept_at"]} if "tasks_kept_at" in body else {}),
+    }
+    return cast(Session, facts)
+
+
+def _task_of_body(body: Mapping[str, Any], points: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    point = body["replica_point"]
+    if point is not None:
+        known = points.get(point["id"] or "", {"creation_time": None, "state": None})
+        point = {**point, "creation_time": known["creation_time"], "state": known["state"]}
+    return {"vm_name": body["vm_name"], **_progress_of_body(body), "replica_point": point}
+
+
+def _progress_of_body(body: Mapping[str, Any]) -> dict[str, Any]:
+    names = (
+        "state",
+        "result",
+        "progress",
+        "failure_message",
+        "creation_time",
+        "end_time",
+        "duration",
+        "finished",
+        "succeeded",
+    )
+    return {name: body.get(name) for name in names}
+
+
+def plan_body(plan: Plan) -> dict[str, Any]:
+    """What is recorded of a plan: without its commands, and without the actions that this user is offered."""
+    body = {name: value for name, value in plan.items() if name not in (*COMMANDS, "actions")}
+    return {**body, "deleted": False}
+
+
+def digest_of_all(bodies: Iterable[Mapping[str, Any]]) -> str:
+    """One digest of many bodies: the SHA-256 of their digests, sorted, one a line."""
+    return sha256("\n".join(sorted(sha256(canonical(body)) for body in bodies)))
+
+
+def masked(value: Any, mask: Callable[[str], str]) -> Any:
+    """The body of a record without secrets, which servers put into their messages and tenants into names."""
+    text = json.dumps(value)
+    # Only where there is something to mask, text by text: thousands of small searches take longer than a big one.
+    return value if mask(text) == text else _masked(value, mask)
+
+
+def _masked(value: Any, mask: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, Mapping):
+        return {name: _masked(item, mask) for name, item in value.items()}
+    return [_masked(item, mask) for item in value] if isinstance(value, list) else value
+
+
+# Looks
+
+
+def ids_by_state(points: Iterable[PointFacts]) -> dict[str, list[str]]:
+    """The ids of points by their state, as a look records them."""
+    ids: dict[str, list[str]] = {}
+    for point in points:
+        if point["id"] and point["state"]:
+            ids.setdefault(point["state"], []).append(point["id"])
+    return {state: sorted(those) for state, those in ids.items()}
+
+
+def sighting_of(at: str, look: Mapping[str, Any]) -> Sighting:
+    """What a look saw of replica points. Its record has their ids by their state."""
+    states = {guid: state for state, guids in (look["points"] or {}).items() for guid in guids}
+    return Sighting(at, look["collected_at"], states)
+
+
+def gap_between(before: str, at: str, created_after: str | None) -> Gap | None:
+    """The gap between a look and the next one, or None if EM still listed at the second all that was new since the first.
+
+    :arg before: the time of the first.
+    :arg at: the time of the second.
+    :arg created_after: the second left out sessions created before.
+    """
+    when = parse_time(at)
+    reaches_back_to = max(created_after or "", when and format_time(when - LISTED) or "")
+    return {"from": before, "to": at} if before < reaches_back_to else None

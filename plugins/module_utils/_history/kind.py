@@ -1,0 +1,172 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether a run was a test, a failover or an undo: recorded by who knew it, else inferred from its replica points.
+
+EM does not say it. It is never concluded from names, hours or durations. Source: docs/history.md, "Kind of a run".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypedDict
+
+from .._api.redaction import some_of
+from .._failover.facts import Session, same_backup_server, sort_key
+from .._failover.times import format_time, parse_time
+
+KIND_OF_ACTION = {"start": "failover", "test": "test", "undo": "undo"}
+"""The kind of a run by the action that was requested."""
+RUN_KINDS = tuple(KIND_OF_ACTION.values())
+"""What a person can note."""
+
+READY = "Ready"
+FAILED_OVER = frozenset({"Failover", "Failback", "PermanentFailover"})
+TEST_WINDOW = timedelta(hours=24)
+"""A test is inferred only from what was seen within this time after the end of the run."""
+MAX_LISTED = 3
+
+
+class RunKind(TypedDict):
+    """What kind of run a session is.
+
+    :ivar kind: ``test``, ``failover``, ``undo`` or ``unknown``.
+    :ivar kind_basis: ``recorded``, ``inferred``, or ``none`` where it is unknown.
+    :ivar kind_reasons: sentences that say from what.
+    """
+
+    kind: str
+    kind_basis: str
+    kind_reasons: list[str]
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What one look saw of replica points.
+
+    :ivar at: when, by EM's clock.
+    :ivar collected_at: when the collection of EM's copy had started, or None if that is unknown.
+    :ivar states: EM's word for each point, by the point's id.
+    """
+
+    at: str
+    collected_at: str | None
+    states: Mapping[str, str]
+
+
+def run_kind(
+    session: Session,
+    run: Mapping[str, Any] | None,
+    note: Mapping[str, Any] | None,
+    sightings: Iterable[Sighting],
+    until: str | None,
+) -> RunKind:
+    """The kind of a run, by the first that is there: our own record, a person's note, the states of its replica points.
+
+    :arg run: what was recorded of our own run: ``action``, and ``session_source`` as failover_plan returns it.
+    :arg note: the newest note of type ``kind``: ``kind``, ``by``, ``text``.
+    :arg sightings: of any points, at any time.
+    :arg until: when the plan was run again (see :func:`next_runs`) or the run was undone; what was seen from then on proves nothing.
+    """
+    if run is not None and run.get("session_source") != "inferred":
+        kind = KIND_OF_ACTION[run["action"]]
+        reasons = [f"Recorded by the run itself: it requested the action {run['action']}."]
+        if note is not None and note["kind"] != kind:
+            reasons.append(f"A note by {note['by']} calls it {note['kind']}, which the record of the run contradicts.")
+        return RunKind(kind=kind, kind_basis="recorded", kind_reasons=reasons)
+    if note is not None:
+        reason = f"Noted by {note['by']}: {note['text']}"
+        return RunKind(kind=note["kind"], kind_basis="recorded", kind_reasons=[reason])
+    return _inferred(session, sightings, until)
+
+
+def next_runs(sessions: Iterable[Session]) -> dict[str, str]:
+    """By the id of a session, when its plan was run again: the creation time of the next session of that plan.
+
+    :arg sessions: all sessions of one EM and of these plans.
+    """
+    found: dict[str, str] = {}
+    later: dict[str | None, list[Session]] = {}
+    for session in sorted(sessions, key=sort_key, reverse=True):
+        namesakes = later.setdefault(session["name"], [])
+        # Where EM does not name the server of one, it may be a run of the same plan.
+        following = next(
+            (other for other in reversed(namesakes) if same_backup_server(other, session) is not False), None
+        )
+        if following is not None:
+            found[session["id"]] = following["creation_time"] or ""
+        namesakes.append(session)
+    return found
+
+
+def _inferred(session: Session, sightings: Iterable[Sighting], until: str | None) -> RunKind:
+    end = parse_time(session["end_time"])
+    if end is None:
+        return _unknown("The run has not ended." if not session["finished"] else "EM does not say when the run ended.")
+    ended_at = str(session["end_time"])
+    points = {
+        point["id"]: task["vm_name"]
+        for task in session["tasks"]
+        if (point := task["replica_point"]) is not None and point["id"]
+    }
+    seen = sorted(
+        (
+            sighting
+            for sighting in sightings
+            if sighting.at >= ended_at
+            and (until is None or sighting.at < until)
+            # An older copy shows how the points were before the end.
+            and (sighting.collected_at is None or sighting.collected_at >= ended_at)
+        ),
+        key=lambda sighting: sighting.at,
+    )
+    failed_over = [
+        f"the replica point of {vm} was in state {sighting.states[guid]} at {sighting.at}"
+        for sighting in seen
+        for guid, vm in points.items()
+        if sighting.states.get(guid) in FAILED_OVER
+    ]
+    window = format_time(end + TEST_WINDOW) or ""
+    ready = [
+        sighting
+        for sighting in seen
+        if sighting.collected_at is not None
+        and sighting.at <= window
+        and all(sighting.states.get(guid) == READY for guid in points)
+    ]
+    no_points = [
+        str(task["vm_name"])
+        for task in session["tasks"]
+        if task["replica_point"] is None or not task["replica_point"]["id"]
+    ]
+    at_rest = ready[0] if ready and points and not no_points else None
+    if failed_over and at_rest:
+        return _unknown(
+            f"The replica points contradict each other: {failed_over[0]}, and all were Ready at {at_rest.at}, without a recorded undo."
+        )
+    if failed_over:
+        reason = f"After the end of the run, before any later run or undo, {some_of(failed_over, MAX_LISTED)}."
+        return RunKind(kind="failover", kind_basis="inferred", kind_reasons=[reason])
+    if at_rest:
+        reason = (
+            f"All replica points of its VMs were Ready at {at_rest.at}, within 24 hours after its end, in a copy that EM "
+            f"collected at {at_rest.collected_at}, after its end."
+        )
+        return RunKind(kind="test", kind_basis="inferred", kind_reasons=[reason])
+    if not session["tasks"]:
+        return _unknown("The VMs of the run are not known.")
+    if no_points:
+        return _unknown(f"The replica points of these VMs are not known: {some_of(no_points, MAX_LISTED)}.")
+    if not seen:
+        return _unknown("The states of its replica points were not seen between its end and the next run or undo.")
+    return _unknown(
+        "Its replica points were not all seen Ready within 24 hours after its end in a copy that EM collected after it, "
+        "and none was seen in failover."
+    )
+
+
+def _unknown(reason: str) -> RunKind:
+    return RunKind(kind="unknown", kind_basis="none", kind_reasons=[reason])

@@ -1,0 +1,218 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A look at EM as records for the history.
+
+Its sessions are complete, or nothing is recorded. What else may not be read is left out, and the look says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+from .._api.client import EnterpriseManager
+from .._api.errors import EmError
+from .._failover.criteria import PlanCriteria, SessionCriteria
+from .._failover.data_age import DataAge, DataAgeReader
+from .._failover.facts import Session, last_time, merge_tasks
+from .._failover.plans import PlanReader
+from .._failover.replica_points import READY, PointFacts, PointReader, point_ids
+from .._failover.sessions import SessionReader
+from .._failover.times import format_time, utc_now
+from .bodies import Gap, digest_of_all, gap_between, ids_by_state, masked, plan_body, session_body, sighting_of
+from .records import NewRecord, StoredRecord, split_subject, subject_of
+from .store import Store
+
+HANDED_OVER = frozenset({"run", "verdict", "note"})
+"""Kinds of which a subject can have several that hold at the same time."""
+
+_POINTS_MISSING = "The states of replica points are missing in the history of this look."
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look is to add to the history.
+
+    :ivar at: when, by EM's clock, or by that of this machine if EM does not say.
+    """
+
+    at: str
+    records: list[NewRecord]
+    gap: Gap | None
+
+
+class _Points(NamedTuple):
+    """The replica points that were read.
+
+    :ivar by_id: None if some of those that were asked for by their ids could not be read.
+    :ivar gone: ids that EM no longer has.
+    :ivar complete: whether all that are not ready are among them.
+    """
+
+    by_id: dict[str, PointFacts] | None
+    gone: Collection[str]
+    complete: bool
+
+
+class Recorder:
+    """Records one EM.
+
+    :arg store: None where there is no history yet, and none may be created.
+    """
+
+    def __init__(self, store: Store | None, em_name: str) -> None:
+        self._store = store
+        self._em_name = em_name
+
+    def look(self, client: EnterpriseManager, criteria: SessionCriteria) -> Look:
+        """Read EM once.
+
+        :raises EmError: the sessions could not be read completely.
+        """
+        data_age = self._read_data_age(client)
+        by_em, local = format_time(client.server_time), str(format_time(utc_now()))
+        at = by_em or local
+        result = SessionReader(client).list_sessions(criteria)
+        previous = next(self._looks(), None)
+        sessions = self._with_kept_tasks(result.sessions, previous)
+        plans = self._read_plans(client)
+        points = self._read_points(client, sessions)
+        found = {"data_age": data_age is not None, "plans": plans is not None, "points": points.complete}
+        missing = [name for name, complete in found.items() if not complete]
+        bodies: dict[str, list[dict[str, Any]]] = {
+            "session": [session_body(session) for session in sessions],
+            "plan": plans or [],
+            "points": [dict(point) for point in (points.by_id or {}).values()],
+        }
+        bodies = masked(bodies, client.mask_secrets)
+        look = {
+            "user": client.username,
+            "url": client.base_url,
+            "source": "collection" if result.from_collection else "query",
+            "created_after": criteria.created_after,
+            "clock": "em" if by_em else "local",
+            "local_time": local,
+            "collected_at": data_age["collected_at"] if data_age else None,
+            "complete": not missing,
+            "missing": missing,
+            "sessions": {
+                "count": len(sessions),
+                "oldest": min((session["creation_time"] or "" for session in sessions), default=None),
+                "digest": digest_of_all(bodies["session"]),
+            },
+            "plans": None if plans is None else {"count": len(plans), "digest": digest_of_all(bodies["plan"])},
+            "points": None if points.by_id is None else ids_by_state(points.by_id.values()),
+        }
+        bodies["plan"] += [] if plans is None else self._deleted_plans({plan["id"] for plan in plans})
+        bodies["points"] += self._gone_points(points.gone)
+        records = [NewRecord("look", subject_of(self._em_name, at), at, look)]
+        for kind, of_kind in bodies.items():
+            records += [NewRecord(kind, subject_of(self._em_name, body["id"]), at, body) for body in of_kind]
+        gap = gap_between(previous.at, at, criteria.created_after) if previous else None
+        return Look(at, records, gap)
+
+    def append(self, store: Store, records: Iterable[NewRecord]) -> dict[str, int]:
+        """Append what is new, all or nothing; returns the number of records by kind."""
+        return store.append(
+            record for record in records if record.kind not in HANDED_OVER or not self._is_known(record)
+        )
+
+    def predict(self, records: Iterable[NewRecord]) -> dict[str, int]:
+        """What :meth:`append` would return."""
+        return Counter(record.kind for record in records if not self._is_known(record))
+
+    def _is_known(self, record: NewRecord) -> bool:
+        """Whether the history has this already; of what is handed over, whether it has ever had it."""
+        if self._store is None or record.kind == "look":
+            return False
+        if record.kind in HANDED_OVER:
+            known = self._store.records(record.kind, record.subject)
+        else:
+            known = self._store.newest(record.kind, [record.subject])
+        return any(other.body == record.body for other in known)
+
+    # What the history has
+
+    def _looks(self) -> Iterator[StoredRecord]:
+        return iter(()) if self._store is None else self._store.looks(self._em_name)
+
+    def _newest(self, kind: str, ids: Iterable[str] | None = None) -> dict[str, StoredRecord]:
+        """The newest record of each object, by its id."""
+        if self._store is None:
+            return {}
+        subjects = None if ids is None else [subject_of(self._em_name, guid) for guid in ids]
+        records = self._store.newest(kind, subjects, self._em_name)
+        return {split_subject(record.subject)[1]: record for record in records}
+
+    def _with_kept_tasks(self, sessions: list[Session], previous: StoredRecord | None) -> list[Session]:
+        """The sessions, with the VMs that the history has of those of which EM no longer lists any."""
+        without = [session["id"] for session in sessions if not session["tasks"]]
+        before = self._newest("session", without) if without else {}
+        merged = []
+        for session in sessions:
+            record = before.get(session["id"])
+            if record is not None:
+                # The record is of the first look that saw the session so, and the newest look was the last one.
+                last = previous and (previous.body["created_after"] or "") <= (session["creation_time"] or "")
+                seen_at = previous.at if previous and last else record.at
+                session = merge_tasks(session, cast(Session, record.body), seen_at)
+            merged.append(session)
+        return merged
+
+    def _deleted_plans(self, listed: Collection[str]) -> list[dict[str, Any]]:
+        """Plans that EM listed before, and does not list now."""
+        before = self._newest("plan")
+        return [{**record.body, "deleted": True} for guid, record in before.items() if guid not in listed]
+
+    def _gone_points(self, ids: Collection[str]) -> list[dict[str, Any]]:
+        """Points that EM had before, and no longer has: their state is not known."""
+        return [{**record.body, "state": None} for record in self._newest("points", ids).values()] if ids else []
+
+    # What EM has
+
+    def _read_data_age(self, client: EnterpriseManager) -> DataAge | None:
+        try:
+            return DataAgeReader(client).read()
+        except EmError as exc:
+            client.warn(f"The age of EM's data is missing in the history of this look. {exc}")
+            return None
+
+    def _read_plans(self, client: EnterpriseManager) -> list[dict[str, Any]] | None:
+        try:
+            return [plan_body(plan) for plan in PlanReader(client).list_plans(PlanCriteria()).plans]
+        except EmError as exc:
+            client.warn(f"The plans are missing in the history of this look. {exc}")
+            return None
+
+    def _read_points(self, client: EnterpriseManager, sessions: list[Session]) -> _Points:
+        """All points that are not ready, and those that were not or whose run goes on or has ended since."""
+        previous = next((look for look in self._looks() if look.body["points"] is not None), None)
+        since = "" if previous is None else previous.body["collected_at"] or previous.at
+        before = {} if previous is None else sighting_of(previous.at, previous.body).states
+        ids = [
+            *point_ids(session for session in sessions if not session["finished"] or last_time(session) >= since),
+            *(guid for guid, state in before.items() if state != READY),
+        ]
+        reader = PointReader(client)
+        by_id: dict[str, PointFacts] = {}
+        problem: EmError | str | None = None
+        try:
+            not_ready = reader.not_ready()
+            if not_ready is None:
+                problem = "EM does not filter them by their state."
+            by_id = {point["id"] or "": point for point in not_ready or ()}
+        except EmError as exc:
+            problem = exc
+        wanted = [guid for guid in dict.fromkeys(ids) if guid not in by_id]
+        try:
+            by_id.update((point["id"] or "", point) for point in reader.iter_points(wanted))
+        except EmError as exc:
+            client.warn(f"{_POINTS_MISSING} {exc}")
+            return _Points(None, (), False)
+        if problem:
+            client.warn(f"{_POINTS_MISSING} {problem}")
+        return _Points(by_id, [guid for guid in wanted if guid not in by_id], problem is None)

@@ -1,0 +1,417 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import base64
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.dr_runbook.veeam_em.plugins.modules import failover_history
+
+NONE = {"look": 0, "session": 0, "plan": 0, "points": 0, "run": 0, "verdict": 0, "note": 0}
+GUID = "475420ee-d045-4493-9869-0a970e08f6f9"
+PASSWORD = "Passw0rd!"
+NO_EM = {"url": None, "username": None, "password": None, "em_name": "em", "look": False}
+NOTE = {"type": "comment", "session_id": GUID, "by": "J. Doe", "text": "All went well"}
+
+
+def moments(result, name="looks"):
+    return [item["seen_at"] for item in result[name]]
+
+
+def hours(em, count):
+    em.clock.advance(3600 * count)
+
+
+# Looks
+
+
+def test_recording_twice_adds_a_look_and_nothing_else(em, record, read):
+    em.reset(sessions=30, tasks=2)
+    plan = em.world.add_plan("Acme", ["db", "web"])
+    em.world.points.use(em.world.points.all()[0], plan, GUID, em.clock.now())
+    first = record()
+    assert (first["changed"], first["recorded"]["session"]) == (True, 30)
+    second = record()
+    assert (second["changed"], second["recorded"]) == (False, {**NONE, "look": 1})
+    assert second["head"]["sequence"] == first["head"]["sequence"] + 1 == sum(first["recorded"].values()) + 1
+    history = read(verify=True)
+    assert (history["verified"], history["head"], len(history["looks"])) == (True, second["head"], 2)
+    assert [look["complete"] for look in history["looks"]] == [True, True]
+    assert "warnings" not in first and "warnings" not in second
+
+
+def test_a_session_that_ends_keeps_the_vms_that_em_drops(em, record, read):
+    em.clock.rate = 0
+    em.behaviour.finished_tasks = "drop"
+    session = em.world.add_session(tasks=[{"vm_name": "db", "duration": 60}, {"vm_name": "web", "duration": 60}])
+    em.clock.advance(30)
+    record()
+    working = read()["failover_sessions"][0]
+    assert (working["state"], working["progress"], len(working["tasks"])) == ("Working", None, 2)
+    em.clock.advance(20)
+    assert record()["changed"] is False  # its progress is another one, and that is not recorded
+    hours(em, 1)
+    for again in range(3):
+        assert record()["recorded"]["session"] == (0 if again else 1)
+        hours(em, 1)
+    (ended,) = read(id=[session.id])["failover_sessions"]
+    assert (ended["state"], ended["result"], ended["task_summary"]["total"]) == ("Stopped", "Success", 2)
+    assert [task["vm_name"] for task in ended["tasks"]] == ["db", "web"]
+    # The second look was the last one for which EM listed them.
+    assert ended["tasks_kept_at"] == moments(read())[-2]
+
+
+def test_without_all_sessions_nothing_is_recorded(em, record, read):
+    em.reset(sessions=250)
+    em.faults.add("status", path="/query", query="CloudFailoverSession.*page=3", status=500, times=None)
+    result = record()
+    assert result["failed"] and result["changed"] is False
+    assert (result["error"]["kind"], result["error"]["status"]) == ("server", 500)
+    em.faults.clear()
+    assert read()["head"]["sequence"] == 0
+    assert record()["recorded"]["session"] == 250
+
+
+@pytest.mark.parametrize(
+    ("user", "missing", "roles"),
+    [
+        ("admin", [], []),
+        ("reader", ["data_age", "plans"], ["Portal Administrator", "VM Restore Operator"]),
+        ("operator", ["data_age", "points"], ["Portal Administrator", "Portal User"]),
+        ("both", ["data_age"], ["Portal Administrator"]),
+    ],
+)
+@pytest.mark.parametrize("role_query", ["as resource", "refused"])
+def test_what_may_not_be_read_is_left_out_and_named(em, record, read, user, missing, roles, role_query):
+    em.behaviour.role_query = role_query
+    em.reset(sessions=3, tasks=1)
+    em.behaviour.role_query = role_query
+    result = record(username=user)
+    assert (result["changed"], result["recorded"]["session"]) == (True, 3)
+    (look,) = read()["looks"]
+    if role_query == "refused" and user != "admin" and "points" not in missing:
+        missing = [*missing, "points"]  # those that are not ready can only be queried
+    assert (look["complete"], look["missing"]) == (not missing, missing)
+    said = " ".join(result.get("warnings", ()))
+    assert [role for role in roles if f"has the role {role}" not in said] == []
+    assert [session["kind"] for session in read()["failover_sessions"]] == ["unknown"] * 3
+
+
+@pytest.mark.parametrize(("offset", "clock"), [(-86400, "em"), (None, "local")])
+def test_the_time_of_a_look_is_that_of_em(em, record, read, offset, clock):
+    em.behaviour.date_offset = offset
+    record()
+    (look,) = read()["looks"]
+    assert look["clock"] == clock
+    ahead = em.clock.now() - timedelta(seconds=30)
+    shown = ahead - timedelta(days=1) if clock == "em" else ahead
+    assert shown.isoformat() < look["seen_at"] < (shown + timedelta(minutes=10)).isoformat()
+
+
+def test_looks_that_are_far_apart_leave_a_gap(em, record, read):
+    assert record()["gap"] is None
+    hours(em, 29 * 24)
+    assert record()["gap"] is None
+    hours(em, 31 * 24)
+    gap = record()["gap"]
+    history = read()
+    assert gap == dict(zip(("to", "from"), moments(history)))
+    assert history["gaps"] == [{"em_name": "127.0.0.1", **gap}]
+    # What looks at the last day only misses what was before.
+    hours(em, 48)
+    assert record(created_after=f"{em.clock.now() - timedelta(hours=1):%Y-%m-%dT%H:%MZ}")["gap"]["from"] == gap["to"]
+    assert len(read()["gaps"]) == 2
+
+
+def test_two_ems_in_one_history(em, record, read):
+    em.reset(sessions=2)
+    record(em_name="north")
+    em.reset(sessions=3)
+    record(em_name="south")
+    assert len(read()["failover_sessions"]) == 5
+    assert {session["em_name"] for session in read(em_name="south")["failover_sessions"]} == {"south"}
+    assert [look["em_name"] for look in read(em_name=["north", "nowhere"])["looks"]] == ["north"]
+
+
+def test_a_plan_has_versions_and_may_be_deleted(em, record, read):
+    plan = em.world.add_plan("Acme", ["db"], pre_command=r"C:\scripts\secret.ps1")
+    other = em.world.add_plan("Other", ["web"])
+    record()
+    hours(em, 1)
+    em.world.change_plan(plan, pre_command=r"C:\other.ps1")
+    assert record()["recorded"]["plan"] == 0
+    em.world.change_plan(plan, vms=["db", "web"])
+    em.world.remove_plan(other)
+    assert record()["recorded"]["plan"] == 2
+    assert record()["changed"] is False
+    plans = {plan["name"]: plan for plan in read()["failover_plans"]}
+    assert [[vm["name"] for vm in one["vms"]] for one in plans["Acme"]["versions"]] == [["db", "web"], ["db"]]
+    assert [plans[name]["deleted"] for name in ("Acme", "Other")] == [False, True]
+    assert len({one["digest"] for one in plans["Acme"]["versions"]}) == 2
+    assert [plan["name"] for plan in read(name="Other")["failover_plans"]] == ["Other"]
+
+
+# Replica points, and what they say about a run
+
+
+@pytest.fixture
+def run(em, run_module):
+    """Run a plan in the emulator, and let an hour pass."""
+    em.clock.rate = 0
+    plan = em.world.add_plan("Acme", ["db", "web"])
+
+    def call(action="test"):
+        em.run_by_others(plan, action)
+        hours(em, 1)
+        return plan
+
+    return call
+
+
+@pytest.mark.parametrize("copy", ["live", "collected"])
+@pytest.mark.parametrize(("action", "kind", "state"), [("test", "test", "Ready"), ("start", "failover", "Failover")])
+def test_the_kind_of_a_run_in_the_console_is_seen_by_its_points(em, run, record, read, copy, action, kind, state):
+    em.behaviour.copy = copy
+    run(action)
+    record()
+    (session,) = read()["failover_sessions"]
+    assert (session["kind"], session["kind_basis"]) == (kind, "inferred")
+    assert [task["replica_point"]["state"] for task in session["tasks"]] == [state, state]
+    assert all(task["replica_point"]["creation_time"] for task in session["tasks"])
+    for dummy in range(3):  # later runs and looks change nothing about that
+        run("undo" if action == "start" else "test")
+        record()
+    assert read(sort_order="ascending", limit=1)["failover_sessions"][0]["kind"] in (kind, "unknown")
+
+
+def test_points_that_are_ready_again_are_recorded(em, run, record, read):
+    run("start")
+    record()
+    assert [point["state"] for point in read()["points"]] == ["Failover", "Failover"]
+    run("undo")
+    assert record()["recorded"] == {**NONE, "look": 1, "points": 2}
+    assert [point["state"] for point in read()["points"]] == ["Ready", "Ready"]
+    assert record()["changed"] is False
+
+
+def test_points_are_read_a_hundred_at_a_time_and_only_where_something_happened(em, record):
+    em.world.add_session(state="Stopped", tasks=[{"vm_name": f"vm{number}"} for number in range(250)])
+    hours(em, 1)
+    record()
+    queries = [entry.query for entry in em.requests if "CloudVmReplicaPoint" in entry.query]
+    assert len(queries) == 1 + 3 and "State" in queries[0]
+    em.requests.clear()
+    record()
+    assert len([entry for entry in em.requests if "CloudVmReplicaPoint" in entry.query]) == 1
+
+
+@pytest.mark.parametrize("points_after_test", ["ready", "failover"])
+def test_points_that_stay_in_failover_are_not_called_a_test(em, run, record, read, points_after_test):
+    em.behaviour.points_after_test = points_after_test
+    run("test")
+    record()
+    kind = read()["failover_sessions"][0]["kind"]
+    assert kind == ("test" if points_after_test == "ready" else "failover")
+
+
+def test_an_em_that_ignores_the_filter_makes_the_look_incomplete(em, run, record, read):
+    run("test")
+    every = em.world.points.all()
+    em.faults.add("reply", path="/query", query="State", body=_points(every[:3]), times=None)
+    result = record()
+    assert result["recorded"]["points"] == 2  # those of the run, by their ids
+    (look,) = read()["looks"]
+    assert (look["complete"], look["missing"]) == (False, ["points"])
+    assert "does not filter them by their state" in result["warnings"][0]
+
+
+def _points(points):
+    items = "".join(
+        f'<Entity Type="CloudVmReplicaPoint" UID="urn:veeam:CloudVmReplicaPoint:{point.id}" Name="{point.name}">'
+        f"<State>{point.state}</State></Entity>"
+        for point in points
+    )
+    entities = f"<CloudVmReplicaPoints>{items.replace('Entity', 'CloudVmReplicaPoint')}</CloudVmReplicaPoints>"
+    return f'<QueryResult><Entities>{entities}</Entities><PagingInfo PageNum="1" PageSize="100" PagesCount="1"/></QueryResult>'
+
+
+def test_what_is_handed_over_decides_the_kind(em, run, record, read):
+    run("start")
+    (found,) = (record(), read()["failover_sessions"])[1]
+    assert found["kind"] == "failover"
+    note = {"type": "kind", "session_id": found["id"], "by": "J. Doe", "text": "It was an exercise", "kind": "test"}
+    record(notes=[note])
+    (found,) = read()["failover_sessions"]
+    assert (found["kind"], found["kind_basis"], found["run"]) == ("test", "recorded", None)
+    ours = {"session_id": found["id"], "action": "start", "session_source": "task", "operator": "jdoe"}
+    assert record(runs=[ours])["recorded"]["run"] == 1
+    (found,) = read()["failover_sessions"]
+    assert (found["kind"], found["run"]) == ("failover", ours)
+
+
+# What is handed over
+
+
+def test_runs_verdicts_and_notes_without_em(em, record, read):
+    run = {"session_id": f"urn:veeam:CloudFailoverSession:{GUID.upper()}", "action": "test", "session_source": "task"}
+    verdict = {"passed": True, "session": {"id": GUID, "name": "Acme"}, "reasons": []}
+    finding = {
+        **NOTE,
+        "type": "finding",
+        "severity": "high",
+        "action": "Fix it",
+        "owner": "Storage",
+        "due": "2027-03-31",
+    }
+    waiver = {
+        "type": "waiver",
+        "plan": "Acme / full site",
+        "by": "J. Doe",
+        "text": "Migrated",
+        "until": "2027-01-01T00:00+01:00",
+    }
+    options = {**NO_EM, "runs": [run], "verdicts": [verdict], "notes": [NOTE, finding, waiver]}
+    assert record(**options)["recorded"] == {**NONE, "run": 1, "verdict": 1, "note": 3}
+    # All of them again, in another order, and one more.
+    again = {**options, "notes": [waiver, finding, NOTE, {**NOTE, "text": "Another one"}]}
+    assert record(**again)["recorded"] == {**NONE, "note": 1}
+    assert (record(**again)["changed"], em.requests) == (False, [])
+    notes = read()["notes"]
+    assert [note["type"] for note in notes] == ["waiver"]  # the session of the others was never seen
+    assert notes[0]["until"] == "2026-12-31T23:00:00.000000Z"
+
+
+def test_what_is_handed_over_belongs_to_its_session(em, record, read):
+    session = em.world.add_session(state="Stopped")
+    verdict = {"passed": False, "session": {"id": session.id}}
+    record(verdicts=[verdict], notes=[{**NOTE, "session_id": session.id}])
+    history = read()
+    assert history["failover_sessions"][0]["verdict"] == verdict
+    (note,) = history["notes"]
+    assert (note["text"], note["em_name"], note["seen_at"]) == (NOTE["text"], "127.0.0.1", moments(history)[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"runs": [{"action": "test"}]}, ["runs[0][session_id]", "GUID"]),
+        ({"runs": [{"session_id": GUID, "action": "restart"}]}, ["runs[0][action]", "start, test or undo"]),
+        ({"runs": [{"session_id": GUID, "action": "test", "session_source": "guess"}]}, ["runs[0][session_source]"]),
+        ({"verdicts": [{"passed": True}]}, ["verdicts[0][session][id]", "GUID"]),
+        ({"verdicts": [{"session": {"id": GUID}}]}, ["verdicts[0][passed]", "failover_verdict"]),
+        ({"notes": [{**NOTE, "type": "remark"}]}, ["notes[0][type]", "waiver"]),
+        ({"notes": [NOTE, {**NOTE, "by": " "}]}, ["notes[1][by]", "needs by, text"]),
+        ({"notes": [{**NOTE, "type": "waiver"}]}, ["notes[0][until]", "needs by, text, until"]),
+        ({"notes": [{**NOTE, "type": "waiver", "until": "soon"}]}, ["notes[0][until]", "2027-03-31"]),
+        ({"notes": [{**NOTE, "type": "waiver", "until": "2027-02-30"}]}, ["notes[0][until]", "2027-03-31"]),
+        ({"notes": [{**NOTE, "type": "waiver", "until": "2027-02-01T12:00"}]}, ["notes[0][until]", "zone"]),
+        ({"notes": [{**NOTE, "type": "finding", "severity": "high"}]}, ["notes[0][action]", "owner, due"]),
+        ({"notes": [{**NOTE, "until": "2027-03-31"}]}, ["notes[0][until]", "no such key"]),
+        ({"notes": [{**NOTE, "plan": "Acme"}]}, ["notes[0][session_id]", "either"]),
+        ({"notes": [{**NOTE, "session_id": None}]}, ["notes[0][session_id]", "either"]),
+        ({"notes": [{**NOTE, "session_id": "Acme"}]}, ["notes[0][session_id]", "GUID"]),
+        ({"notes": [{**NOTE, "type": "kind", "kind": "drill"}]}, ["notes[0][kind]", "failover, test, undo"]),
+        ({"em_name": "a/b"}, ["em_name", "slashes"]),
+        ({"em_name": None}, ["em_name", "url"]),
+        ({"page_size": 0}, ["page_size", "1 to 1000"]),
+        ({"created_after": "soon"}, ["created_after", "7d"]),
+        ({"store": None}, ["store", "VEEAM_EM_STORE"]),
+        ({"import_from": "/nowhere", "notes": [NOTE]}, ["notes", "another task"]),
+    ],
+)
+def test_what_cannot_be_used_is_refused_before_anything_happens(em, record, store, monkeypatch, options, words):
+    monkeypatch.delenv("VEEAM_EM_STORE", raising=False)
+    result = record(**{**NO_EM, **options})
+    assert result["failed"] and result["changed"] is False
+    assert [word for word in words if word not in result["msg"]] == []
+    assert "error" not in result and not os.path.exists(store) and em.requests == []
+
+
+def test_a_look_needs_em(record):
+    result = record(url=None, em_name="em")
+    assert result["failed"] and "url" in result["msg"] and "VEEAM_EM_URL" in result["msg"]
+
+
+# Check mode, secrets, moving
+
+
+def test_check_mode_predicts_and_creates_nothing(em, record, read, store):
+    em.reset(sessions=5, tasks=1)
+    handed_over = {"notes": [NOTE], "runs": [{"session_id": GUID, "action": "test"}]}
+    predicted = record(check_mode=True, **handed_over)
+    assert not os.path.exists(store)
+    assert predicted["head"] == {"sequence": 0, "hash": "0" * 64}
+    real = record(**handed_over)
+    assert {**predicted, "head": 0, "invocation": 0} == {**real, "head": 0, "invocation": 0}
+    em.world.add_session(state="Stopped")
+    predicted = record(check_mode=True, **handed_over)
+    assert (predicted["recorded"], predicted["head"]) == ({**NONE, "look": 1, "session": 1}, real["head"])
+    assert read()["head"] == real["head"]
+
+
+def test_no_secret_is_recorded(em, record, read, store, tmp_path):
+    """Also where a server repeats it, and where a playbook hands it over."""
+    basic = base64.b64encode(f"admin:{PASSWORD}".encode()).decode()
+    command = r"C:\scripts\secret.ps1"
+    plan = em.world.add_plan("Acme", ["db"], pre_command=command, description=f"with {PASSWORD}")
+    em.world.add_session(
+        state="Stopped",
+        failure_message=f"Login with {PASSWORD} or Basic {basic} failed",
+        tasks=[{"vm_name": f"db {PASSWORD}", "failure_message": basic}],
+    )
+    facts = {"id": plan.id, "pre_command": {"command": command}, "vms": []}
+    handed_over = {
+        "runs": [{"session_id": GUID, "action": "test", "plan": facts, "log": [f"p={PASSWORD}", "store_secret"]}],
+        "verdicts": [{"passed": True, "session": {"id": GUID}, "plan": facts}],
+        "notes": [{**NOTE, "text": f"The password is {PASSWORD}"}],
+    }
+    assert record(store_password="store_secret", **handed_over)["changed"] is True
+    assert record(store_password="store_secret", **handed_over)["changed"] is False
+    (note,) = [note for note in read(export=str(tmp_path / "export"))["notes"] if note] or [None]
+    files = [path.read_bytes() for path in tmp_path.iterdir()]
+    assert len(files) == 2
+    tokens = [
+        value for entry in em.requests for name, value in entry.headers.items() if name.lower() == "x-restsvcsessionid"
+    ]
+    for secret in (PASSWORD, basic, command, "store_secret", "secret.ps1", *tokens):
+        assert not any(secret.encode() in content for content in files), secret
+        assert not any(secret.replace("\\", "\\\\").encode() in content for content in files), secret
+
+
+def test_a_history_moves_by_export_and_import(em, record, read, tmp_path):
+    em.reset(sessions=7, tasks=1)
+    head = record(notes=[NOTE])["head"]
+    export, moved = str(tmp_path / "export.jsonl"), str(tmp_path / "moved.db")
+    before = read(export=export)
+    assert before["exported"] == head["sequence"]
+    options = {"store": moved, "import_from": export, **NO_EM, "look": None}
+    assert record(check_mode=True, **options)["changed"] is True
+    assert not os.path.exists(moved)
+    result = record(**options)
+    assert (result["changed"], result["head"], result["recorded"]["session"]) == (True, head, 7)
+    after = read(store=moved, verify=True, expected_head=head)
+    assert (after["verified"], after["failover_sessions"]) == (True, before["failover_sessions"])
+    again = record(**options)
+    assert again["failed"] and "There is a history already" in again["msg"]
+
+
+def test_every_documented_result_is_returned_and_no_other(em, record):
+    documented = yaml.safe_load(failover_history.RETURN)
+    result = record()
+    assert set(result["recorded"]) == set(documented["recorded"]["contains"])
+    assert set(result["head"]) == set(documented["head"]["contains"])
+    assert set(documented) - {"error", "msg"} == set(result) - {"invocation", "warnings"}
+    assert set(record(password="wrong")) - set(result) - {"failed"} == {"msg", "error"}
+
+
+def test_a_file_that_is_no_history_is_left_alone(record, store):
+    Path(store).write_text("Not a database at all, but long enough to be looked at as one. " * 20)
+    result = record()
+    assert result["failed"] and "is not a SQLite database" in result["msg"] and store in result["msg"]
+    assert Path(store).read_text().startswith("Not a database")
