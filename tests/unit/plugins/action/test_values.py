@@ -25,9 +25,9 @@ OPTIONS = {
     ],
 )
 @pytest.mark.parametrize("value", values.NOT_IN_QUOTES.values(), ids=str)
-def test_a_name_that_yaml_has_changed(em, act, module, option, value):
+def test_a_name_that_yaml_has_changed(em, run_action, module, option, value):
     em.world.add_plan(str(value), ["vm"], tenant=str(value))
-    result = act(module, **{**OPTIONS[module], option: value})
-    assert (result["failed"], result["changed"], act.runs) == (True, False, [])
+    result = run_action(module, **{**OPTIONS[module], option: value})
+    assert (result["failed"], result["changed"], run_action.runs) == (True, False, [])
     assert result["msg"].startswith(f"{option}: ") and values.QUOTE_IT in result["msg"]
     assert em.counters.requests == 0
