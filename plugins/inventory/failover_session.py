@@ -205,7 +205,7 @@ import json
 import re
 import time
 from datetime import timedelta
-from typing import Any, TypedDict
+from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.inventory.data import InventoryData
@@ -213,17 +213,13 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable, to_safe_group_name
 from ansible.utils.unsafe_proxy import wrap_var
 
-from ..module_utils._api.errors import EmPermissionError, OptionError
+from ..module_utils._api.errors import OptionError
 from ..module_utils._api.redaction import single_line
 from ..module_utils._argspec import SESSION_CRITERIA_SPEC
 from ..module_utils._failover.criteria import SessionCriteria
-from ..module_utils._failover.data_age import DataAgeReader, max_age
-from ..module_utils._failover.facts import Plan, Session, merge_tasks, sort_key
+from ..module_utils._failover.data_age import max_age
+from ..module_utils._failover.facts import Session, sort_key
 from ..module_utils._failover.permissions import VM_RESTORE_OPERATOR
-from ..module_utils._failover.plans import PlanReader
-from ..module_utils._failover.sessions import SessionReader
-from ..module_utils._history.options import NO_DATA_AGE, name_of_em, open_history
-from ..module_utils._history.reader import HistoryReader
 from ..plugin_utils._host_names import folded, means_controller
 from ..plugin_utils._hosts import (
     BAD_ADDRESS,
@@ -236,22 +232,11 @@ from ..plugin_utils._hosts import (
     session_vms,
     short,
 )
-from ..plugin_utils._plugin import check_options, connect, connection_variables, fail_on_error, resolve_templates
+from ..plugin_utils._inventory_answer import WITHOUT_PLANS, Answer, read_em, read_history
+from ..plugin_utils._plugin import check_options, connection_variables, fail_on_error, resolve_templates
 
 ANSWER_FORMAT = 2
 """Part of the cache's key. Raise it when the shape of an answer or of its facts changes, so that an old one is not read."""
-_WITHOUT_PLANS = "Without that role, vm_source: tasks takes only the VMs that sessions list, and reads no plans."
-
-
-class Answer(TypedDict):
-    """What EM answered, as it goes into the cache. ``plans`` are those that are needed, or None if the user may not read them.
-
-    ``collected`` is when EM's data was collected, in seconds by this machine's clock; None where its age was not read.
-    """
-
-    sessions: list[Session]
-    plans: list[Plan] | None
-    collected: float | None
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
@@ -278,11 +263,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             limit = max_age(self.get_option("max_data_age"))
             answer = self._cached(limit) if cache else None
             if answer is None:
-                answer = (
-                    self._read_history(criteria)
-                    if self.get_option("source") == "history"
-                    else self._read_em(criteria, limit)
-                )
+                read = read_history if self.get_option("source") == "history" else read_em
+                answer = read(self.get_option, criteria, self.display.warning)
                 if self.get_option("cache"):
                     self._cache[self._key()] = answer
             self._populate(answer)
@@ -313,73 +295,6 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             return None
         self.display.vv("Inventory from the cache; Enterprise Manager is not contacted.")
         return answer
-
-    # Reading
-
-    def _read_em(self, criteria: SessionCriteria, limit: timedelta | None) -> Answer:
-        with connect(self.get_option) as client:
-            age = DataAgeReader(client).read(limit) if limit else None
-            collected = time.time() - age["seconds"] if age else None
-            sessions = self._read_sessions(SessionReader(client), criteria, f"on {client.base_url}")
-            meant = PlanReader(client).similar_names(criteria.names) if criteria.names and not sessions else ""
-            if meant:
-                self.display.warning(
-                    f"No cloud failover session on {client.base_url} has the name that is wanted. {meant}"
-                )
-            if self.get_option("vm_source") == "history":
-                sessions = self._with_recorded_vms(sessions, criteria)
-            plans = self._read_plans(PlanReader(client), sessions)
-        return {"sessions": sessions, "plans": plans, "collected": collected}
-
-    def _read_history(self, criteria: SessionCriteria) -> Answer:
-        if self.get_option("max_data_age"):
-            raise OptionError("max_data_age", self.get_option("max_data_age"), NO_DATA_AGE)
-        with open_history(self.get_option, read_only=True) as store:
-            reader = HistoryReader(store, self.get_option("em_name"))
-            sessions = self._read_sessions(reader, criteria, f"in the history {store.location}")
-            return {"sessions": sessions, "plans": self._read_plans(reader, sessions), "collected": None}
-
-    def _read_sessions(
-        self, reader: SessionReader | HistoryReader, criteria: SessionCriteria, where: str
-    ) -> list[Session]:
-        result = reader.list_sessions(criteria)
-        if result.missing_ids:
-            raise AnsibleParserError(
-                f"No cloud failover session with the id {list_some(result.missing_ids)} {where}. Check the id. "
-                "Enterprise Manager forgets sessions after some time."
-            )
-        excluded = set(criteria.ids or ()) - {session["id"] for session in result.sessions}
-        if excluded:
-            self.display.warning(
-                f"Sessions requested by id but excluded by another criterion: {list_some(excluded)}. They give no hosts. "
-                "latest_per_plan is on by default; set it to false to keep them."
-            )
-        return result.sessions
-
-    def _with_recorded_vms(self, sessions: list[Session], criteria: SessionCriteria) -> list[Session]:
-        """The sessions, with the VMs that the history has of those that list none."""
-        without = tuple(session["id"] for session in sessions if not session["tasks"])
-        if not without:
-            return sessions
-        em_names = self.get_option("em_name") or [name_of_em(None, self.get_option("url"))]
-        with open_history(self.get_option, read_only=True) as store:
-            result = HistoryReader(store, em_names).list_sessions(SessionCriteria(criteria.now, ids=without))
-        recorded: dict[str, Any] = {session["id"]: session for session in result.sessions}
-        return [
-            merge_tasks(session, found, found["seen_at"]) if (found := recorded.get(session["id"])) else session
-            for session in sessions
-        ]
-
-    def _read_plans(self, reader: PlanReader | HistoryReader, sessions: list[Session]) -> list[Plan] | None:
-        """The plans that the sessions need, or None if the user may not read plans and other sessions list their VMs."""
-        needing = [session for session in sessions if needs_plan(session, self.get_option("vm_source"))]
-        names = {session["name"] for session in needing if session["name"]}
-        try:
-            return reader.plans_named(names) if names else []
-        except EmPermissionError as exc:
-            if len(needing) == len(sessions):
-                raise AnsibleParserError(f"{exc} {_WITHOUT_PLANS}") from None
-            return None
 
     # Hosts
 
@@ -491,7 +406,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         runs = [f"{short(session['name'])} ({session['id']})" for session in needing]
         self._warn_or_fail(
             f"Sessions that list no VMs give no hosts, because {self.get_option('username')} may not read their plans: "
-            f"{list_some(runs)}. Check that this user has the role {VM_RESTORE_OPERATOR} in Enterprise Manager. {_WITHOUT_PLANS}"
+            f"{list_some(runs)}. Check that this user has the role {VM_RESTORE_OPERATOR} in Enterprise Manager. {WITHOUT_PLANS}"
         )
 
     def _warn_or_fail(self, sentence: str) -> None:

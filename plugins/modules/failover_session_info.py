@@ -457,9 +457,10 @@ from ..module_utils._module import Module, check_texts, client_from_module, crea
 FIELDS = (
     *("id", "uid", "name", "job_type", "state", "result", "progress", "failure_message", "creation_time", "end_time"),
     *("duration", "finished", "succeeded", "backup_server", "href", "tasks", "task_summary"),
-    *("tasks_kept_at", "em_name", "seen_at"),
 )
-"""The facts of a session, in the order of RETURN. Those of the last line are only in the history."""
+"""The facts of a session, in the order of RETURN."""
+HISTORY_FIELDS = ("tasks_kept_at", "em_name", "seen_at")
+"""Facts that only sessions of the history have."""
 
 SPEC: dict[str, Any] = {
     **OPTIONAL_CONNECTION_SPEC,
@@ -469,7 +470,7 @@ SPEC: dict[str, Any] = {
     **EM_NAMES_SPEC,
     **SOURCE_SPEC,
     "data_age": {"type": "bool", "default": False},
-    "fields": {"type": "list", "elements": "str", "choices": list(FIELDS)},
+    "fields": {"type": "list", "elements": "str", "choices": [*FIELDS, *HISTORY_FIELDS]},
     "replica_points": {"type": "bool", "default": False},
 }
 
