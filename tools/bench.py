@@ -115,7 +115,12 @@ STAGES = (
 )
 QUICK = (
     Stage(1, _ALL, before=_ALL, rounds=1),
-    Stage(200, (PING, FIELDS, HANDED_OVER, LOOK, MODULE, QUERY, FLOOR, CLIENT), before=(FLOOR, QUERY, SAVE, LOOK), rounds=1),
+    Stage(
+        200,
+        (PING, FIELDS, HANDED_OVER, LOOK, MODULE, QUERY, FLOOR, CLIENT),
+        before=(FLOOR, QUERY, SAVE, LOOK),
+        rounds=1,
+    ),
     Stage(1_000, (FLOOR, CLIENT, EACH, IN_TURN), latency_ms=50, rounds=1),
     Stage(100, (PLAIN, CACHED, READY), before=(FLOOR, CACHED), rounds=1),
 )
