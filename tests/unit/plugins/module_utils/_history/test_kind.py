@@ -146,7 +146,7 @@ def test_the_rules_read_once_more(sightings, until, end):
         copied = sighting.collected_at and datetime.fromisoformat(sighting.collected_at[:-1])
         if moment < ended or (copied and copied < ended):
             continue
-        if until and not moment < datetime.fromisoformat(until[:-1]):
+        if until and moment >= datetime.fromisoformat(until[:-1]):
             continue
         if set(sighting.states.values()) & {"Failover", "Failback", "PermanentFailover"}:
             failover_since = failover_since or moment
