@@ -31,8 +31,8 @@ class MissingOptionError(OptionError):
         listed = {"options": names, "variables": [variable.lower() for variable in variables], "environment": variables}
         plural = {"it": "them", "s": "s"} if len(names) > 1 else {"it": "it", "s": ""}
         where = where.format(**plural, **{key: _and(items) for key, items in listed.items()})
-        ValueError.__init__(self, f"{_and(names)} {'are' if len(names) > 1 else 'is'} not set. {where}")
-        self.option = names[0]
+        super().__init__(names[0], None, where)
+        self.args = (f"{_and(names)} {'are' if len(names) > 1 else 'is'} not set. {where}",)
 
 
 def _and(items: Sequence[str]) -> str:
