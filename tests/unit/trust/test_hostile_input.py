@@ -606,7 +606,7 @@ def test_a_name_is_kept_in_facts(em, connect, parse, name):
     assert [fact["name"] for fact in facts] == [name] * 2
     assert facts[0]["backup_server"]["name"] == name
     assert facts[0]["tasks"][0]["vm_name"] == name
-    data, dummy = parse()
+    data, dummy = parse(hostname="'a name for any host'")
     (host,) = data.hosts.values()
     assert host.vars["veeam_vm_name"] == name
     assert host.vars["veeam_session"]["name"] == name

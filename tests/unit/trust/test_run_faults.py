@@ -171,12 +171,12 @@ def unavailable_with_the_reply(kind: str) -> Inject:
     def inject(stage: Stage) -> None:
         right = stage.em.plan_actions.act
 
-        def run_action(*given: Any, **more: Any) -> Any:
+        def act(*given: Any, **more: Any) -> Any:
             outcome = right(*given, **more)
             stage.em.restart(3600, kind)
             return outcome
 
-        stage.monkeypatch.setattr(stage.em.plan_actions, "run_action", run_action)
+        stage.monkeypatch.setattr(stage.em.plan_actions, "act", act)
         rule("drop_after_handling", "request", 1)(stage)
         later(60, lambda em: em.outage(0))(stage)
 

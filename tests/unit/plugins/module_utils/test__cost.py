@@ -123,12 +123,14 @@ def test_the_module_takes_along_what_it_needs_and_no_more():
     assert {module for module in ours if not module.endswith(("_api", "_failover", "_history"))} == {
         f"{name}.module_utils.{part}"
         for part in (
+            "_api.advice",
             "_api.client",
             "_api.options",
             "_api.response",
             "_api.errors",
             "_api.filters",
             "_api.interrupts",
+            "_api.proxy",
             "_api.query",
             "_api.redaction",
             "_api.resource",
@@ -164,7 +166,7 @@ def test_the_core_loads_two_libraries_and_what_these_load():
     )
     ours = {module for module in loaded_by(package) - theirs if not module.startswith("core")}
     assert {module.partition(".")[0] for module in ours} <= set(sys.stdlib_module_names)
-    assert ours <= {"dataclasses", "html", "html.entities", "signal"} | INSPECT
+    assert ours <= {"dataclasses", "difflib", "gc", "html", "html.entities", "signal"} | INSPECT
 
 
 def test_a_page_that_has_been_read_is_gone_without_the_garbage_collector(em, connect):
