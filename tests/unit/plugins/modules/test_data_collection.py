@@ -28,7 +28,7 @@ def scheduled(em, fake_clock):
 def collect(run_module):
     def run(**options):
         result = run_module("data_collection", **options)
-        result.pop("invocation")
+        result.pop("invocation", None)
         return result
 
     return run
