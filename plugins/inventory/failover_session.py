@@ -223,6 +223,7 @@ from ..module_utils._failover.permissions import VM_RESTORE_OPERATOR
 from ..plugin_utils._host_names import folded, means_controller
 from ..plugin_utils._hosts import (
     BAD_ADDRESS,
+    GROUP_LOOP,
     LIKE_GROUPS,
     Hosts,
     Meaning,
@@ -309,12 +310,13 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 # Ansible takes a host that is named like a group for the group.
                 if folded(host) in self._groups:
                     hosts.leave_out(host, LIKE_GROUPS)
-                elif not self._add_host(host, variables):
-                    hosts.leave_out(host, BAD_ADDRESS)
+                elif reason := self._add_host(host, variables):
+                    self._remove_host(host)
+                    hosts.leave_out(host, reason)
             self._check_groups(hosts)
             for problem in hosts.problems():
                 self._warn_or_fail(problem)
-        except AnsibleError:  # Ansible may go on without this inventory, and must not with a part of it
+        except Exception:  # Ansible may go on without this inventory, and must not with a part of it
             for host in hosts.variables:
                 self._remove_host(host)
             raise
@@ -348,8 +350,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         # join() takes the mark off: ansible-inventory prints a marked text as an object, and AWX wants names to be texts.
         return "" if host is None else "".join(str(host))
 
-    def _add_host(self, host: str, variables: dict[str, Any]) -> bool:
-        """Adds a host with its variables and groups, unless the address that compose gives it is not one of the VM."""
+    def _add_host(self, host: str, variables: dict[str, Any]) -> str | None:
+        """Adds a host with its variables and groups; returns why it must not stay, if so."""
         strict, compose = self.get_option("strict"), self.get_option("compose")
         self.inventory.add_host(host)
         for name, value in variables.items():
@@ -362,12 +364,16 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         ]
         # To Python, no address is the machine itself.
         if any(not address or address.startswith("-") or means_controller(address) for address in addresses):
-            self._remove_host(host)
-            return False
+            return BAD_ADDRESS
         self._session = variables[f"{self.get_option('hostvars_prefix')}session"]
         self._add_host_to_composed_groups(self.get_option("groups"), {}, host, strict)
-        self._add_host_to_keyed_groups(self.get_option("keyed_groups"), {}, host, strict)
-        return True
+        try:
+            self._add_host_to_keyed_groups(self.get_option("keyed_groups"), {}, host, strict)
+        except AnsibleParserError:  # the option itself is wrong
+            raise
+        except Exception:  # of any class, depending on ansible-core: names of tenants made a group its own parent
+            return GROUP_LOOP
+        return None
 
     def _remove_host(self, host: str) -> None:
         if host in self.inventory.hosts:

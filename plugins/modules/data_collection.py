@@ -35,10 +35,9 @@ attributes:
 options:
   backup_server:
     description:
-      - Names of the backup servers to collect data from, exactly as EM shows them. By default, all backup servers.
+      - Name or list of names of the backup servers to collect data from, exactly as EM shows them. By default, all backup servers.
       - They are collected from one after another, since Veeam does not document what EM does with a request while a collection runs.
-    type: list
-    elements: str
+    type: raw
   wait:
     description:
       - Whether to wait until the data is collected. This needs permission to read EM's own jobs. If the user may not, the task fails before
@@ -160,7 +159,7 @@ from ..module_utils._failover.waiter import Poller
 from ..module_utils._module import at_least, client_from_module, create_module, fail_on_error
 
 SPEC: dict[str, Any] = {
-    "backup_server": {"type": "list", "elements": "str"},
+    "backup_server": {"type": "raw"},
     "wait": {"type": "bool", "default": True},
     "wait_timeout": {"type": "int", "default": 900},
     "poll_interval": {"type": "int", "default": 5},

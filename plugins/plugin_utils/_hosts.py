@@ -17,6 +17,11 @@ from ._host_names import folded, reason_against
 OF_OTHERS = "another source of the inventory has hosts of these names"
 LIKE_GROUPS = "groups have these names"
 BAD_ADDRESS = "their address (ansible_host) is empty, means the controller, or is an option of ssh"
+GROUP_LOOP = "a group of keyed_groups would contain itself"
+CURES = {
+    BAD_ADDRESS: "compose to give other addresses",
+    GROUP_LOOP: "another prefix or parent_group in keyed_groups",
+}
 RUN_FACTS = ("state", "result", "failure_message", "creation_time", "end_time", "duration", "replica_point")
 """Facts of a task that become variables of its host."""
 MAX_LISTED = 3
@@ -70,7 +75,7 @@ class Hosts:
         if self.duplicates:
             problems.append(f"Duplicate host names: {list_some(self.duplicates)}. Set hostname to make names unique.")
         for reason, names in self.left_out.items():
-            cure = "compose to give other addresses" if reason == BAD_ADDRESS else "hostname to give them other names"
+            cure = CURES.get(reason, "hostname to give them other names")
             problems.append(f"VMs that give no hosts, because {reason}: {list_some(names)}. Set {cure}.")
         return problems
 

@@ -153,11 +153,15 @@ def _check_given(name: str, value: Any, definitions: Mapping[str, Any]) -> Any:
     kind = definitions[name].get("type")
     if kind in ("bool", "boolean") and value is not None and name not in CONNECTION_SPEC:
         return _boolean(name, value)
-    if kind == "list" and isinstance(value, (int, float, date)):
-        check_text(name, value)
     if kind == "str" and isinstance(value, date):  # of YAML, from a time without quotes
         return value.isoformat()
-    return decrypted(name, value)
+    items = [decrypted(name, item) for item in (value if isinstance(value, list) else [value])]
+    for item in items:
+        if kind == "list" and isinstance(item, (int, float, date)):
+            check_text(name, item)
+        if kind == "int" and isinstance(item, date):
+            raise OptionError(name, str(item), "Give a whole number.")
+    return items if isinstance(value, list) else items[0]
 
 
 def _boolean(name: str, value: Any) -> bool:

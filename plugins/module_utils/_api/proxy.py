@@ -71,7 +71,7 @@ def find_proxy(url: str) -> Proxy | None:
     except ValueError:
         host = port = None
     bypass = f"if {split_url(url).hostname} can be reached without a proxy, set no_proxy={split_url(url).hostname}."
-    if not host:
+    if not host or any(char.isspace() for char in address):  # such as the line break at the end of a file
         raise OptionError("proxy", "...", f"Check its address in {_VARIABLES}: scheme, host and port; {bypass}")
     name = f"[{host}]" if ":" in host else host
     name += "" if port is None else f":{port}"

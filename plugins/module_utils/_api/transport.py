@@ -136,7 +136,7 @@ class Transport:
                     raise self._proxy_refusal(operation, url, answer.status)
                 return answer
         except (urllib3.exceptions.HTTPError, OSError) as exc:  # requests' own errors are OSErrors
-            raise self._transport_error(operation, url, exc, timeout) from exc
+            raise self._transport_error(operation, url, exc, timeout, TOKEN_HEADER in headers) from exc
 
     def _open(self, method: str, url: str, headers: dict[str, str], deadline: float, body: bytes) -> Any:
         """Send the request and read the headers of its response.
@@ -204,8 +204,10 @@ class Transport:
             raise requests.exceptions.ConnectionError(f"{raw.length_remaining} more bytes were announced")
         return b"".join(chunks)
 
-    def _transport_error(self, operation: Operation, url: str, exc: Exception, timeout: float) -> EmError:
-        """The error for a request that got no complete response."""
+    def _transport_error(
+        self, operation: Operation, url: str, exc: Exception, timeout: float, logged_on: bool
+    ) -> EmError:
+        """The error for a request that got no complete response. After a logon, host and port are those of EM."""
         causes = list(_chain(exc))
         reason = self.redactor.redact(_reason(causes))
         connecting = _failed_to_connect(causes)
@@ -217,7 +219,8 @@ class Transport:
         elif _first(causes, (requests.exceptions.Timeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)):
             hint = "Check that the server is up and not overloaded; give more time with timeout."
             if connecting:
-                hint += f" A firewall may drop what is sent there. {port_hint(url)}".rstrip()
+                hint += " A firewall may drop what is sent there."
+                hint += "" if logged_on else f" {port_hint(url)}".rstrip()
             problem = f"did not answer completely within {timeout:g} seconds"
             error = EmTimeoutError(operation, url, problem, self._join(hint))
         elif self._proxy and connecting and (_first(causes, (requests.exceptions.ProxyError,)) or not has_tls):
@@ -225,12 +228,11 @@ class Transport:
         elif has_tls and not _first(causes, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError)):
             error = self._tls_error(operation, url, causes, reason, timeout)
         else:
-            hint = (
-                "Check host and port of url, the server's services, firewalls and the proxy settings of this machine."
-            )
+            place, port = ("", "") if logged_on else ("host and port of url, ", port_hint(url))
+            hint = f"Check {place}the server's services, firewalls and the proxy settings of this machine."
             unconnected = _first(causes, (urllib3.exceptions.NewConnectionError,))
             problem = "cannot be reached" if unconnected else "broke off the connection"
-            error = EmConnectionError(operation, url, f"{problem} ({reason})", self._join(hint, port_hint(url)))
+            error = EmConnectionError(operation, url, f"{problem} ({reason})", self._join(hint, port))
         error.reached = not (connecting or isinstance(error, EmTlsError))
         return error
 

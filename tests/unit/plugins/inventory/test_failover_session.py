@@ -111,7 +111,7 @@ def test_the_examples_list_every_host_variable_and_no_other(em, parse):
     listed = yaml.safe_load("\n".join(line.removeprefix("#   ") for line in comment.splitlines()[1:]))
     variables = {key: value for key, value in parse().hosts["vm"].vars.items() if key.startswith("veeam_")}
     assert set(listed) == set(variables)
-    assert set(variables["veeam_session"]) == {*FIELDS} - {"tasks"} >= set(listed["veeam_session"])
+    assert set(variables["veeam_session"]) == {*FIELDS} - {"tasks", "tasks_kept_at", "em_name", "seen_at"} >= set(listed["veeam_session"])
 
 
 def test_without_groups_there_are_none(em, parse):
@@ -228,6 +228,24 @@ def test_a_vm_that_is_named_like_a_group_of_keyed_groups(em, parse, name, place)
     assert f"groups have these names: '{name}'" in parse.warnings[0]
     with pytest.raises(AnsibleParserError, match="groups have these names"):
         parse(strict=True, **options)
+
+
+@pytest.mark.parametrize(
+    ("names", "parent"),
+    [(["all"], "plan_all"), (["A", "B"], "{{ 'plan_B' if veeam_session.name == 'A' else 'plan_A' }}")],
+)
+def test_a_plan_whose_group_would_contain_itself(em, parse, names, parent):
+    for number, name in enumerate(names):
+        run(em, name, number, [f"vm{number}"])
+    run(em, "Good", 9, ["good"])
+    groups = [{"key": "veeam_session.name", "prefix": "plan", "parent_group": parent}]
+    assert hosts(parse(keyed_groups=groups)) == ["good", "vm1"][: len(names)]
+    assert (
+        "a group of keyed_groups would contain itself: 'vm0'. Set another prefix or parent_group" in parse.warnings[0]
+    )
+    with pytest.raises(AnsibleParserError, match="would contain itself"):
+        parse(strict=True, keyed_groups=groups)
+    assert hosts(parse.data) == []
 
 
 def test_a_hostname_of_blanks_is_none(em, parse):
@@ -669,6 +687,13 @@ def test_a_date_without_quotes(em, parse, option):
     assert em.counters.requests == 0
 
 
+@pytest.mark.parametrize("option", ["limit", "page_size", "timeout"])
+def test_a_date_that_should_be_a_number(em, parse, option):
+    with pytest.raises(AnsibleParserError, match=f"^{option}: '2026-03-01' cannot be used. Give a whole number."):
+        parse(**{option: date(2026, 3, 1)})
+    assert em.counters.requests == 0
+
+
 def test_a_time_with_its_zone_without_quotes(em, parse):
     run(em)
     assert hosts(parse(created_after=datetime(2026, 3, 1, tzinfo=timezone.utc))) == ["vm"]
@@ -697,12 +722,14 @@ def test_a_value_with_a_line_break(em, parse, option):
     assert em.counters.requests == 0
 
 
-@pytest.mark.parametrize("option", ["url", "username", "password"])
-def test_a_value_that_cannot_be_decrypted(em, parse, undecryptable, monkeypatch, option):
+@pytest.mark.parametrize("option", ["url", "username", "password", "name"])
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_value_that_cannot_be_decrypted(em, parse, undecryptable, monkeypatch, option, listed):
     read = DataLoader.load_from_file
+    value = ["A", undecryptable] if listed else undecryptable
 
     def with_vault(loader, *args, **options):
-        return {**read(loader, *args, **options), option: undecryptable}
+        return {**read(loader, *args, **options), option: value}
 
     monkeypatch.setattr(DataLoader, "load_from_file", with_vault)
     with pytest.raises(

@@ -17,6 +17,7 @@ MODULES = {
     "failover_plan_info": {},
     "failover_plan": {"plan": "Acme", "action": "test"},
     "failover_session_wait": {"plan": "Acme", "created_after": "9000w"},
+    "data_collection": {"wait": False},
 }
 NAMES = [
     ("failover_session_info", "name"),
@@ -28,6 +29,7 @@ NAMES = [
     ("failover_plan", "tenant"),
     ("failover_plan", "backup_server"),
     ("failover_session_wait", "plan"),
+    ("data_collection", "backup_server"),
 ]
 
 

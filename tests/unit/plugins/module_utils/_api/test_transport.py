@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client as _client
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import transport as _transport
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import EmTlsError, Operation
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import EmError, EmTlsError, Operation
 
 PASSWORD = "Passw0rd!"
 SESSIONS = "/api/cloud/failoverSessions"
@@ -46,6 +46,16 @@ def test_time_out(em, connect, fault):
         read(client)
     assert failure.value.kind == "timeout"
     em.faults.clear()
+
+
+@pytest.mark.parametrize("fault", [{"action": "cut"}, {"action": "drop"}, {"action": "slow_headers", "seconds": 5}])
+def test_after_a_logon_host_and_port_are_right(em, connect, fault):
+    em.faults.add(path=SESSIONS, **fault)
+    with pytest.raises(EmError) as failure, connect(timeout=0.5) as client:
+        read(client)
+    em.faults.clear()
+    assert "Check" in str(failure.value)
+    assert "host and port" not in str(failure.value) and "Port " not in str(failure.value)
 
 
 def test_a_body_beyond_the_limit_is_refused(em, connect, monkeypatch):
