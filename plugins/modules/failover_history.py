@@ -209,7 +209,7 @@ msg:
     The folder /var/lib/veeam_em of the history does not exist. Create it, or give another file (/var/lib/veeam_em/history.db)
 """
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -223,7 +223,7 @@ from ..module_utils._history.bodies import masked
 from ..module_utils._history.handed_over import handed_over
 from ..module_utils._history.options import import_history, name_of_em, open_history
 from ..module_utils._history.recorder import Recorder
-from ..module_utils._history.records import FIRST_HASH, KINDS, NewRecord, NoHistoryError
+from ..module_utils._history.records import FIRST_HASH, KINDS, NewRecord, NoHistoryError, OvertakenError
 from ..module_utils._history.store import Store
 from ..module_utils._module import Module, check_texts, client_from_module, create_module, fail_on_error
 
@@ -249,7 +249,10 @@ def main() -> None:
     module = create_module(SPEC, supports_check_mode=True)
     with fail_on_error(module, lambda: {"changed": False}):
         check_texts(module, STORE_SPEC)
-        result = _import(module) if module.params["import_from"] else _record(module)
+        result = _import(module) if module.params["import_from"] else None
+        while result is None:
+            with suppress(OvertakenError):
+                result = _record(module)
     module.exit_json(**result)
 
 

@@ -67,11 +67,16 @@ def check_required(option: Callable[[str], Any], where: str) -> None:
 
 
 def check_text(name: str, value: object) -> None:
-    """Refuse what YAML makes of a text that is not in quotes.
+    """Refuse what YAML makes of a text that is not in quotes, and bytes that are not UTF-8.
 
     :raises OptionError: the value is no text.
     """
     if isinstance(value, str):
+        if any("\ud800" <= char <= "\udfff" for char in value):
+            shown = HIDDEN if name.endswith("password") else value
+            raise OptionError(
+                name, shown, "It has bytes that are not UTF-8. Check the file or variable that it comes from."
+            )
         return
     shown = HIDDEN if name.endswith("password") else str(value) if isinstance(value, date) else value
     if isinstance(value, (Mapping, Sequence)):

@@ -33,6 +33,10 @@ def export(store: Store, path: str) -> int:
     :returns: the number of records.
     :raises HistoryError: the store cannot be read, or the file cannot be written.
     """
+    if os.path.realpath(path) == store.location:
+        raise HistoryError(
+            "The export would replace the history itself", "Nothing was written. Give another file as export", path
+        )
     head = store.head()
     start = {"history": FORMAT, "store_id": store.store_id, "created": store.created, "head": head}
     count, unfinished = 0, ""
@@ -96,17 +100,21 @@ def _import(lines: Iterator[dict[str, Any]], store: Store, path: str) -> int:
             sequence, previous = line["sequence"], line["hash"]
             rows.append(row)
             if len(rows) == PAGE:
-                _insert(store, rows)
+                _insert(store, rows, path)
                 rows = []
-        _insert(store, rows)
+        _insert(store, rows, path)
         if start["head"] != Head(sequence=sequence, hash=previous):
             raise _broken(f"It ends with record {sequence}, but its first line names another head", path)
     return sequence
 
 
-def _insert(store: Store, rows: list[list[Any]]) -> None:
+def _insert(store: Store, rows: list[list[Any]], path: str) -> None:
     sessions = [row for row in rows if row[1] == "session"]
-    store.insert(rows, [index_row(row[0], row[2], row[3], json.loads(row[5])) for row in sessions])
+    try:
+        index = [index_row(row[0], row[2], row[3], json.loads(row[5])) for row in sessions]
+    except (ValueError, AttributeError, TypeError):
+        raise _broken("A record of a session has no facts", path) from None
+    store.insert(rows, index)
 
 
 def _lines(file: Iterator[str], path: str) -> Iterator[dict[str, Any]]:

@@ -12,11 +12,12 @@ from typing import Any
 from urllib.parse import quote
 
 from .._api.errors import OptionError
+from .._api.options import check_text
 from .._failover.criteria import guid_of_session
 from .._failover.times import TIME, format_time, parse_time
 from .bodies import COMMANDS, masked
 from .kind import KIND_OF_ACTION, RUN_KINDS
-from .records import NewRecord, subject_of
+from .records import NewRecord, canonical, subject_of
 
 NOTE_TYPES = {
     "approval": (),
@@ -40,11 +41,20 @@ def handed_over(
     :arg mask: takes secrets out of a text.
     :raises OptionError: names the item.
     """
-    records = []
+    records: list[NewRecord] = []
     for name, kind, check in (("runs", "run", _run), ("verdicts", "verdict", _verdict), ("notes", "note", _note)):
         for place, item in enumerate(option(name) or ()):
-            subject, body = check(f"{name}[{place}]", item)
-            records.append(NewRecord(kind, subject_of(em_name, subject), at, masked(body, mask)))
+            path = f"{name}[{place}]"
+            try:
+                canonical(item)
+            except ValueError:
+                raise OptionError(
+                    path, item, "It has a number that is NaN or infinite; JSON has no such number."
+                ) from None
+            subject, body = check(path, item)
+            record = NewRecord(kind, subject_of(em_name, subject), at, masked(body, mask))
+            if record not in records:
+                records.append(record)
     return records
 
 
@@ -94,7 +104,8 @@ def _note(path: str, note: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     for name in {"until", "due"} & set(body):
         body[name] = _date_or_time(f"{path}[{name}]", body[name])
     if "plan" in body:
-        if not isinstance(body["plan"], str) or not body["plan"].strip():
+        check_text(f"{path}[plan]", body["plan"])
+        if not body["plan"].strip():
             raise OptionError(f"{path}[plan]", body["plan"], "Give the id or the name of the plan.")
         return subject_of_plan(body["plan"]), body
     body["session_id"] = _session_id(path, body["session_id"])

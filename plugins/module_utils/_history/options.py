@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .._api.errors import OptionError
-from .._api.options import HIDDEN, base_url_of, split_url
+from .._api.options import HIDDEN, base_url_of, check_characters, split_url
 from .export import import_records
 from .store import Store, open_store
 
@@ -52,6 +52,7 @@ def _location(option: Callable[[str], Any]) -> tuple[str, str | None]:
         raise OptionError(
             "store", HIDDEN, "It contains a password, which logs would show. Give that as store_password."
         )
+    check_characters("store", option("store"))
     return option("store"), option("store_password") or None
 
 

@@ -67,20 +67,22 @@ class Recorder:
     def __init__(self, store: Store | None, em_name: str) -> None:
         self._store = store
         self._em_name = em_name
+        self._since: int | None = None
 
     def look(self, client: EnterpriseManager, criteria: SessionCriteria) -> Look:
         """Read EM once.
 
         :raises EmError: the sessions could not be read completely.
         """
+        self._since = self._store.head()["sequence"] if self._store else None
         data_age = self._read_data_age(client)
         by_em, local = format_time(client.server_time), str(format_time(utc_now()))
         at = by_em or local
         result = SessionReader(client).list_sessions(criteria)
-        previous = next(self._looks(), None)
+        previous = next(self._looks_until(at), None)
         sessions = self._with_kept_tasks(result.sessions, previous)
         plans = self._read_plans(client)
-        points = self._read_points(client, sessions)
+        points = self._read_points(client, sessions, at)
         found = {"data_age": data_age is not None, "plans": plans is not None, "points": points.complete}
         missing = [name for name, complete in found.items() if not complete]
         bodies: dict[str, list[dict[str, Any]]] = {
@@ -116,10 +118,12 @@ class Recorder:
         return Look(at, records, gap)
 
     def append(self, store: Store, records: Iterable[NewRecord]) -> dict[str, int]:
-        """Append what is new, all or nothing; returns the number of records by kind."""
-        return store.append(
-            record for record in records if record.kind not in HANDED_OVER or not self._is_known(record)
-        )
+        """Append what is new, all or nothing; returns the number of records by kind.
+
+        :raises OvertakenError: another process has recorded a different state since :meth:`look`.
+        """
+        new = (record for record in records if record.kind not in HANDED_OVER or not self._is_known(record))
+        return store.append(new, self._since)
 
     def predict(self, records: Iterable[NewRecord]) -> dict[str, int]:
         """What :meth:`append` would return."""
@@ -137,8 +141,10 @@ class Recorder:
 
     # What the history has
 
-    def _looks(self) -> Iterator[StoredRecord]:
-        return iter(()) if self._store is None else self._store.looks(self._em_name)
+    def _looks_until(self, at: str) -> Iterator[StoredRecord]:
+        """The looks until this time, newest first. One that is later was made while EM's clock was ahead."""
+        looks = iter(()) if self._store is None else self._store.looks(self._em_name)
+        return (look for look in looks if look.at <= at)
 
     def _newest(self, kind: str, ids: Iterable[str] | None = None) -> dict[str, StoredRecord]:
         """The newest record of each object, by its id."""
@@ -188,9 +194,9 @@ class Recorder:
             client.warn(f"The plans are missing in the history of this look. {exc}")
             return None
 
-    def _read_points(self, client: EnterpriseManager, sessions: list[Session]) -> _Points:
+    def _read_points(self, client: EnterpriseManager, sessions: list[Session], at: str) -> _Points:
         """All points that are not ready, and those that were not or whose run goes on or has ended since."""
-        previous = next((look for look in self._looks() if look.body["points"] is not None), None)
+        previous = next((look for look in self._looks_until(at) if look.body["points"] is not None), None)
         since = "" if previous is None else previous.body["collected_at"] or previous.at
         before = {} if previous is None else sighting_of(previous.at, previous.body).states
         ids = [

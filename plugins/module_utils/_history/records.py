@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypedDict
 
 KINDS = ("look", "session", "plan", "points", "run", "verdict", "note", "anchor")
+STATES = frozenset({"session", "plan", "points"})
+"""Kinds that say how an object is in EM; of each object, only the newest one holds."""
 FIRST_HASH = "0" * 64
 """What the first record has as ``previous_hash``, and an empty store as head."""
 
@@ -28,6 +30,14 @@ class HistoryError(Exception):
 
     def __init__(self, problem: str, hint: str, location: str) -> None:
         super().__init__(f"{problem}. {hint}. ({location})")
+
+
+class OvertakenError(HistoryError):
+    """Another state of the same object was recorded while EM was read. Which one is newer is not known: read EM again."""
+
+    def __init__(self, location: str) -> None:
+        problem = "Another process recorded a different state while Enterprise Manager was read"
+        super().__init__(problem, "Nothing was recorded. Record again", location)
 
 
 class NoHistoryError(HistoryError):

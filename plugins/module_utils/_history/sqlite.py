@@ -91,7 +91,7 @@ class Sqlite:
             raise HistoryError(
                 "The history is a folder", "Give a file as store, such as history.db in it", self.location
             )
-        _refuse_network(folder, self.location)
+        _refuse_network(self.location)
         if create:
             self._create()
         elif not os.path.exists(self.location):
@@ -154,8 +154,11 @@ class Sqlite:
         )
 
 
-def _refuse_network(folder: str, location: str) -> None:
-    """Refuse a folder on a network file system. On a platform that does not say what is mounted, none is."""
+def _refuse_network(location: str) -> None:
+    """Refuse a file on a network file system; a container may have the file alone mounted.
+
+    On a platform that does not say what is mounted, nothing is refused.
+    """
     try:
         lines = Path(MOUNTS).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
@@ -164,7 +167,7 @@ def _refuse_network(folder: str, location: str) -> None:
     for line in lines:
         before, dummy, after = line.partition(" - ")
         point = re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), before.split()[4])
-        inside = folder == point or folder.startswith(point.rstrip("/") + "/")
+        inside = location == point or location.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= longest:  # of two on one point, the later one hides the other
             kind, longest = after.split()[0], len(point)
     if NETWORK_FILE_SYSTEMS.fullmatch(kind):

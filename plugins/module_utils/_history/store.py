@@ -25,10 +25,12 @@ from .postgresql import Postgresql
 from .records import (
     FIRST_HASH,
     SEEN_AGAIN,
+    STATES,
     Head,
     HistoryError,
     NewRecord,
     NoHistoryError,
+    OvertakenError,
     StoredRecord,
     canonical,
     hash_of,
@@ -71,12 +73,14 @@ class Store:
         rows = self.query("SELECT sequence, hash FROM record ORDER BY sequence DESC LIMIT 1")
         return {"sequence": rows[0][0], "hash": rows[0][1]} if rows else {"sequence": 0, "hash": FIRST_HASH}
 
-    def append(self, records: Iterable[NewRecord]) -> dict[str, int]:
+    def append(self, records: Iterable[NewRecord], since: int | None = None) -> dict[str, int]:
         """Append what is new, all in one transaction.
 
         A record whose body equals the newest one of its kind and subject is left out, but a look is always recorded.
 
+        :arg since: the sequence of the head before EM was read; None for what is not read from EM.
         :returns: the number of appended records by kind.
+        :raises OvertakenError: another state of something was recorded since.
         :raises HistoryError: nothing was appended.
         """
         texts = [(record, text, sha256(text)) for record in records for text in (canonical(record.body),)]
@@ -86,15 +90,18 @@ class Store:
             digests = self._digests(record for record, dummy, dummy in texts)
             rows, index, counts = [], [], Counter[str]()
             for record, text, digest in texts:
-                known = digests.setdefault((record.kind, record.subject), [])
+                known = digests.setdefault((record.kind, record.subject), {})
+                newest = next(reversed(known), None)
                 again = 0
-                while digest in known and (digest != known[-1] or record.kind == "look"):
+                while digest in known and (digest != newest or record.kind == "look"):
                     again += 1
                     text = canonical({**record.body, SEEN_AGAIN: again})
                     digest = sha256(text)
                 if digest in known:
                     continue
-                known.append(digest)
+                if since is not None and newest and known[newest] > since and record.kind in STATES:
+                    raise OvertakenError(self.location)
+                known[digest] = 0
                 sequence += 1
                 current = hash_of(self.store_id, sequence, record.kind, record.subject, record.at, digest, previous)
                 rows.append((sequence, record.kind, record.subject, record.at, digest, text, previous, current))
@@ -105,18 +112,18 @@ class Store:
             self.insert(rows, index)
         return dict(counts)
 
-    def _digests(self, records: Iterable[NewRecord]) -> dict[tuple[str, str], list[str]]:
-        """The digests of all records of these kinds and subjects, oldest first."""
+    def _digests(self, records: Iterable[NewRecord]) -> dict[tuple[str, str], dict[str, int]]:
+        """The digests of all records of these kinds and subjects, oldest first, with their sequences."""
         subjects: dict[str, dict[str, None]] = {}
         for record in records:
             subjects.setdefault(record.kind, {})[record.subject] = None
-        digests: dict[tuple[str, str], list[str]] = {}
+        digests: dict[tuple[str, str], dict[str, int]] = {}
         for kind, wanted in subjects.items():
             for batch in _batches(wanted):
                 condition, values = _one_of("subject", batch)
-                sql = f"SELECT subject, digest FROM record WHERE kind = ? AND {condition} ORDER BY sequence"
-                for subject, digest in self.query(sql, [kind, *values]):
-                    digests.setdefault((kind, subject), []).append(digest)
+                sql = f"SELECT subject, digest, sequence FROM record WHERE kind = ? AND {condition} ORDER BY sequence"
+                for subject, digest, sequence in self.query(sql, [kind, *values]):
+                    digests.setdefault((kind, subject), {})[digest] = sequence
         return digests
 
     def insert(self, records: Sequence[Sequence[Any]], index: Sequence[Sequence[Any]]) -> None:
@@ -264,6 +271,9 @@ class Store:
             yield
         except self.database.Error as exc:
             raise self.database.explain(exc) from None
+        except UnicodeEncodeError:
+            hint = "Check names and other texts that are given as options"
+            raise HistoryError("The history has no text with bytes that are not UTF-8", hint, self.location) from None
 
     def raw_pages(
         self, terms: Sequence[str] = (), values: Sequence[Any] = (), since: int = 0, until: int | None = None

@@ -11,6 +11,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import OptionError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import SessionCriteria
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import utc_now
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.handed_over import handed_over
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.recorder import Recorder
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.store import open_store
 from ansible_collections.dr_runbook.veeam_em.plugins.modules import failover_history
 
 NONE = {"look": 0, "session": 0, "plan": 0, "points": 0, "run": 0, "verdict": 0, "note": 0}
@@ -127,6 +133,37 @@ def test_looks_that_are_far_apart_leave_a_gap(em, record, read):
     hours(em, 48)
     assert record(created_after=f"{em.clock.now() - timedelta(hours=1):%Y-%m-%dT%H:%MZ}")["gap"]["from"] == gap["to"]
     assert len(read()["gaps"]) == 2
+
+
+def test_a_look_while_ems_clock_was_ahead_hides_no_gap(em, record, read):
+    em.reset(sessions=1)
+    first = record()
+    hours(em, 24 * 3650)
+    record()
+    hours(em, -24 * 3610)
+    assert (first["gap"], record()["gap"]["from"]) == (None, moments(read())[-1])
+
+
+def test_of_two_looks_at_once_none_hides_the_newer_state(em, record, read, connect, store, monkeypatch):
+    em.clock.rate = 0
+    em.world.add_session(tasks=[{"vm_name": "db", "duration": 60}])
+    record()
+    append, looked = Recorder.append, []
+
+    def overtaken(recorder, its_store, records):
+        if not looked:
+            looked.append(True)
+            hours(em, 1)
+            with open_store(store) as other, connect() as client:
+                faster = Recorder(other, "127.0.0.1")
+                append(faster, other, faster.look(client, SessionCriteria(utc_now())).records)
+        return append(recorder, its_store, records)
+
+    em.clock.advance(5)
+    em.world.add_session()  # something new for both
+    monkeypatch.setattr(Recorder, "append", overtaken)
+    assert record()["recorded"] == {**NONE, "look": 1}
+    assert [session["state"] for session in read(verify=True)["failover_sessions"]] == ["Stopped", "Stopped"]
 
 
 def test_two_ems_in_one_history(em, record, read):
@@ -278,8 +315,9 @@ def test_runs_verdicts_and_notes_without_em(em, record, read):
     }
     options = {**NO_EM, "runs": [run], "verdicts": [verdict], "notes": [NOTE, finding, waiver]}
     assert record(**options)["recorded"] == {**NONE, "run": 1, "verdict": 1, "note": 3}
-    # All of them again, in another order, and one more.
-    again = {**options, "notes": [waiver, finding, NOTE, {**NOTE, "text": "Another one"}]}
+    # All of them again, in another order, and one more, twice.
+    another = {**NOTE, "text": "Another one"}
+    again = {**options, "notes": [waiver, finding, another, NOTE, another]}
     assert record(**again)["recorded"] == {**NONE, "note": 1}
     assert (record(**again)["changed"], em.requests) == (False, [])
     notes = read()["notes"]
@@ -301,6 +339,7 @@ def test_what_is_handed_over_belongs_to_its_session(em, record, read):
     ("options", "words"),
     [
         ({"runs": [{"action": "test"}]}, ["runs[0][session_id]", "GUID"]),
+        ({"store": "/tmp/a\0b"}, ["store", "control character"]),
         ({"runs": [{"session_id": GUID, "action": "restart"}]}, ["runs[0][action]", "start, test or undo"]),
         ({"runs": [{"session_id": GUID, "action": "test", "session_source": "guess"}]}, ["runs[0][session_source]"]),
         ({"verdicts": [{"passed": True}]}, ["verdicts[0][session][id]", "GUID"]),
@@ -331,6 +370,18 @@ def test_what_cannot_be_used_is_refused_before_anything_happens(em, record, stor
     assert result["failed"] and result["changed"] is False
     assert [word for word in words if word not in result["msg"]] == []
     assert "error" not in result and not os.path.exists(store) and em.requests == []
+
+
+@pytest.mark.parametrize(
+    ("option", "item", "words"),
+    [
+        ("runs", {"session_id": GUID, "action": "test", "vms": [{"rto": float("nan")}]}, r"runs\[0\]: .* NaN"),
+        ("notes", {"type": "comment", "plan": "a\ud800", "by": "J.", "text": "x"}, r"notes\[0\]\[plan\]: .* not UTF-8"),
+    ],
+)
+def test_what_newer_releases_of_ansible_core_refuse_before_the_module_starts(option, item, words):
+    with pytest.raises(OptionError, match=words):
+        handed_over("em", "2026-03-01T00:00:00.000000Z", {option: [item]}.get)
 
 
 def test_a_look_needs_em(record):

@@ -65,6 +65,14 @@ def test_export_is_for_this_user_only_and_not_in_check_mode(em, record, read, tm
     assert (lines[0]["head"], lines[-1]["hash"]) == (head, head["hash"])
 
 
+def test_an_export_does_not_replace_the_history(em, record, read, store, tmp_path):
+    record()
+    (tmp_path / "link").symlink_to(tmp_path)
+    for path in (store, str(tmp_path / "link" / "history.db")):
+        assert "would replace the history itself" in read(export=path)["msg"]
+    assert read(verify=True)["verified"] is True
+
+
 @pytest.mark.parametrize("options", [{}, {"check_mode": True}])
 def test_where_there_is_no_history_it_says_so(read, store, options):
     result = read(**options)

@@ -13,7 +13,13 @@ from pathlib import Path
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history import export as module
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.export import export, import_records
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import HistoryError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import (
+    FIRST_HASH,
+    HistoryError,
+    hash_of,
+    sha256,
+)
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.schema import RECORD_COLUMNS
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.store import open_store
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.verify import verify
 
@@ -120,6 +126,20 @@ def test_a_damaged_export(exported, file, change, problem):
     assert "Nothing was imported. " in str(caught.value)
     with pytest.raises(HistoryError, match="There is no history yet"):
         open_store(file)
+
+
+@pytest.mark.parametrize("body", ["[]", "x", '{"backup_server": "x"}'])
+def test_an_export_whose_session_has_no_facts(tmp_path, file, body):
+    digest = sha256(body)
+    chain = hash_of("id", 1, "session", "em/x", "2026", digest, FIRST_HASH)
+    record = [1, "session", "em/x", "2026", digest, body, FIRST_HASH, chain]
+    start = {"history": 1, "store_id": "id", "created": "2026", "head": {"sequence": 1, "hash": chain}}
+    path = tmp_path / "crafted.jsonl"
+    path.write_text(f"{json.dumps(start)}\n{json.dumps(dict(zip(RECORD_COLUMNS.split(', '), record)))}\n")
+    with pytest.raises(
+        HistoryError, match="The export is damaged: A record of a session has no facts. Nothing was imported"
+    ):
+        import_records(str(path), file)
 
 
 def test_an_export_that_cannot_be_read(tmp_path, file):

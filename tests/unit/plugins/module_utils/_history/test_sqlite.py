@@ -318,6 +318,8 @@ def test_a_network_file_system(tmp_path, mounted, kind):
     link.symlink_to(folder)
     with pytest.raises(HistoryError, match="network"):
         open_store(str(link / "history.db"), create=True)
+    mounted(tmp_path / "history.db", kind)  # as a container has it
+    assert f"network file system ({kind})" in refused(tmp_path / "history.db", create=True)
 
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "overlay", "tmpfs", "zfs", "fuse.fuse-overlayfs"])

@@ -11,6 +11,7 @@ from hashlib import sha256
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import SessionCriteria
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import newest_per_plan, sort_key
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import utc_now
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history import store as module
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import (
     FIRST_HASH,
@@ -316,3 +317,9 @@ def test_a_kind_of_its_own_order(store):
     """The subject of one kind does not meet the same subject of another."""
     store.append([NewRecord(kind, "em/x", "2026", {"a": 1}) for kind in ("run", "verdict", "note")])
     assert store.append([NewRecord("verdict", "em/x", "2026", {"a": 1})]) == {}
+
+
+def test_a_name_with_bytes_that_are_not_utf_8(store, make):
+    store.append([make.session(1)])
+    with pytest.raises(HistoryError, match="bytes that are not UTF-8. Check names"):
+        store.sessions(SessionCriteria(utc_now(), names=frozenset({"a\ud800"})))
