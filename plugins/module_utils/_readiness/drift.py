@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypedDict
 
 from .runs import Run
@@ -40,19 +40,19 @@ def vms_at(run: Run, versions: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[
 def drift_between(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> Drift:
     """VMs that were added, removed, or moved among those that are in both."""
     was, is_ = Counter(names_of(before)), Counter(names_of(now))
-    places = [_places(vms, was & is_) for vms in (before, now)]
-    moved = [name for name in places[1] if all(name in each for each in places) and places[0][name] != places[1][name]]
+    common = {name for name in was if was[name] == is_[name]}
+    places = [_places(vms, common) for vms in (before, now)]
+    moved = [name for name, place in places[1].items() if places[0].get(name, place) != place]
     return Drift(added=list((is_ - was).elements()), removed=list((was - is_).elements()), reordered=moved)
 
 
-def _places(vms: Sequence[Mapping[str, Any]], common: Mapping[str, int]) -> dict[str, list[int]]:
-    """The place of each VM among the common ones; VMs of the same order share one. Nothing if an order is unknown."""
-    orders = [vm["order"] for vm in vms if (vm["name"] or "") in common]
-    if None in orders:
+def _places(vms: Sequence[Mapping[str, Any]], common: Collection[str]) -> dict[str, list[int]]:
+    """The places of these names; VMs of the same order share one. Nothing if an order is unknown."""
+    ordered = [(vm["name"] or "", vm["order"]) for vm in vms if (vm["name"] or "") in common]
+    if any(order is None for dummy, order in ordered):
         return {}
-    ranks = {order: rank for rank, order in enumerate(sorted(set(orders)))}
+    ranks = {order: rank for rank, order in enumerate(sorted({order for dummy, order in ordered}))}
     places: dict[str, list[int]] = {}
-    for vm in vms:
-        if (vm["name"] or "") in common:
-            places.setdefault(vm["name"] or "", []).append(ranks[vm["order"]])
-    return {name: sorted(those) for name, those in places.items()}
+    for name, order in sorted(ordered, key=lambda pair: pair[1]):
+        places.setdefault(name, []).append(ranks[order])
+    return places
