@@ -78,7 +78,9 @@ class Evidence:
         for look in sorted(lists["looks"], key=lambda look: str(look["seen_at"])):
             self._looks[look.get("em_name")] = look
         self._gaps = _grouped(lists["gaps"], ())
-        self._notes = _grouped(lists["notes"], ("session_id", "plan"))
+        notes = sorted(lists["notes"], key=lambda note: str(note.get("seen_at") or ""))
+        self._places = {id(note): place for place, note in enumerate(notes)}
+        self._notes = _grouped(notes, ("session_id", "plan"))
         self._points = [point for point in lists["points"] if point["state"] not in (READY, None)]
         ids = {point["id"] for point in self._points}
         self._used = {guid for session in self._sessions if ids for guid in _points_of(session) if guid in ids}
@@ -107,7 +109,7 @@ class Evidence:
         em_name = plan.get("em_name")
         subjects = dict.fromkeys((plan["id"], plan["name"], *(session["id"] for session in sessions)))
         notes = [note for subject in subjects for note in self._notes.get((em_name, subject), ())]
-        notes.sort(key=lambda note: str(note.get("seen_at") or ""))
+        notes.sort(key=lambda note: self._places[id(note)])
         return PlanEvidence(
             plan,
             sessions,
