@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .._api.errors import OptionError
+from .._api.options import check_text
 from .._failover.facts import newest_per_plan, same_backup_server
 from .._history.kind import READY
 
@@ -36,6 +37,7 @@ _NEEDED = {
     "versions": ("seen_at", "vms"),
 }
 """The lists, and what their items need to have."""
+_NO_TEXTS = {"backup_server", "duration", "finished", "order", "replica_point", "tasks", "vms"}
 
 
 class PlanEvidence(NamedTuple):
@@ -169,10 +171,13 @@ def _items(parent: Item, name: str, path: str, place: int | None = None) -> list
     items, where = parent.get(name) or [], f"{path}[{place}][{name}]" if place is not None else f"{path}[{name}]"
     if not isinstance(items, Sequence) or isinstance(items, str):
         raise OptionError(where, items, "Give the list that failover_history_info returns.")
-    needed = set(_NEEDED[name])
+    needed, texts = set(_NEEDED[name]), [fact for fact in _NEEDED[name] if fact not in _NO_TEXTS]
     for number, item in enumerate(items):
         if not isinstance(item, (dict, Mapping)) or not needed <= item.keys():
             raise OptionError(
                 f"{where}[{number}]", item, f"It needs {', '.join(_NEEDED[name])}, as failover_history_info returns it."
             )
+        for fact in texts:
+            if not isinstance(item[fact], (str, type(None))):
+                check_text(f"{where}[{number}][{fact}]", item[fact])
     return list(items)

@@ -33,8 +33,10 @@ def findings_of(notes: Sequence[Mapping[str, Any]], runs: Sequence[Run], now: da
     for note in notes:
         if note["type"] == "finding":
             since = ends.get(note.get("session_id")) or parse_time(note.get("seen_at"))
-            later = [run for run in runs if run.passed and since and run.end and run.end > since]
-            retest = later[-1].session["id"] if later else None
+            later = [
+                (run.end, run.session["id"]) for run in runs if run.passed and since and run.end and run.end > since
+            ]
+            retest = min(later)[1] if later else None
             overdue = retest is None and _ended(note.get("due"), now)
             copied = {name: note.get(name) for name in _COPIED}
             findings.append({**copied, "retested_by": retest, "overdue": overdue})

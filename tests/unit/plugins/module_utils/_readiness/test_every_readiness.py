@@ -418,12 +418,15 @@ class Maker:
         }
 
     def vms(self):
-        names = self.pick(self.names, self.names[:-1], [*self.names, "new"], self.names[::-1], [])
+        others = [self.names[:-1], self.names[1:], [*self.names, "new"], self.names[::-1], []]
+        names = self.names if self.random.random() < 0.7 else self.random.choice(others)
         return [{"id": name, "name": name, "order": self.pick(number, None, 0)} for number, name in enumerate(names)]
 
     def plan(self, number):
         first = [{"seen_at": text(NOW - 500 * DAY), "vms": self.vms()}]
-        more = [{"seen_at": text(self.day(120)), "vms": self.vms()} for dummy in range(self.pick(0, 1, 2))]
+        more = [
+            {"seen_at": text(self.day(120)), "vms": self.vms()} for dummy in range(self.random.choice([0, 0, 0, 1]))
+        ]
         versions = sorted(first + more, key=lambda version: version["seen_at"], reverse=True)
         return {
             "em_name": "em",
