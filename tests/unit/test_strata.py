@@ -64,6 +64,10 @@ INSIDE = [
         ],
     ),
     ("module_utils/_verdict", [["targets"], ["evidence"], ["rules"], ["evaluate"]]),
+    (
+        "module_utils/_readiness",
+        [["policy"], ["runs"], ["coverage", "drift", "trend", "notes", "evidence"], ["status"]],
+    ),
     ("module_utils/_events", [["state"], ["state_file"], ["watcher"]]),
     (
         "module_utils/_history",

@@ -1,0 +1,183 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a history has of each plan: its sessions, and the looks, gaps, notes and points that matter for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from .._api.errors import OptionError
+from .._api.options import check_text
+from .._failover.facts import newest_per_plan, same_backup_server
+from .._history.kind import READY
+
+Item = Mapping[str, Any]
+_NEEDED = {
+    "failover_sessions": (
+        "id",
+        "name",
+        "backup_server",
+        "finished",
+        "result",
+        "duration",
+        "creation_time",
+        "end_time",
+        "tasks",
+    ),
+    "failover_plans": ("id", "name", "backup_server", "vms"),
+    "looks": ("seen_at",),
+    "gaps": ("from", "to"),
+    "notes": ("type",),
+    "points": ("id", "vm_name", "backup_server", "state"),
+    "tasks": ("vm_name", "finished", "result", "replica_point"),
+    "vms": ("name", "order"),
+    "versions": ("seen_at", "vms"),
+}
+"""The lists, and what their items need to have."""
+_NO_TEXTS = {"backup_server", "duration", "finished", "order", "replica_point", "tasks", "vms"}
+
+
+class PlanEvidence(NamedTuple):
+    """What there is of one plan.
+
+    :ivar look: the newest look at its EM.
+    :ivar gaps: those of its EM.
+    :ivar notes: on it and its sessions, oldest first.
+    :ivar points: of its VMs, those that are not at rest.
+    """
+
+    plan: Item
+    sessions: Sequence[Item]
+    look: Item | None
+    gaps: Sequence[Item]
+    notes: Sequence[Item]
+    points: Sequence[Item]
+
+
+class Evidence:
+    """A history by what it is about. Where it does not name EMs, all is of one.
+
+    :arg history: see RETURN of failover_history_info.
+    :raises OptionError: it is something else.
+    """
+
+    def __init__(self, history: Any) -> None:
+        if not isinstance(history, Mapping) or not {"failover_sessions", "failover_plans"} <= set(history):
+            accepted = "Give what failover_history_info returns, which has failover_sessions and failover_plans."
+            raise OptionError("history", history, accepted)
+        lists = {name: _items(history, name, "history") for name in list(_NEEDED)[:6]}
+        for place, session in enumerate(lists["failover_sessions"]):
+            _items(session, "tasks", "history[failover_sessions]", place)
+        for place, plan in enumerate(lists["failover_plans"]):
+            for version in (plan, *_items(plan, "versions", "history[failover_plans]", place)):
+                _items(version, "vms", "history[failover_plans]", place)
+        self._sessions = lists["failover_sessions"]
+        self._plans = [plan for plan in lists["failover_plans"] if not plan.get("deleted")]
+        self._looks: dict[Any, Item] = {}
+        for look in sorted(lists["looks"], key=lambda look: str(look["seen_at"])):
+            self._looks[look.get("em_name")] = look
+        self._gaps = _grouped(lists["gaps"], ())
+        notes = sorted(lists["notes"], key=lambda note: str(note.get("seen_at") or ""))
+        self._places = {id(note): place for place, note in enumerate(notes)}
+        self._notes = _grouped(notes, ("session_id", "plan"))
+        self._points = [point for point in lists["points"] if point["state"] not in (READY, None)]
+        ids = {point["id"] for point in self._points}
+        self._used = {guid for session in self._sessions if ids for guid in _points_of(session) if guid in ids}
+
+    def latest(self) -> str:
+        """The latest time at which something is known to have been, as text."""
+        times = [session["end_time"] or session["creation_time"] or "" for session in self._sessions]
+        return max([*times, *(look["seen_at"] for look in self._looks.values())], default="")
+
+    def by_plan(self) -> Iterator[PlanEvidence]:
+        """What there is of each plan. A session is linked to its plan by nothing but EM, name and backup server."""
+        sessions = _grouped(self._sessions, ("name",))
+        plans = _grouped([*self._plans, *self._unread_plans()], ("name",))
+        for key, namesakes in plans.items():
+            for plan in namesakes:
+                same = [(session, same_backup_server(session, plan)) for session in sessions.get(key, ())]
+                # Of several plans of that name, a session without a server may be of any, so it proves nothing for this one.
+                own = [
+                    session if is_same or len(namesakes) == 1 else {**session, "kind": "unknown"}
+                    for session, is_same in same
+                    if is_same is not False
+                ]
+                yield self._of_plan(plan, own)
+
+    def _of_plan(self, plan: Item, sessions: Sequence[Item]) -> PlanEvidence:
+        em_name = plan.get("em_name")
+        subjects = dict.fromkeys((plan["id"], plan["name"], *(session["id"] for session in sessions)))
+        notes = [note for subject in subjects for note in self._notes.get((em_name, subject), ())]
+        notes.sort(key=lambda note: self._places[id(note)])
+        return PlanEvidence(
+            plan,
+            sessions,
+            self._looks.get(em_name),
+            self._gaps.get((em_name,), ()),
+            notes,
+            self._points_of_plan(plan, sessions) if self._points else (),
+        )
+
+    def _points_of_plan(self, plan: Item, sessions: Sequence[Item]) -> list[Item]:
+        """The points that its runs used, and those of its VMs that no run used: such a VM was failed over alone."""
+        used = {guid for session in sessions for guid in _points_of(session)} if self._used else set()
+        names = {vm["name"] for vm in plan["vms"] or ()}
+        return [
+            point
+            for point in self._points
+            if point.get("em_name") == plan.get("em_name")
+            and (
+                point["id"] in used
+                if point["id"] in self._used
+                else point["vm_name"] in names and same_backup_server(point, plan) is not False
+            )
+        ]
+
+    def _unread_plans(self) -> list[Item]:
+        """Plans made up from the sessions of each EM of which no plan was ever read."""
+        known = {plan.get("em_name") for plan in self._plans}
+        unknown = [session for session in self._sessions if session.get("em_name") not in known]
+        return [
+            {
+                "em_name": em_name,
+                "id": None,
+                "vms": None,
+                "name": session["name"],
+                "backup_server": session["backup_server"],
+            }
+            for (em_name,), those in _grouped(unknown, ()).items()
+            for session in newest_per_plan(those)  # type: ignore[arg-type]
+        ]
+
+
+def _points_of(session: Item) -> list[str]:
+    return [task["replica_point"]["id"] for task in session["tasks"] if task["replica_point"]]
+
+
+def _grouped(items: Sequence[Item], names: Sequence[str]) -> dict[tuple[Any, ...], list[Item]]:
+    """The items by EM and the first of these facts that they have."""
+    groups: dict[tuple[Any, ...], list[Item]] = {}
+    for item in items:
+        key = [item.get("em_name"), *[next((item[name] for name in names if item.get(name)), None)][: len(names)]]
+        groups.setdefault(tuple(key), []).append(item)
+    return groups
+
+
+def _items(parent: Item, name: str, path: str, place: int | None = None) -> list[Item]:
+    """The items of a list, checked; none if it is null or not there."""
+    items, where = parent.get(name) or [], f"{path}[{place}][{name}]" if place is not None else f"{path}[{name}]"
+    if not isinstance(items, Sequence) or isinstance(items, str):
+        raise OptionError(where, items, "Give the list that failover_history_info returns.")
+    needed, texts = set(_NEEDED[name]), [fact for fact in _NEEDED[name] if fact not in _NO_TEXTS]
+    for number, item in enumerate(items):
+        if not isinstance(item, (dict, Mapping)) or not needed <= item.keys():
+            raise OptionError(
+                f"{where}[{number}]", item, f"It needs {', '.join(_NEEDED[name])}, as failover_history_info returns it."
+            )
+        for fact in texts:
+            if not isinstance(item[fact], (str, type(None))):
+                check_text(f"{where}[{number}][{fact}]", item[fact])
+    return list(items)
