@@ -73,6 +73,7 @@ MODULE = playbook("module", "module.yml")
 QUERY = playbook("query", "query.yml")
 LOOP = playbook("loop", "loop.yml", rounds=1)
 FIELDS = playbook("fields", "fields.yml")
+LOOK = playbook("look", "look.yml")
 HANDED_OVER = playbook("handed over", "ready.yml")
 FLOOR = script("floor", "floor.py")
 CLIENT = script("client", "client.py", "list")
@@ -102,7 +103,7 @@ class Stage:
 _ALL = (PING, MODULE, QUERY, LOOP, FLOOR, CLIENT, EACH)
 STAGES = (
     Stage(1, _ALL, before=_ALL),
-    Stage(200, (*_ALL, FIELDS, HANDED_OVER), before=(FLOOR, QUERY, SAVE)),
+    Stage(200, (*_ALL, FIELDS, HANDED_OVER, LOOK), before=(FLOOR, QUERY, SAVE, LOOK)),
     Stage(200, (MODULE, QUERY, FLOOR, CLIENT), latency_ms=50, before=(FLOOR, QUERY)),
     Stage(200, (MODULE, QUERY, FLOOR, CLIENT), latency_ms=200, before=(FLOOR, QUERY)),
     Stage(400, (EACH,)),
@@ -114,7 +115,12 @@ STAGES = (
 )
 QUICK = (
     Stage(1, _ALL, before=_ALL, rounds=1),
-    Stage(200, (PING, FIELDS, HANDED_OVER, MODULE, QUERY, FLOOR, CLIENT), before=(FLOOR, QUERY, SAVE), rounds=1),
+    Stage(
+        200,
+        (PING, FIELDS, HANDED_OVER, LOOK, MODULE, QUERY, FLOOR, CLIENT),
+        before=(FLOOR, QUERY, SAVE, LOOK),
+        rounds=1,
+    ),
     Stage(1_000, (FLOOR, CLIENT, EACH, IN_TURN), latency_ms=50, rounds=1),
     Stage(100, (PLAIN, CACHED, READY), before=(FLOOR, CACHED), rounds=1),
 )
@@ -167,6 +173,7 @@ class Server:
             "VEEAM_EM_CA_PATH": where["ca_path"],
             "VEEAM_EM_USERNAME": "reader",
             "VEEAM_EM_PASSWORD": PASSWORD,
+            "VEEAM_EM_STORE": str(folder / "history.db"),
         }
 
     def counters(self) -> dict[str, Any]:

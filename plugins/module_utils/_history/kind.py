@@ -123,13 +123,13 @@ def _inferred(session: Session, sightings: Iterable[Sighting], until: str | None
         ),
         key=lambda sighting: sighting.at,
     )
+    in_failover = [(sighting, guid) for sighting in seen for guid in points if sighting.states.get(guid) in FAILED_OVER]
     failed_over = [
-        f"the replica point of {vm} was in state {sighting.states[guid]} at {sighting.at}"
-        for sighting in seen
-        for guid, vm in points.items()
-        if sighting.states.get(guid) in FAILED_OVER
+        f"the replica point of {points[guid]} was in state {sighting.states[guid]} at {sighting.at}"
+        for sighting, guid in in_failover
     ]
-    window = format_time(end + TEST_WINDOW) or ""
+    # Points that are Ready after they were in failover show that it was undone.
+    window = min([format_time(end + TEST_WINDOW) or "", *(sighting.at for sighting, dummy in in_failover)])
     ready = [
         sighting
         for sighting in seen
@@ -145,7 +145,7 @@ def _inferred(session: Session, sightings: Iterable[Sighting], until: str | None
     at_rest = ready[0] if ready and points and not no_points else None
     if failed_over and at_rest:
         return _unknown(
-            f"The replica points contradict each other: {failed_over[0]}, and all were Ready at {at_rest.at}, without a recorded undo."
+            f"The replica points contradict each other: all were Ready at {at_rest.at}, and {failed_over[0]}, without another run."
         )
     if failed_over:
         reason = f"After the end of the run, before any later run or undo, {some_of(failed_over, MAX_LISTED)}."

@@ -16,16 +16,10 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.repl
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import SessionReader
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.reader import HistoryReader
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.recorder import Recorder
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.store import open_store
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import NewRecord, subject_of
 
 NAMES = ["Acme", "acme", "Acme, full site", 'The "big" one', "Überfall <&>", "007"]
 SERVERS = ["vbr01", "vbr02", None]
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(str(tmp_path / "history.db"), create=True) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -127,3 +121,50 @@ def test_what_em_has_forgotten_is_found_by_the_same_criteria(world, connect, sto
 @pytest.mark.matrix
 def test_what_em_has_forgotten_is_found_by_any_criteria(world, connect, store):
     compare(world, connect, store, 400)
+
+
+LOOK = {
+    "user": "reader",
+    "url": "https://em.example.com:9398",
+    "source": "query",
+    "created_after": None,
+    "clock": "em",
+    "collected_at": None,
+    "complete": True,
+    "missing": [],
+    "points": None,
+}
+
+
+def test_looks_are_found_by_em_whatever_the_names_are(store):
+    times = [f"2026-03-{day:02}T{hour:02}:00:00.000000Z" for day in range(1, 11) for hour in range(24)]
+    for name in ("a", "a-b", "a0", "b"):
+        store.append(NewRecord("look", subject_of(name, at), at, LOOK) for at in times)
+    # Two in the same second, which EM's clock cannot tell apart; and one after a long time.
+    store.append([NewRecord("look", subject_of("a", times[-1]), times[-1], {**LOOK, "points": {"Failover": ["p"]}})])
+    store.append(
+        [NewRecord("look", subject_of("b", "2026-06-01T00:00:00.000000Z"), "2026-06-01T00:00:00.000000Z", LOOK)]
+    )
+    assert store.em_names() == ["a-b", "a", "a0", "b"]
+    assert [look.at for look in store.looks("a")] == [times[-1], *reversed(times)]
+    assert [look.at for look in store.looks("a", since=times[-2])] == [times[-1], times[-1], times[-2]]
+    history = HistoryReader(store).read(SessionCriteria.from_options({}.get))
+    assert history["gaps"] == [{"em_name": "b", "from": times[-1], "to": "2026-06-01T00:00:00.000000Z"}]
+    assert len(history["looks"]) == 4 * 100
+    assert (history["points_seen_at"], HistoryReader(store, ["a"]).points_seen_at()) == (None, times[-1])
+
+
+def test_kinds_are_read_from_all_that_was_recorded(em, connect, store):
+    em.clock.rate = 0
+    plan = em.world.add_plan("Acme", ["db", "web"])
+    for action in ("test", "start", "undo", "test"):
+        em.run_by_others(plan, action)
+        em.clock.advance(3600)
+        with connect(username="admin") as client:
+            recorder = Recorder(store, "em")
+            recorder.append(store, recorder.look(client, SessionCriteria(em.clock.now())).records)
+    history = HistoryReader(store).read(SessionCriteria.from_options({"sort_order": "ascending"}.get))
+    # An undo has no session of its own; before it, the points were seen in failover.
+    assert [session["kind"] for session in history["failover_sessions"]] == ["test", "failover", "test"]
+    assert [plan["deleted"] for plan in history["failover_plans"] if plan["name"] == "Acme"] == [False]
+    assert {point["state"] for point in history["points"]} == {"Ready"}
