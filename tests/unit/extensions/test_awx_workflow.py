@@ -564,11 +564,12 @@ def actions(awx):
     return re.findall(r"action=(\w+)", "&".join(queries))
 
 
-def test_a_drill_that_passes(awx, workflow, settings, drill):
+def test_a_drill_that_passes(awx, workflow, settings, drill, run_module, tmp_path):
     vms = [{"name": "db", "duration": 60}, {"name": "web", "duration": 100}]
     awx.em.world.add_plan(name=PLAN, vms=vms, pre_command=f"net use {awx.secret}", post_command=awx.secret)
     # The hard case: only the job of the drill sees the VMs, and each later one depends on what that has kept.
     awx.em.behaviour.finished_tasks = "drop"
+    awx.env["VEEAM_EM_STORE"] = str(tmp_path / "history.db")
     assert workflow.run(failover_run_plan=PLAN, failover_run_change_id="CHG0042"), workflow.told
     assert workflow.codes == dict.fromkeys(["drill", "verdict", "undo", "report"], 0)
     assert actions(awx) == ["test"]  # it left nothing in failover
@@ -594,6 +595,21 @@ def test_a_drill_that_passes(awx, workflow, settings, drill):
     assert told["after_run"]["clean"] is True
     no_secrets_in(awx, Path(settings["em_report_directory"]))
 
+    def in_history():
+        history = run_module("failover_history_info", store=awx.env["VEEAM_EM_STORE"], id=[session.id], verify=True)
+        [run] = history["failover_sessions"]
+        return run
+
+    run = in_history()
+    assert (run["kind"], run["kind_basis"], run["verdict"]["passed"]) == ("test", "recorded", True)
+    same = {"action": "test", "session_source": "task", "plan": PLAN, "operator": "ada", "change_id": "CHG0042"}
+    assert {name: run["run"][name] for name in same} == same
+    assert run["run"]["job"] == "7" and run["run"]["problems"] == []
+    assert run["run"]["undo"] == {name: artifacts["failover_undo"][name] for name in ("message", "needed")} | {"done": False}
+    assert run["run"]["report"] == artifacts["failover_report"]["manifest_sha256"]
+    head = workflow.jobs["report"].output.rpartition("Its newest record is ")[2].split()
+    assert f'{run_module("failover_history", store=awx.env["VEEAM_EM_STORE"], look=False)["head"]["sequence"]}' == head[0]
+
     # What the tests of single nodes start from has the same form.
     made = drill.hand_over("test")["failover_drill"]
     assert made.keys() == artifacts["failover_drill"].keys()
@@ -608,6 +624,8 @@ def test_a_drill_that_passes(awx, workflow, settings, drill):
     assert "https://localhost:1/api/" in again.output and "It was judged as the drill saw it." in again.output
     verdict = reported(again)["verdict"]
     assert (verdict["passed"], [reason["code"] for reason in verdict["reasons"]]) == (False, ["drill_problem"])
+    assert in_history()["verdict"]["passed"] is False
+    assert "The session itself could not be recorded" in again.output
     assert "https://localhost:1/api/" in verdict["reasons"][0]["text"]
 
 
