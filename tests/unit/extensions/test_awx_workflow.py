@@ -605,10 +605,14 @@ def test_a_drill_that_passes(awx, workflow, settings, drill, run_module, tmp_pat
     same = {"action": "test", "session_source": "task", "plan": PLAN, "operator": "ada", "change_id": "CHG0042"}
     assert {name: run["run"][name] for name in same} == same
     assert run["run"]["job"] == "7" and run["run"]["problems"] == []
-    assert run["run"]["undo"] == {name: artifacts["failover_undo"][name] for name in ("message", "needed")} | {"done": False}
+    assert run["run"]["undo"] == {name: artifacts["failover_undo"][name] for name in ("message", "needed")} | {
+        "done": False
+    }
     assert run["run"]["report"] == artifacts["failover_report"]["manifest_sha256"]
     head = workflow.jobs["report"].output.rpartition("Its newest record is ")[2].split()
-    assert f'{run_module("failover_history", store=awx.env["VEEAM_EM_STORE"], look=False)["head"]["sequence"]}' == head[0]
+    assert (
+        f"{run_module('failover_history', store=awx.env['VEEAM_EM_STORE'], look=False)['head']['sequence']}" == head[0]
+    )
 
     # What the tests of single nodes start from has the same form.
     made = drill.hand_over("test")["failover_drill"]

@@ -64,7 +64,8 @@ options:
     type: path
   store:
     description:
-      - The history in which to record the sessions that the events are about, a file or C(postgresql://user@host/database). See C(docs/history.md).
+      - The history in which to record the sessions that events are about, a file or C(postgresql://user@host/database).
+        See C(docs/history.md).
       - With it, the history has the VMs of a run even if EM drops them at its end. It does not replace a look every hour by
         M(dr_runbook.veeam_em.failover_history), which records all else, and shows that nothing was missed.
       - If it fails, the log has one line when that starts and one when it ends. Events go on meanwhile, and what they report is recorded later.
