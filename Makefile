@@ -35,7 +35,7 @@ export PATH := $(BIN):$(PATH)
 export LC_ALL := C.UTF-8
 # Options from the caller's environment would change what tests and demo see.
 unexport VEEAM_EM_URL VEEAM_EM_USERNAME VEEAM_EM_PASSWORD VEEAM_EM_VALIDATE_CERTS VEEAM_EM_CA_PATH
-unexport VEEAM_EM_TIMEOUT VEEAM_EM_RETRIES VEEAM_EM_API_VERSION REQUESTS_CA_BUNDLE CURL_CA_BUNDLE
+unexport VEEAM_EM_TIMEOUT VEEAM_EM_RETRIES VEEAM_EM_API_VERSION VEEAM_EM_STORE VEEAM_EM_STORE_PASSWORD REQUESTS_CA_BUNDLE CURL_CA_BUNDLE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev demo emulator bench fuzz fuzz-runs mutation lab test check matrix unit some-unit fault-matrix integration sanity lint ruff \

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from ._api.errors import EmError, OptionError
 from ._api.options import REQUIRED, check_required, check_text, from_environment, is_set
 from ._argspec import CONNECTION_SPEC, STORE_SPEC
 from ._history.records import HistoryError
+
+_URL_PASSWORDS = re.compile(r"://[^/?]*?:([^/?]*)@|[?&](?:ssl)?password=([^&]*)", re.IGNORECASE)
 
 WHERE_TO_GIVE = (
     "Give {it} as option{s} {options}, with module_defaults for the group dr_runbook.veeam_em.all, or in the environment as {environment}, "
@@ -58,6 +61,9 @@ class Module(AnsibleModule):  # type: ignore[misc]
 def create_module(argument_spec: dict[str, Any], **options: Any) -> Module:
     """The module with the connection options added; it fails with a sentence if a Python library is missing."""
     module = Module(argument_spec={**CONNECTION_SPEC, **argument_spec}, **options)
+    # With -vvv Ansible shows all options, also of a module that refuses them.
+    for secrets in _URL_PASSWORDS.findall(str(module.params.get("store") or "")):
+        module.no_log_values.update(filter(None, secrets))
     missing = missing_libraries()
     if missing:
         module.fail_json(msg=missing[0], exception=missing[1])

@@ -23,7 +23,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: Reads EM and returns what would be recorded. Writes nothing and creates no file.
+    details: Reads EM and returns what would be recorded. Checks that it could be, but leaves nothing in the history and creates no file.
   diff_mode:
     support: none
   idempotent:
@@ -267,7 +267,7 @@ def _record(module: Module) -> dict[str, Any]:
     with ExitStack() as stack:
         store = _open(module)
         if store:
-            stack.enter_context(store)
+            stack.enter_context(store).check_writable()
         recorder = Recorder(store, em_name)
         if client:
             with client:
@@ -302,7 +302,7 @@ def _open(module: Module) -> Store | None:
     if not module.check_mode:
         return open_history(module.params.get, create=True)
     try:
-        return open_history(module.params.get, read_only=True)
+        return open_history(module.params.get)
     except NoHistoryError:
         return None
 

@@ -79,7 +79,7 @@ INSIDE = [
             ["verify", "kind"],
             ["export", "bodies"],
             ["options", "handed_over"],
-            ["recorder", "reader"],
+            ["recorder", "reader", "session_log"],
         ],
     ),
     ("plugin_utils/_report", [["record"], ["tables"], ["after_run", "chart", "manifest"], ["page"], ["files"]]),

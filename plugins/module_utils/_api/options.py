@@ -71,14 +71,12 @@ def check_text(name: str, value: object) -> None:
 
     :raises OptionError: the value is no text.
     """
+    shown = HIDDEN if name.endswith("password") else str(value) if isinstance(value, date) else value
     if isinstance(value, str):
         if any("\ud800" <= char <= "\udfff" for char in value):
-            shown = HIDDEN if name.endswith("password") else value
-            raise OptionError(
-                name, shown, "It has bytes that are not UTF-8. Check the file or variable that it comes from."
-            )
+            accepted = "It has bytes that are not UTF-8. Check the file or variable that it comes from."
+            raise OptionError(name, shown, accepted)
         return
-    shown = HIDDEN if name.endswith("password") else str(value) if isinstance(value, date) else value
     if isinstance(value, (Mapping, Sequence)):
         raise OptionError(name, shown, "Give a text, not a list or a dictionary.")
     raise OptionError(

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 from .._api.client import EnterpriseManager
@@ -80,6 +81,7 @@ class SessionFeed:
     :arg warn: is given sentences for the user.
     :arg cancelled: once set, reading ends with :class:`Cancelled`.
     :ivar em: address of the EM.
+    :ivar mask_secrets: takes the secrets of this logon out of a text.
     :ivar clock_offset: how far EM's clock is ahead of this machine's, or None if EM did not say.
     """
 
@@ -90,6 +92,7 @@ class SessionFeed:
         self._warn = warn
         self._logged_on = False
         self.em = self._client.base_url
+        self.mask_secrets = self._client.mask_secrets
         self.clock_offset: timedelta | None = None
 
     def read(self, state: EventState, first: bool) -> Poll:
@@ -176,6 +179,8 @@ class SessionWatcher:
 
     :raises OptionError: an option cannot be used.
     :ivar pause: seconds until the next poll.
+    :ivar warn: logs a sentence for the user.
+    :ivar mask_secrets: takes the secrets of the logon out of a text.
     :ivar cancelled: set it when no further poll will be needed, before :meth:`close`.
     """
 
@@ -186,6 +191,7 @@ class SessionWatcher:
         self.cancelled = threading.Event()
         self._one_poll = threading.Lock()
         self._feed = SessionFeed(options, self._warn_once, self.cancelled)
+        self.warn, self.mask_secrets = partial(_log.warning, "%s"), self._feed.mask_secrets
         self._poller = self._new_poller()
         self._first = True
         self._file = StateFile(options.state_file, self._feed.em) if options.state_file else None
@@ -225,6 +231,11 @@ class SessionWatcher:
         """One for each outage, since a source polls for months: each may have its refused logon."""
         goes_on = "Trying again until it answers."
         return Poller(_log.warning, self._options.interval, max_pause=MAX_PAUSE, goes_on=goes_on)
+
+    def em_time(self, poll: Poll) -> str:
+        """The moment of a poll by EM's clock, or by this machine's where EM did not say how far they differ."""
+        seen_at, offset = parse_time(poll.seen_at), self._feed.clock_offset
+        return format_time(seen_at + offset) or "" if seen_at and offset else poll.seen_at
 
     def events(self, poll: Poll) -> Iterator[Event]:
         """The events of a poll; one counts as reported when the next is requested."""

@@ -73,18 +73,26 @@ class Store:
         rows = self.query("SELECT sequence, hash FROM record ORDER BY sequence DESC LIMIT 1")
         return {"sequence": rows[0][0], "hash": rows[0][1]} if rows else {"sequence": 0, "hash": FIRST_HASH}
 
-    def append(self, records: Iterable[NewRecord], since: int | None = None) -> dict[str, int]:
+    def check_writable(self) -> None:
+        """Append a record and undo that, which leaves nothing behind.
+
+        :raises HistoryError: this user cannot append.
+        """
+        self.append([NewRecord("look", subject_of("", ""), "", {})], keep=False)
+
+    def append(self, records: Iterable[NewRecord], since: int | None = None, keep: bool = True) -> dict[str, int]:
         """Append what is new, all in one transaction.
 
         A record whose body equals the newest one of its kind and subject is left out, but a look is always recorded.
 
         :arg since: the sequence of the head before EM was read; None for what is not read from EM.
+        :arg keep: whether to keep what was appended, and not undo it at once.
         :returns: the number of appended records by kind.
         :raises OvertakenError: another state of something was recorded since.
         :raises HistoryError: nothing was appended.
         """
         texts = [(record, text, sha256(text)) for record in records for text in (canonical(record.body),)]
-        with self.transaction():
+        with self.transaction(keep):
             head = self.head()
             sequence, previous = head["sequence"], head["hash"]
             digests = self._digests(record for record, dummy, dummy in texts)
@@ -253,13 +261,13 @@ class Store:
             return self.database.execute(sql, values).fetchall()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, keep: bool = True) -> Iterator[None]:
         """All that the block writes, or nothing of it; no other process writes meanwhile."""
         with self._explained():
             try:
                 self.database.begin()
                 yield
-                self.database.execute("COMMIT")
+                self.database.execute("COMMIT" if keep else "ROLLBACK")
             except BaseException:
                 with suppress(self.database.Error):  # already rolled back, or the connection is gone
                     self.database.execute("ROLLBACK")

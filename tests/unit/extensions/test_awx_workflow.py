@@ -37,7 +37,10 @@ pytest.importorskip("ansible_runner")
 
 REPO = Path(__file__).resolve().parents[3]
 OPTIONS = yaml.safe_load((Path(__file__).parent / "awx_options.yml").read_text(encoding="utf-8"))
-CREDENTIAL_TYPE = yaml.safe_load((REPO / "extensions" / "awx" / "credential_type.yml").read_text(encoding="utf-8"))
+CREDENTIAL_TYPE, STORE_TYPE = (
+    yaml.safe_load((REPO / "extensions" / "awx" / f"{name}.yml").read_text(encoding="utf-8"))
+    for name in ("credential_type", "history_credential_type")
+)
 EDGES = ("success_nodes", "failure_nodes", "always_nodes")
 # A job takes seconds. make test runs a drill and a real failover node after node, one case of each guard, and what could pass or undo wrongly.
 more = partial(pytest.param, marks=pytest.mark.matrix)
@@ -61,7 +64,7 @@ class ActionModule(ActionBase):
 """
 
 
-def configure(folder, settings, password=PASSWORD):
+def configure(folder, settings, password=PASSWORD, store_password=None):
     """Run configure.yml with modules that have the options of those of awx.awx; what these were given, in their order."""
     actions = folder / "ansible_collections" / "awx" / "awx" / "plugins" / "action"
     actions.mkdir(parents=True, exist_ok=True)
@@ -76,6 +79,7 @@ def configure(folder, settings, password=PASSWORD):
             "LC_ALL": "C.UTF-8",
             "ANSIBLE_COLLECTIONS_PATH": str(folder),
             **({"VEEAM_EM_PASSWORD": password} if password else {}),
+            **({"VEEAM_EM_STORE_PASSWORD": store_password} if store_password else {}),
         },
     )
     assert PASSWORD not in run.output
@@ -113,6 +117,40 @@ def configured_for_real(settings, tmp_path_factory):
     run, made = configure(tmp_path_factory.mktemp("for_real"), {**settings, **more})
     assert run.returncode == 0, run.output
     return made
+
+
+STORE = "postgresql://awx@db.example.com/dr"
+STORE_NAME = "Failover history"
+
+
+@pytest.mark.parametrize(("store_password", "action"), [(PASSWORD[::-1], "test"), more(None, "start")])
+def test_a_store_brings_a_credential_and_an_hourly_record(settings, tmp_path, store_password, action):
+    history = {"em_store": STORE, "em_name": "site A", "em_instance_group": "DR", "em_action": action}
+    run, made = configure(tmp_path, {**settings, **history}, store_password=store_password)
+    assert run.returncode == 0, run.output
+    assert PASSWORD[::-1] not in run.output
+    kind = given(made, "credential_type")[1]
+    assert {key: value for key, value in kind.items() if key != "state"} == STORE_TYPE
+    credential = given(made, "credential")[1]
+    assert (credential["name"], credential["credential_type"]) == (STORE_NAME, STORE_TYPE["name"])
+    # AWX would forget the password of an existing one.
+    inputs = {"store_password": store_password} if store_password else {}
+    assert credential["inputs"] == {"store": STORE, **inputs}
+    assert credential["state"] == ("present" if store_password else "exists")
+
+    *of_workflow, record = given(made, "job_template")
+    for template in of_workflow:
+        assert (STORE_NAME in template["credentials"]) is not template["name"].endswith(": checks")
+        assert template["extra_vars"]["failover_run_em_name"] == "site A"
+    assert record["name"] == STORE_NAME and (REPO / record["playbook"]).is_file()
+    assert record["credentials"] == [given(made, "credential")[0]["name"], STORE_NAME]
+    assert record["extra_vars"] == {"failover_history_em_name": "site A"}
+    same = ("project", "execution_environment", "instance_groups", "organization")
+    assert {name: record[name] for name in same} == {name: of_workflow[0][name] for name in same}
+    [schedule] = given(made, "schedule")
+    assert schedule["unified_job_template"] == record["name"] and "enabled" not in schedule
+    # AWX wants exactly one DTSTART with a time zone, and INTERVAL: SchedulePreviewSerializer in awx/api/serializers.py.
+    assert re.fullmatch(r"DTSTART:\d{8}T\d{6}Z RRULE:FREQ=HOURLY;INTERVAL=1", schedule["rrule"])
 
 
 def given(configured, module):
@@ -250,7 +288,7 @@ def test_the_page_has_each_setting():
     page = (REPO / "docs" / "awx.md").read_text(encoding="utf-8")
     table = page.partition("All settings:")[2].partition("\n\n* ")[0]
     needed = play["tasks"][0]["vars"]["needed"]
-    assert {*play["vars"], *needed} - {"em_type"} == set(re.findall(r"`(em_\w+)`", table))
+    assert {*play["vars"], *needed} - {"em_type", "em_store_type"} == set(re.findall(r"`(em_\w+)`", table))
 
 
 def argument_spec(path):
@@ -526,11 +564,12 @@ def actions(awx):
     return re.findall(r"action=(\w+)", "&".join(queries))
 
 
-def test_a_drill_that_passes(awx, workflow, settings, drill):
+def test_a_drill_that_passes(awx, workflow, settings, drill, run_module, tmp_path):
     vms = [{"name": "db", "duration": 60}, {"name": "web", "duration": 100}]
     awx.em.world.add_plan(name=PLAN, vms=vms, pre_command=f"net use {awx.secret}", post_command=awx.secret)
     # The hard case: only the job of the drill sees the VMs, and each later one depends on what that has kept.
     awx.em.behaviour.finished_tasks = "drop"
+    awx.env["VEEAM_EM_STORE"] = str(tmp_path / "history.db")
     assert workflow.run(failover_run_plan=PLAN, failover_run_change_id="CHG0042"), workflow.told
     assert workflow.codes == dict.fromkeys(["drill", "verdict", "undo", "report"], 0)
     assert actions(awx) == ["test"]  # it left nothing in failover
@@ -556,6 +595,25 @@ def test_a_drill_that_passes(awx, workflow, settings, drill):
     assert told["after_run"]["clean"] is True
     no_secrets_in(awx, Path(settings["em_report_directory"]))
 
+    def in_history():
+        history = run_module("failover_history_info", store=awx.env["VEEAM_EM_STORE"], id=[session.id], verify=True)
+        [run] = history["failover_sessions"]
+        return run
+
+    run = in_history()
+    assert (run["kind"], run["kind_basis"], run["verdict"]["passed"]) == ("test", "recorded", True)
+    same = {"action": "test", "session_source": "task", "plan": PLAN, "operator": "ada", "change_id": "CHG0042"}
+    assert {name: run["run"][name] for name in same} == same
+    assert run["run"]["job"] == "7" and run["run"]["problems"] == []
+    assert run["run"]["undo"] == {name: artifacts["failover_undo"][name] for name in ("message", "needed")} | {
+        "done": False
+    }
+    assert run["run"]["report"] == artifacts["failover_report"]["manifest_sha256"]
+    head = workflow.jobs["report"].output.rpartition("Its newest record is ")[2].split()
+    assert (
+        f"{run_module('failover_history', store=awx.env['VEEAM_EM_STORE'], look=False)['head']['sequence']}" == head[0]
+    )
+
     # What the tests of single nodes start from has the same form.
     made = drill.hand_over("test")["failover_drill"]
     assert made.keys() == artifacts["failover_drill"].keys()
@@ -570,6 +628,8 @@ def test_a_drill_that_passes(awx, workflow, settings, drill):
     assert "https://localhost:1/api/" in again.output and "It was judged as the drill saw it." in again.output
     verdict = reported(again)["verdict"]
     assert (verdict["passed"], [reason["code"] for reason in verdict["reasons"]]) == (False, ["drill_problem"])
+    assert in_history()["verdict"]["passed"] is False
+    assert "The session itself could not be recorded" in again.output
     assert "https://localhost:1/api/" in verdict["reasons"][0]["text"]
 
 

@@ -25,7 +25,9 @@ import pytest
 import values
 import yaml
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _module
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._argspec import SESSION_CRITERIA_SPEC
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._argspec import SESSION_CRITERIA_SPEC, STORE_SPEC
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import split_subject
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.store import open_store
 
 REPO = Path(__file__).resolve().parents[3]
 FILE = REPO / "extensions" / "eda" / "plugins" / "event_source" / "failover_session.py"
@@ -44,7 +46,7 @@ def em(idle_em):
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch):
-    for name in _module.CONNECTION_SPEC:
+    for name in (*_module.CONNECTION_SPEC, *STORE_SPEC):
         monkeypatch.delenv(f"VEEAM_EM_{name.upper()}", raising=False)
 
 
@@ -990,6 +992,10 @@ def test_sessions_that_em_does_not_list_for_a_while_are_not_reported_again(em, s
         ({"page_size": 1001}, "page_size: 1001 cannot be used."),
         ({"ca_path": "/nowhere"}, "ca_path"),
         ({"api_version": "1.7"}, "api_version"),
+        ({"store": "postgresql://a:S3cr3t@db/dr"}, "store: '...' cannot be used. It contains a password"),
+        ({"store": 7}, "store: 7 cannot be used. " + values.QUOTE_IT),
+        ({"store_password": 12345}, "store_password: '...' cannot be used. " + values.QUOTE_IT),
+        ({"store": "history.db", "em_name": "a/b"}, "em_name: 'a/b' cannot be used."),
         ({"name": []}, "An empty list selects nothing"),
         ({"backup_server": [None]}, "backup_server"),
         (
@@ -1063,6 +1069,76 @@ def test_examples_have_options_that_there_are(source):
     for ruleset in rulebooks:
         for item in ruleset["sources"]:
             assert set(item["dr_runbook.veeam_em.failover_session"]) <= set(source.DEFAULTS)
+
+
+# The history
+
+
+def recorded(path):
+    """The sessions of a history, oldest record first: EM, plan, state, names and results of the VMs."""
+    with open_store(str(path), read_only=True) as store:
+        return [
+            (
+                split_subject(record.subject)[0],
+                *(record.body[name] for name in ("name", "state")),
+                {task["vm_name"]: task["result"] for task in record.body["tasks"]},
+            )
+            for record in store.records("session")
+        ]
+
+
+def test_what_is_reported_is_recorded_with_its_vms(em, started, run_module, logged, tmp_path):
+    store = tmp_path / "history.db"
+
+    async def steps():
+        async with started(store=str(store), em_name="site A") as run:
+            assert recorded(store) == []
+            running(em)
+            assert await run.poll() == ["started Acme"]
+            em.clock.advance(30)
+            assert await run.poll() == ["changed Acme"]
+            assert await run.poll() == []
+            em.behaviour.finished_tasks = "drop"
+            em.clock.advance(60)
+            assert await run.poll() == ["finished Acme"]
+
+    asyncio.run(steps())
+    found = [(em_name, plan, state == "Stopped", list(vms)) for em_name, plan, state, vms in recorded(store)]
+    of_run = ("site A", "Acme")
+    assert found == [(*of_run, False, []), (*of_run, False, ["db"]), (*of_run, True, ["db"])]
+    assert logged() == []
+
+    # A look that follows finds nothing new: it is the same session.
+    looked = run_module("failover_history", store=str(store), em_name="site A", username="admin")
+    assert looked["recorded"]["session"] == 0, recorded(store)
+    assert PASSWORD.encode() not in store.read_bytes()
+
+
+def test_a_history_that_fails_delays_what_is_recorded(em, started, logged, tmp_path):
+    folder = tmp_path / "later"
+
+    async def steps():
+        async with started(store=str(folder / "history.db")) as run:
+            [warning] = logged()
+            assert "The folder" in warning and "Events go on" in warning
+            running(em)
+            assert await run.poll() == ["started Acme"]
+            running(em, "Other")
+            assert await run.poll() == ["started Other"]
+            assert logged() == []
+            folder.mkdir()
+            assert await run.poll() == []
+            assert logged() == ["The history works again."]
+            folder.rename(tmp_path / "gone")
+            em.clock.advance(90)
+            assert await run.poll() == ["finished Acme", "finished Other"]
+            assert len(logged()) == 1
+            (tmp_path / "gone").rename(folder)
+
+    asyncio.run(steps())
+    # The last ones were recorded when the source ended.
+    ends = [(name, state == "Stopped") for dummy, name, state, dummy in recorded(folder / "history.db")]
+    assert ends == [(name, ended) for ended in (False, True) for name in ("Acme", "Other")]
 
 
 # Secrets, and how it is loaded

@@ -62,6 +62,23 @@ options:
       - With it, sessions that end while the rulebook is down are reported at the next start. Without it, they are not.
       - Each source needs a file of its own. It holds facts of sessions, but neither the user nor the password.
     type: path
+  store:
+    description:
+      - The history in which to record the sessions that events are about, a file or C(postgresql://user@host/database).
+        See C(docs/history.md).
+      - With it, the history has the VMs of a run even if EM drops them at its end. It does not replace a look every hour by
+        M(dr_runbook.veeam_em.failover_history), which records all else, and shows that nothing was missed.
+      - If it fails, the log has one line when that starts and one when it ends. Events go on meanwhile, and what they report is recorded later.
+      - If not set or empty, the value of the environment variable E(VEEAM_EM_STORE) is used. Without either, nothing is recorded.
+    type: str
+  store_password:
+    description:
+      - Password of PostgreSQL.
+      - If not set or empty, the value of the environment variable E(VEEAM_EM_STORE_PASSWORD) is used.
+    type: str
+  em_name:
+    description: What the history calls this Enterprise Manager. By default, the host of O(url).
+    type: str
   page_size:
     description: Number of sessions in one request, from 1 to 1000. All pages are read.
     type: int
@@ -209,18 +226,28 @@ NAME = "failover_session"
 async def main(queue: Any, args: dict[str, Any]) -> None:
     """Put events into the queue until it is cancelled. All that blocks runs in threads."""
     watch = watcher.SessionWatcher(watch_options(args))
+    log = session_log(args, watch)
     try:
         with _graceful_signals():
             await asyncio.to_thread(watch.save)  # the moment of the first start, should there be no first poll
+            if log:
+                await asyncio.to_thread(log.record)  # nothing as yet, but it says if the store cannot be used
             while True:
                 poll = await asyncio.to_thread(watch.poll)
                 if poll is not None:
                     for event in watch.events(poll):
                         await queue.put({NAME: event})
+                        if log:
+                            log.add(event["session"], watch.em_time(poll))
+                    # Before the state is saved: what was not recorded when the process is killed comes again.
+                    if log and log.pending:
+                        await asyncio.to_thread(log.record)
                     await asyncio.to_thread(watch.save)
                 await _sleep(watch.pause)
     finally:
         watch.cancelled.set()
+        if log and log.pending:
+            await asyncio.to_thread(log.record)
         await asyncio.to_thread(watch.close)  # the thread goes on even if it is not waited for
 
 
@@ -253,6 +280,7 @@ async def _sleep(seconds: float) -> None:
 # Options. ansible-rulebook does not need ansible-core, so its checks of types cannot be used here.
 
 CONNECTION = ("url", "username", "password", "validate_certs", "ca_path", "timeout", "retries", "api_version")
+STORE = ("store", "store_password")
 DEFAULTS: dict[str, Any] = {
     "url": None,
     "username": None,
@@ -268,6 +296,9 @@ DEFAULTS: dict[str, Any] = {
     "backup_server": None,
     "announce_ended": False,
     "state_file": None,
+    "store": None,
+    "store_password": None,
+    "em_name": None,
     "page_size": 100,
 }
 WHERE_TO_GIVE = "Give {it} as option{s} {options}, or in the environment as {environment}."
@@ -314,9 +345,23 @@ def watch_options(args: dict[str, Any]) -> Any:
     )
 
 
+def session_log(args: dict[str, Any], watch: Any) -> Any:
+    """What records sessions in the history, or None if no store is given.
+
+    :raises OptionError: an option cannot be used.
+    """
+    options = {name: _value(name, args.get(name), None) for name in (*STORE, "em_name", "url")}
+    if not options["store"]:
+        return None
+    history = _core("_history.options")
+    em_name = history.name_of_em(options["em_name"], options["url"])
+    open_store = partial(history.open_history, options.get, create=True)
+    return _core("_history.session_log").SessionLog(open_store, em_name, watch.mask_secrets, watch.warn)
+
+
 def _value(name: str, given: Any, default: Any) -> Any:
     """The value of one option, of the type of its default."""
-    if name in CONNECTION and not em_options.is_set(given):
+    if name in (*CONNECTION, *STORE) and not em_options.is_set(given):
         given = em_options.from_environment(name)
     if given is None:
         return default

@@ -111,7 +111,11 @@ def test_the_examples_list_every_host_variable_and_no_other(em, parse):
     listed = yaml.safe_load("\n".join(line.removeprefix("#   ") for line in comment.splitlines()[1:]))
     variables = {key: value for key, value in parse().hosts["vm"].vars.items() if key.startswith("veeam_")}
     assert set(listed) == set(variables)
-    assert set(variables["veeam_session"]) == {*FIELDS} - {"tasks", "tasks_kept_at", "em_name", "seen_at"} >= set(listed["veeam_session"])
+    assert (
+        set(variables["veeam_session"])
+        == {*FIELDS} - {"tasks", "tasks_kept_at", "em_name", "seen_at"}
+        >= set(listed["veeam_session"])
+    )
 
 
 def test_without_groups_there_are_none(em, parse):

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import base64
 import os
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -466,3 +468,29 @@ def test_a_file_that_is_no_history_is_left_alone(record, store):
     result = record()
     assert result["failed"] and "is not a SQLite database" in result["msg"] and store in result["msg"]
     assert Path(store).read_text().startswith("Not a database")
+
+
+@pytest.mark.parametrize("module", ["failover_history", "failover_history_info", "failover_session_info"])
+@pytest.mark.parametrize("url", ["postgresql://u:S3cr3t@db/dr", "postgresql://u@db/dr?sslmode=require&password=S3cr3t"])
+def test_a_password_in_store_is_refused_and_not_shown_with_the_options(run_module, module, url):
+    source = {"source": "history"} if module == "failover_session_info" else {}
+    result = run_module(module, store=url, **source)
+    assert "store: '...' cannot be used. It contains a password" in result["msg"]
+    assert result["invocation"]["module_args"]["store"] == url.replace("S3cr3t", "********")
+    assert "S3cr3t" not in str(result)
+
+
+def test_nothing_to_record_shows_whether_it_could_be(record, store):
+    """The role failover_run asks that before it starts anything."""
+    empty = {"sequence": 0, "hash": "0" * 64}
+    for check_mode, exists in ((True, False), (False, True), (True, True)):
+        result = record(check_mode=check_mode, **NO_EM)
+        assert (result["changed"], result["head"], result["recorded"]) == (False, empty, NONE)
+        assert Path(store).exists() is exists
+    with closing(sqlite3.connect(store)) as database:
+        database.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON record BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+        )
+    for check_mode in (True, False):
+        result = record(check_mode=check_mode, **NO_EM)
+        assert result["failed"] and "could not be written: the disk is full" in result["msg"]

@@ -215,6 +215,14 @@ def test_a_writer_records_and_reads(writer, make):
         assert len(store.query("SELECT * FROM newest_session_of_plan")) == 1
 
 
+def test_who_may_only_read_is_told_so_before_anything_is_recorded(postgres, database, writer):
+    name = f"reader_{database}"
+    tables = "store, record, session_index"
+    postgres.execute(f"CREATE ROLE {name} LOGIN; GRANT SELECT ON {tables} TO {name}", database, "owner")
+    with open_store(postgres.url(database, name)) as store, pytest.raises(HistoryError, match="does not allow this"):
+        store.check_writable()
+
+
 FORBIDDEN = [
     *(
         statement.format(table=table)

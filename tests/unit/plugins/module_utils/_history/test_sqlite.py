@@ -217,7 +217,7 @@ def test_a_file_that_may_only_be_read(public, unprivileged, make):
             open_store(str(file), create=True) as store,
             pytest.raises(HistoryError, match="cannot be written: the file or"),
         ):
-            store.append([make.session(2)])
+            store.check_writable()
     file.chmod(0o000)
     with unprivileged():
         assert "cannot be opened by this user" in refused(file, create=True)
@@ -233,6 +233,8 @@ def test_a_folder_that_may_only_be_read(public, unprivileged, make):
     file.chmod(0o666)
     public.chmod(0o555)
     with unprivileged(), open_store(str(file), create=True) as store:
+        with pytest.raises(HistoryError, match="Check owner and permissions"):
+            store.check_writable()
         with pytest.raises(HistoryError, match="Check owner and permissions"):
             store.append([make.session(1)])
         assert store.head()["sequence"] == 0

@@ -36,6 +36,15 @@ def test_a_new_history_is_empty(store):
     assert list(store.records()) == store.sessions(ALL) == list(store.newest("session")) == []
 
 
+def test_trying_to_append_leaves_nothing(store, make):
+    for records in ([], [make.session(1)]):
+        store.append(records)
+        head = store.head()
+        store.check_writable()
+        assert store.head() == head
+    assert verify(store) == [] and len(store.query("SELECT * FROM record")) == 1
+
+
 def test_what_is_recorded_twice_is_there_once_but_each_look(store, make):
     session = make.session(1)
     assert store.append([make.look(), session]) == {"look": 1, "session": 1}
