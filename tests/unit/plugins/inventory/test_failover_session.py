@@ -111,7 +111,11 @@ def test_the_examples_list_every_host_variable_and_no_other(em, parse):
     listed = yaml.safe_load("\n".join(line.removeprefix("#   ") for line in comment.splitlines()[1:]))
     variables = {key: value for key, value in parse().hosts["vm"].vars.items() if key.startswith("veeam_")}
     assert set(listed) == set(variables)
-    assert set(variables["veeam_session"]) == {*FIELDS} - {"tasks", "tasks_kept_at", "em_name", "seen_at"} >= set(listed["veeam_session"])
+    assert (
+        set(variables["veeam_session"])
+        == {*FIELDS} - {"tasks", "tasks_kept_at", "em_name", "seen_at"}
+        >= set(listed["veeam_session"])
+    )
 
 
 def test_without_groups_there_are_none(em, parse):
@@ -246,6 +250,13 @@ def test_a_plan_whose_group_would_contain_itself(em, parse, names, parent):
     with pytest.raises(AnsibleParserError, match="would contain itself"):
         parse(strict=True, keyed_groups=groups)
     assert hosts(parse.data) == []
+
+
+@pytest.mark.parametrize("address", ["[veeam_vm_name]", "{veeam_vm_name: 1}", "none"])
+def test_an_address_that_is_not_a_text(em, parse, address):
+    run(em, vms=["bad", "good"])
+    assert hosts(parse(compose={"ansible_host": f"{address} if veeam_vm_name == 'bad' else 'db01'"})) == ["good"]
+    assert "their address (ansible_host) is empty" in parse.warnings[0]
 
 
 def test_a_hostname_of_blanks_is_none(em, parse):
