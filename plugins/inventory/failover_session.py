@@ -359,11 +359,12 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         # Given no variables, these take those of the host, with what compose has added.
         self._set_composite_vars(compose, variables, host, strict)
         has = self.inventory.hosts[host].vars
-        addresses = [
-            str(has[name] or "") for name in compose if name in has and re.fullmatch("ansible_(.+_)?host", name)
-        ]
-        # To Python, no address is the machine itself.
-        if any(not address or address.startswith("-") or means_controller(address) for address in addresses):
+        addresses = [has[name] for name in compose if name in has and re.fullmatch("ansible_(.+_)?host", name)]
+        # To Python, no address is the machine itself. ansible-core 2.16 makes a list of the name "['localhost']".
+        if any(
+            not isinstance(address, str) or not address or address.startswith("-") or means_controller(address)
+            for address in addresses
+        ):
             return BAD_ADDRESS
         self._session = variables[f"{self.get_option('hostvars_prefix')}session"]
         self._add_host_to_composed_groups(self.get_option("groups"), {}, host, strict)

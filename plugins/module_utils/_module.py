@@ -96,8 +96,10 @@ def check_texts(module: Module, specs: Mapping[str, Any]) -> None:
     :raises OptionError: one was not.
     """
     for name, spec in specs.items():
-        if spec["type"] == "str" and is_set(module.given.get(name)):
-            check_text(name, module.given[name])
+        given = module.given.get(name)
+        if spec["type"] in ("str", "list") and is_set(given):
+            for value in given if spec["type"] == "list" and isinstance(given, list) else [given]:
+                check_text(name, value)
 
 
 def at_least(module: AnsibleModule, minimum: int, *names: str) -> None:

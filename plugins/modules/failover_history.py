@@ -248,7 +248,7 @@ EMPTY = {"sequence": 0, "hash": FIRST_HASH}
 def main() -> None:
     module = create_module(SPEC, supports_check_mode=True)
     with fail_on_error(module, lambda: {"changed": False}):
-        check_texts(module, STORE_SPEC)
+        check_texts(module, {**STORE_SPEC, "em_name": SPEC["em_name"]})
         result = _import(module) if module.params["import_from"] else None
         while result is None:
             with suppress(OvertakenError):

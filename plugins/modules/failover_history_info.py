@@ -346,7 +346,7 @@ def main() -> None:
     module = create_module(SPEC, supports_check_mode=True)
     params = module.params
     with fail_on_error(module, lambda: {"verified": None}):
-        check_texts(module, STORE_SPEC)
+        check_texts(module, {**STORE_SPEC, **EM_NAMES_SPEC})
         criteria = SessionCriteria.from_options(params.get)
         with open_history(params.get, read_only=True) as store:
             problems = verify(store, params["expected_head"]) if params["verify"] or params["expected_head"] else None

@@ -526,7 +526,7 @@ def _read_history(module: Module, criteria: SessionCriteria) -> dict[str, Any]:
 
     if module.params["max_data_age"]:
         raise OptionError("max_data_age", module.params["max_data_age"], NO_DATA_AGE)
-    check_texts(module, STORE_SPEC)
+    check_texts(module, {**STORE_SPEC, **EM_NAMES_SPEC})
     with open_history(module.params.get, read_only=True) as store:
         reader = HistoryReader(store, module.params["em_name"])
         result = reader.list_sessions(criteria)

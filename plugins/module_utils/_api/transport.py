@@ -181,7 +181,7 @@ class Transport:
         encoding = response.headers.get("Content-Encoding", "").strip().lower()
         if encoding not in ENCODINGS:
             problem = f"sent a response packed as {self.redactor.redact(encoding)}, which was not asked for"
-            raise EmProtocolError(operation, url, problem, WRONG_SERVICE, response.status_code)
+            raise EmProtocolError(operation, url, problem, CHECK_EM, response.status_code)
         if hasattr(raw, "read1"):
             # read1 gives what has come, so a body that drips cannot outlive the deadline for long.
             received = iter(lambda: raw.read1(CHUNK, decode_content=True), b"")

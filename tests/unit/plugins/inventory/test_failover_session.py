@@ -252,6 +252,13 @@ def test_a_plan_whose_group_would_contain_itself(em, parse, names, parent):
     assert hosts(parse.data) == []
 
 
+@pytest.mark.parametrize("address", ["[veeam_vm_name]", "{veeam_vm_name: 1}", "none"])
+def test_an_address_that_is_not_a_text(em, parse, address):
+    run(em, vms=["bad", "good"])
+    assert hosts(parse(compose={"ansible_host": f"{address} if veeam_vm_name == 'bad' else 'db01'"})) == ["good"]
+    assert "their address (ansible_host) is empty" in parse.warnings[0]
+
+
 def test_a_hostname_of_blanks_is_none(em, parse):
     run(em)
     assert hosts(parse(hostname="'  '")) == []

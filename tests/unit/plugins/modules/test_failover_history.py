@@ -360,6 +360,7 @@ def test_what_is_handed_over_belongs_to_its_session(em, record, read):
         ({"notes": [{**NOTE, "type": "kind", "kind": "drill"}]}, ["notes[0][kind]", "failover, test, undo"]),
         ({"em_name": "a/b"}, ["em_name", "slashes"]),
         ({"em_name": None}, ["em_name", "url"]),
+        ({"em_name": 7}, ["em_name: 7", "quote it"]),
         ({"page_size": 0}, ["page_size", "1 to 1000"]),
         ({"created_after": "soon"}, ["created_after", "7d"]),
         ({"store": None}, ["store", "VEEAM_EM_STORE"]),

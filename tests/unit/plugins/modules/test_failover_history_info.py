@@ -80,6 +80,12 @@ def test_where_there_is_no_history_it_says_so(read, store, options):
     assert not Path(store).exists()
 
 
+@pytest.mark.parametrize("em_name", [7, [750]])
+def test_the_name_of_an_em_is_a_text(record, read, em_name):
+    record()
+    assert "em_name: " in read(em_name=em_name)["msg"]
+
+
 def test_many_looks_are_cut(em, record, read, monkeypatch):
     from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history import reader
 
