@@ -17,6 +17,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils import _module
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._argspec import STORE_SPEC
 from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -72,6 +73,22 @@ def test_injected_variables_are_those_of_the_collection():
     known = {spec["fallback"][1][0] for spec in _module.CONNECTION_SPEC.values()}
     assert set(ENV) <= known
     assert {"VEEAM_EM_URL", "VEEAM_EM_USERNAME", "VEEAM_EM_PASSWORD"} <= set(ENV)
+
+
+def test_the_credential_type_of_the_history():
+    text = (TYPE_FILE.parent / "history_credential_type.yml").read_text(encoding="utf-8")
+    kind = yaml.safe_load(text)
+    assert set(kind) == set(CREDENTIAL_TYPE) and kind["kind"] == CREDENTIAL_TYPE["kind"]
+    fields = {field["id"]: field for field in kind["inputs"]["fields"]}
+    assert [name for name, field in fields.items() if field.get("secret")] == ["store_password"]
+    assert kind["inputs"]["required"] == ["store"]
+    given = {"store": "postgresql://awx@db/dr"}  # AWX leaves out an empty input
+    env = {
+        name: ImmutableSandboxedEnvironment().from_string(template).render(given)
+        for name, template in kind["injectors"]["env"].items()
+    }
+    assert list(env) == [spec["fallback"][1][0] for spec in STORE_SPEC.values()]
+    assert list(env.values()) == ["postgresql://awx@db/dr", ""]
 
 
 def test_variables_with_all_inputs(inject, tmp_path):

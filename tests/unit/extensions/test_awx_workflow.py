@@ -32,6 +32,7 @@ import programs
 import pytest
 import yaml
 from ansible.utils.unsafe_proxy import wrap_var
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.store import open_store
 
 pytest.importorskip("ansible_runner")
 
@@ -858,13 +859,21 @@ def undo(awx, handed_over, **more):
     return done, told
 
 
-def test_a_test_that_left_vms_in_failover_is_undone(awx, left):
+def test_a_test_that_left_vms_in_failover_is_undone(awx, left, tmp_path):
+    awx.env["VEEAM_EM_STORE"] = str(tmp_path / "history.db")
     done, told = undo(awx, left)
     assert (told["passed"], told["undone"], told["needed"], told["message"]) == (True, True, True, "")
     assert actions(awx) == ["test", "undo"]
 
+    with open_store(awx.env["VEEAM_EM_STORE"], read_only=True) as store:
+        [run] = store.records("run")
+    assert run.body["undo"] == {"done": True, "needed": True, "message": ""}
+
+    awx.env["VEEAM_EM_STORE"] = str(tmp_path / "nowhere" / "history.db")
     report = awx.job("playbooks/drill_report.yml", extra_vars={**left, **done.artifacts})
     assert reported(report)["context"]["undo"] == {"done": True, "needed": True, "message": None}
+    assert report.rc and report.artifacts["failover_report"]["passed"] is False
+    assert "The run could not be recorded in the history. The folder" in report.output
 
 
 def test_a_test_is_not_undone_when_somebody_has_run_the_plan_since(awx, left):
