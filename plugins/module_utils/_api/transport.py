@@ -25,7 +25,7 @@ from typing import Any
 
 from .advice import DEFAULT_PORTS, OTHER_HOST, certificate_hint, handshake_hint, host_hint, port_hint
 from .errors import (
-    WRONG_SERVICE,
+    CHECK_EM,
     EmConnectionError,
     EmError,
     EmProtocolError,
