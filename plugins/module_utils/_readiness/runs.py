@@ -92,7 +92,8 @@ def _why_not_passed(session: Mapping[str, Any], policy: PlanPolicy) -> list[dict
     if not reasons or session["result"] in ("Success", "Warning"):  # how long a failure took says nothing
         missed = [*_of_rto(session["duration"], policy.rto), *_of_rpo(session, policy.rpo)]
         reasons += [item for item in missed if item["code"] not in found]
-    down = sorted(set(policy.critical_vms) - set(vms_up(policy.critical_vms, tasks, policy)))
+    critical = set(policy.critical_vms)
+    down = sorted(critical - set(vms_up(critical, tasks, policy))) if critical else []
     if down:
         listed = "" if tasks else " Enterprise Manager lists no VMs of this run."
         reasons.append(reason("critical_vm", "Critical VM{s} {who} did not come up.{listed}", down, listed=listed))
@@ -111,7 +112,7 @@ def _of_verdict(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _of_results(session: Mapping[str, Any], policy: PlanPolicy) -> list[dict[str, Any]]:
     message, result = session.get("failure_message"), session["result"]
     says = f" Enterprise Manager says: {truncate(single_line(str(message)), 300).rstrip('.')}." if message else ""
-    failed = sorted({task["vm_name"] or "" for task in session["tasks"] if task["result"] == "Failed"})
+    failed = sorted({str(task["vm_name"] or "") for task in session["tasks"] if task["result"] == "Failed"})
     reasons = [reason("vm_failed", "{who} failed.{says}", failed, says=says)] if failed else []
     if result == "Failed" and not failed:
         reasons.append(reason("failed", "It failed.{says}", says=says))

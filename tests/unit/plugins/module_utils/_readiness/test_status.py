@@ -229,6 +229,7 @@ def test_each_status_and_code_has_a_case():
 
 
 NOT_WORSE = {
+    "a copy that was collected at the end of the run": history(run(0.1, "db", "web"), looks=[look(copy=0.1)]),
     "an older failure": history(GOOD, run(20, task("db", "Failed"), "web", result="Failed")),
     "an older run of unknown kind": history(GOOD, run(20, kind="unknown")),
     "an undo afterwards": history(run(5, kind="undo"), GOOD),
