@@ -73,9 +73,10 @@ def check_text(name: str, value: object) -> None:
     """
     if isinstance(value, str):
         if any("\ud800" <= char <= "\udfff" for char in value):
-            shown = HIDDEN if name.endswith("password") else value
             raise OptionError(
-                name, shown, "It has bytes that are not UTF-8. Check the file or variable that it comes from."
+                name,
+                HIDDEN if name.endswith("password") else value,
+                "It has bytes that are not UTF-8. Check the file or variable that it comes from.",
             )
         return
     shown = HIDDEN if name.endswith("password") else str(value) if isinstance(value, date) else value
