@@ -135,6 +135,8 @@ def gap_between(before: str, at: str, created_after: str | None) -> Gap | None:
     :arg at: the time of the second.
     :arg created_after: the second left out sessions created before.
     """
+    if before[:10] == at[:10] and not created_after:
+        return None  # of the same day, as nearly all are: thousands of them
     when = parse_time(at)
     reaches_back_to = max(created_after or "", when and format_time(when - LISTED) or "")
     return {"from": before, "to": at} if before < reaches_back_to else None

@@ -69,7 +69,8 @@ def run_kind(
     :arg run: what was recorded of our own run: ``action``, and ``session_source`` as failover_plan returns it.
     :arg note: the newest note of type ``kind``: ``kind``, ``by``, ``text``.
     :arg sightings: of any points, at any time.
-    :arg until: when the plan was run again (see :func:`next_runs`) or the run was undone; what was seen from then on proves nothing.
+    :arg until: when the plan was run again (see :func:`next_runs`), the run was undone, or another one used its points;
+        what was seen from then on proves nothing.
     """
     if run is not None and run.get("session_source") != "inferred":
         kind = KIND_OF_ACTION[run["action"]]

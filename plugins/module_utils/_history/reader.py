@@ -14,7 +14,7 @@ from .._failover.facts import Session
 from .._failover.replica_points import READY, point_ids
 from .._failover.sessions import SessionResult
 from .bodies import gap_between, session_of_body, sighting_of
-from .kind import Sighting, next_runs, run_kind
+from .kind import FAILED_OVER, Sighting, next_runs, run_kind
 from .records import StoredRecord, split_subject, subject_of
 from .store import Store
 
@@ -90,8 +90,9 @@ class HistoryReader:
         for subject, session in subjects.items():
             run = runs.get(subject)
             undone_at = run.at if run and (run.body.get("undo") or {}).get("done") is True else None
-            until = min(filter(None, (again.get(subject), undone_at)), default=None)
             seen = looks.sightings_of(_points_of(session))
+            used_at = self._used_again(session, seen, criteria)
+            until = min(filter(None, (again.get(subject), undone_at, used_at)), default=None)
             session.update(run_kind(session, run and run.body, kinds.get(subject), seen, until))
             session.update(run=run and run.body, verdict=verdicts.get(subject))
         plans = self._plans(criteria)
@@ -129,6 +130,26 @@ class HistoryReader:
             for em_name, those in by_em.items()
             for guid, created in next_runs(those).items()
         }
+
+    def _used_again(self, session: Any, seen: Iterable[Sighting], criteria: SessionCriteria) -> str | None:
+        """When another run, also of another plan, used one of its points before one was seen in failover."""
+        points, end = set(point_ids([session])), session["end_time"]
+        in_failover = [
+            sighting.at
+            for sighting in seen
+            if end and sighting.at > end and any(sighting.states.get(guid) in FAILED_OVER for guid in points)
+        ]
+        if not in_failover:
+            return None
+        between = SessionCriteria(criteria.now, created_after=end, created_before=min(in_failover))
+        return min(
+            (
+                record.body["creation_time"]
+                for record in self._store.sessions(between, [session["em_name"]])
+                if record.body["id"] != session["id"] and points & set(point_ids([cast(Session, record.body)]))
+            ),
+            default=None,
+        )
 
     def _plans(self, criteria: SessionCriteria) -> list[dict[str, Any]]:
         """The newest record of each plan, with all its versions, newest first."""

@@ -229,6 +229,25 @@ def test_the_kind_of_a_run_in_the_console_is_seen_by_its_points(em, run, record,
     assert read(sort_order="ascending", limit=1)["failover_sessions"][0]["kind"] in (kind, "unknown")
 
 
+@pytest.mark.parametrize(("looks", "kind"), [(1, "test"), (0, "unknown")])
+def test_a_failover_by_another_plan_of_the_same_vm_is_not_taken_for_this_run(em, record, read, looks, kind):
+    em.clock.rate = 0
+    plan = em.world.add_plan("Full site", ["db"])
+    point = em.world.points.history(plan, plan.vms[0], em.clock.now())[0]
+    vms = [{"vm_name": "db", "duration": 60, "replica_point": {"id": point.id, "name": point.name}}]
+    em.world.add_session(name="Full site", tasks=vms)
+    for dummy in range(looks):
+        hours(em, 1)
+        record()
+    hours(em, 1)
+    other = em.world.add_session(name="Databases only", tasks=vms)
+    hours(em, 1)
+    em.world.points.use(point, plan, other.id, em.clock.now())
+    record()
+    kinds = {session["name"]: session["kind"] for session in read()["failover_sessions"]}
+    assert kinds == {"Full site": kind, "Databases only": "failover"}
+
+
 def test_points_that_are_ready_again_are_recorded(em, run, record, read):
     run("start")
     record()
