@@ -25,6 +25,7 @@ options:
       - Case and spaces count. A name without sessions is not an error, so a misspelt name returns no sessions.
         Check that the answer is not empty if there must be a session.
     type: raw
+    aliases: [plan]
   state:
     description: Sessions in one of these states. Only V(Stopped) sessions are finished.
     type: list

@@ -54,7 +54,7 @@ SOURCE_SPEC: dict[str, Any] = {"source": {"type": "str", "choices": ["em", "hist
 SESSION_CRITERIA_SPEC: dict[str, Any] = {
     "id": {"type": "list", "elements": "str"},
     # Names are raw: a text would be made of a number, and a list split at commas.
-    "name": {"type": "raw"},
+    "name": {"type": "raw", "aliases": ["plan"]},
     "state": {"type": "list", "elements": "str", "choices": list(STATES)},
     "result": {"type": "list", "elements": "str", "choices": list(RESULTS)},
     "backup_server": {"type": "raw"},

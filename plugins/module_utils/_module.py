@@ -28,6 +28,7 @@ WHERE_TO_GIVE = (
     "Give {it} as option{s} {options}, with module_defaults for the group dr_runbook.veeam_em.all, or in the environment as {environment}, "
     "on the machine where the task runs. become (sudo) clears the environment: set become: false for this task."
 )
+_TIME_WITHOUT_QUOTES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d)?")
 
 
 def missing_libraries() -> tuple[str, str] | None:
@@ -100,6 +101,22 @@ def check_texts(module: Module, specs: Mapping[str, Any]) -> None:
         if spec["type"] in ("str", "list") and is_set(given):
             for value in given if spec["type"] == "list" and isinstance(given, list) else [given]:
                 check_text(name, value)
+
+
+def check_times(module: Module) -> None:
+    """Refuse names in the form that ansible-core gives to a time without quotes, where no action plugin sees the time itself.
+
+    :raises OptionError: there is one.
+    """
+    for option in ("name", "plan", "tenant", "backup_server"):
+        given = module.given.get(option)
+        for name in given if isinstance(given, list) else [given]:
+            if isinstance(name, str) and _TIME_WITHOUT_QUOTES.fullmatch(name):
+                accepted = (
+                    "It has the form that Ansible gives to a time without quotes. Quote it where it is written. If this is really the name, "
+                    "use the lookup dr_runbook.veeam_em.failover_session."
+                )
+                raise OptionError(option, name, accepted)
 
 
 def at_least(module: AnsibleModule, minimum: int, *names: str) -> None:

@@ -326,7 +326,7 @@ from ..module_utils._history.export import export
 from ..module_utils._history.options import open_history
 from ..module_utils._history.reader import HistoryReader
 from ..module_utils._history.verify import verify
-from ..module_utils._module import check_texts, create_module, fail_on_error
+from ..module_utils._module import check_texts, check_times, create_module, fail_on_error
 
 SPEC: dict[str, Any] = {
     **OPTIONAL_CONNECTION_SPEC,
@@ -346,6 +346,7 @@ def main() -> None:
     module = create_module(SPEC, supports_check_mode=True)
     params = module.params
     with fail_on_error(module, lambda: {"verified": None}):
+        check_times(module)
         check_texts(module, {**STORE_SPEC, **EM_NAMES_SPEC})
         criteria = SessionCriteria.from_options(params.get)
         with open_history(params.get, read_only=True) as store:

@@ -207,7 +207,7 @@ msg:
 from typing import Any
 
 from ..module_utils._failover.plans import PlanCriteria, PlanReader
-from ..module_utils._module import client_from_module, create_module, fail_on_error
+from ..module_utils._module import check_times, client_from_module, create_module, fail_on_error
 
 SPEC: dict[str, Any] = {
     "id": {"type": "list", "elements": "str"},
@@ -221,6 +221,7 @@ SPEC: dict[str, Any] = {
 def main() -> None:
     module = create_module(SPEC, supports_check_mode=True)
     with fail_on_error(module):
+        check_times(module)
         criteria = PlanCriteria.from_options(module.params.get)
         with client_from_module(module) as client:
             result = PlanReader(client).list_plans(criteria)

@@ -452,7 +452,7 @@ from ..module_utils._failover.data_age import DataAgeReader, max_age
 from ..module_utils._failover.replica_points import PointReader
 from ..module_utils._failover.sessions import SessionReader
 from ..module_utils._failover.times import format_time
-from ..module_utils._module import Module, check_texts, client_from_module, create_module, fail_on_error
+from ..module_utils._module import Module, check_texts, check_times, client_from_module, create_module, fail_on_error
 
 FIELDS = (
     *("id", "uid", "name", "job_type", "state", "result", "progress", "failure_message", "creation_time", "end_time"),
@@ -478,6 +478,7 @@ SPEC: dict[str, Any] = {
 def main() -> None:
     module = create_module(SPEC, supports_check_mode=True)
     with fail_on_error(module):
+        check_times(module)
         fields, replica_points = module.params["fields"], module.params["replica_points"]
         if fields == []:
             raise OptionError("fields", fields, "An empty list returns no facts; leave the option out to return all.")

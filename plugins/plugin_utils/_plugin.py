@@ -82,6 +82,7 @@ def resolve_templates(options: Mapping[str, Any], templar: Any) -> dict[str, Any
         *STORE_SPEC,
         *EM_NAMES_SPEC,
         *SOURCE_SPEC,
+        "plan",
     }
     return {name: _resolve(name, value, templar) if name in templates else value for name, value in options.items()}
 
@@ -124,7 +125,11 @@ def check_options(
     :arg definitions: of all options, by their names.
     :raises OptionError: names the option.
     """
-    options = {name: _check_given(name, value, definitions) for name, value in given.items()}
+    if "name" in given and "plan" in given:
+        raise OptionError("plan", HIDDEN, "It is another name of the option name. Give one of the two.")
+    options = {
+        "name" if name == "plan" else name: _check_given(name, value, definitions) for name, value in given.items()
+    }
     for name, spec in {**CONNECTION_SPEC, **STORE_SPEC}.items():
         values = (options.get(name), variables.get(f"veeam_em_{name}"), from_environment(name))
         value = next(filter(is_set, values), None)
@@ -142,12 +147,14 @@ def check_options(
 
 
 def _check_given(name: str, value: Any, definitions: Mapping[str, Any]) -> Any:
+    if name == "plan":  # in sentences it stays as the user has written it
+        definitions = {**definitions, name: definitions["name"]}
     if name not in definitions:
         known = ", ".join(sorted(definitions))
         raise OptionError(name, HIDDEN, f"There is no such option. Options are: {known}.")
     if value is None and name in MAX_DATA_AGE_SPEC:
         raise OptionError(name, value, "Give an age such as 20m, or leave the option out if data of any age will do.")
-    if value is None and name in SESSION_CRITERIA_SPEC:
+    if value is None and name in (*SESSION_CRITERIA_SPEC, "plan"):
         # Read as "not set", it would select everything where a runbook has computed nothing.
         raise OptionError(name, value, "Give a value, or leave the option out to select all.")
     kind = definitions[name].get("type")

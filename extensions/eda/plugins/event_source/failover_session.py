@@ -43,6 +43,7 @@ options:
       - Only sessions of the plans with these names, exactly as EM shows them. A name, or a list of names; none is split at commas.
       - Quote a name that YAML would read as something else, such as V('007'), V('12:30') or V('no'); a number, a time or a boolean is refused.
     type: raw
+    aliases: [plan]
   backup_server:
     description: Only sessions run by the backup servers with these names, exactly as EM shows them. A name, or a list of names.
     type: raw
@@ -321,6 +322,10 @@ def watch_options(args: dict[str, Any]) -> Any:
                 f"Install it for the Python that runs ansible-rulebook: {sys.executable} -m pip install {library}"
             )
             raise OptionError("requirements", library, f"This Python library is missing. {accepted}")
+    if "plan" in args:
+        if "name" in args:
+            raise OptionError("plan", "...", "It is another name of the option name. Give one of the two.")
+        args = {"name" if name == "plan" else name: value for name, value in args.items()}
     for name in args:
         if name not in DEFAULTS:
             known = ", ".join(sorted(DEFAULTS))

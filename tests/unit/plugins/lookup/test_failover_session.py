@@ -467,6 +467,19 @@ def test_a_proxy_that_needs_a_library_is_named(look_up, socks_proxy):
     assert look_up.warnings == []
 
 
+@pytest.mark.parametrize("value", ["A", ["A"]])
+def test_a_plan_is_another_word_for_the_name(em, look_up, value):
+    runs = fill(em, *RUNS)
+    assert ids(look_up(plan=value)) == ids(look_up(name=value)) != []
+    assert len(runs) > len(look_up(plan=value))
+    for options, words in (
+        ({"plan": None}, "plan: null"),
+        ({"plan": "A", "name": "A"}, "another name of the option name"),
+    ):
+        with pytest.raises(AnsibleError, match=words):
+            look_up(**options)
+
+
 # From the history
 
 

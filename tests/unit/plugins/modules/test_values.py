@@ -48,6 +48,28 @@ def test_a_name_that_yaml_has_changed(em, run_module, module, option, value):
     assert refused(em, result).startswith(f"{option}: {value!r} cannot be used. {values.QUOTE_IT}")
 
 
+@pytest.mark.parametrize(
+    ("module", "option"),
+    [name for name in NAMES if name[0] not in ("failover_plan", "failover_session_wait")]
+    + [("failover_session_info", "plan")],
+)
+@pytest.mark.parametrize("value", ["2026-03-01T10:00:00", ["Acme", "2026-03-01T10:00:00.500000+01:00"]], ids=str)
+def test_a_time_without_quotes(em, run_module, module, option, value):
+    """A text when it gets to the module; action plugins see it before, where there are some."""
+    result = run_module(module, **{**MODULES.get(module, {}), option: value})
+    time = value if isinstance(value, str) else value[1]
+    assert refused(em, result).startswith(
+        f"{option}: '{time}' cannot be used. It has the form that Ansible gives to a time"
+    )
+
+
+def test_a_plan_is_another_word_for_the_name(em, run_module):
+    for name in ("Acme", "Other"):
+        em.world.add_session(name, state="Stopped")
+    found = run_module("failover_session_info", plan="Acme")["failover_sessions"]
+    assert [session["name"] for session in found] == ["Acme"]
+
+
 @pytest.mark.parametrize(("module", "option"), NAMES)
 def test_an_empty_name(em, run_module, module, option):
     result = run_module(module, **{**MODULES[module], option: ""})
