@@ -63,8 +63,9 @@ def create_module(argument_spec: dict[str, Any], **options: Any) -> Module:
     """The module with the connection options added; it fails with a sentence if a Python library is missing."""
     module = Module(argument_spec={**CONNECTION_SPEC, **argument_spec}, **options)
     # With -vvv Ansible shows all options, also of a module that refuses them.
-    for secrets in _URL_PASSWORDS.findall(str(module.params.get("store") or "")):
-        module.no_log_values.update(filter(None, secrets))
+    for name in ("url", "store"):
+        for secrets in _URL_PASSWORDS.findall(str(module.params.get(name) or "")):
+            module.no_log_values.update(filter(None, secrets))
     missing = missing_libraries()
     if missing:
         module.fail_json(msg=missing[0], exception=missing[1])

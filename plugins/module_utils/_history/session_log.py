@@ -48,7 +48,9 @@ class SessionLog:
             taken = list(self._pending.values())
             try:
                 with self._open_store() as store:
-                    store.append(taken)
+                    # A look may have recorded a later state meanwhile.
+                    newest = {of.subject: of.at for of in store.newest("session", [of.subject for of in taken])}
+                    store.append(record for record in taken if record.at >= newest.get(record.subject, ""))
             except (HistoryError, OSError) as exc:
                 if not self._failing:
                     self._warn(f"{exc} Events go on, and what they report is recorded when the history works again.")
