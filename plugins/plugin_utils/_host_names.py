@@ -17,8 +17,8 @@ A name is refused if, as a host, it
 * is longer than a file name may be: fact caches have a file for each host.
 
 Names that are patterns (``!neg``, ``~regex``, ``a,b``, ``web[1:3]``) are fine as hosts, since a pattern is only read where a
-play or a limit gives one. So are quotes, blanks inside, and the special characters of shells: nothing here gives a name to a shell. (ssh does with a
-``ProxyCommand`` that has ``%h``. It has refused such names since 9.6, and with the fixes that distributions took over.)
+play or a limit gives one. So are quotes, blanks inside, and the special characters of shells: nothing here gives a name to a shell.
+(ssh does with a ``ProxyCommand`` that has ``%h``. It has refused such names since 9.6, and with the fixes that distributions took over.)
 The name of the machine that runs Ansible is fine, too: the answer must not depend on the machine (AWX reads an inventory
 in one container and uses it in another), and every name that the provider's DNS knows means a machine of the provider. The cure for
 all of them is an ``ansible_host`` in a domain of the tenants.
