@@ -175,7 +175,7 @@ def _items(parent: Item, name: str, path: str, place: int | None = None) -> list
     # Of the VMs of runs there are so many that each check is felt.
     texts = () if name == "tasks" else [fact for fact in _NEEDED[name] if fact not in _NO_TEXTS]
     for number, item in enumerate(items):
-        if not (type(item) is dict or isinstance(item, Mapping)) or not needed <= item.keys():
+        if not isinstance(item, (dict, Mapping)) or not needed <= item.keys():
             accepted = f"It needs {', '.join(_NEEDED[name])}, as failover_history_info returns it."
             raise OptionError(f"{where}[{number}]", item, accepted)
         for fact in texts:

@@ -13,10 +13,10 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._readiness.pol
 PLAN = {"name": "Acme [1]", "tenant": {"id": "t", "name": "Acme"}, "backup_server": {"id": "s", "name": "vbr01"}}
 
 
-def chosen(*policies, plan=PLAN):
+def chosen(*policies, plan=None):
     """The number of the policy that wins."""
     read = read_policies({"plans": list(policies)})
-    winner = policy_of(plan, read)
+    winner = policy_of(PLAN if plan is None else plan, read)
     return None if winner is None else next(place for place, policy in enumerate(read) if policy is winner)
 
 
