@@ -84,7 +84,7 @@ emulator: setup  ## an Enterprise Manager stand-in on PORT=9398, until Ctrl-C, w
 	@PYTHONPATH=tests exec $(BIN)/python -m emulator --port $(PORT) --tls $(EMULATOR_TLS) --sessions 24 --tasks 4 --drill
 
 check: dev ruff yamllint mypy  ## while you work: lint, and the unit tests of the files that you changed
-	@tests="$$($(DEV)/python tools/changed_tests.py)"; test -z "$$tests" || { echo "Tests: $$tests"; $(DEV)/python -m pytest -n 2 $$tests; }
+	@tests="$$($(DEV)/python tools/changed_tests.py)"; test -z "$$tests" || { echo "Tests: $$tests"; $(DEV)/python -m pytest -n 2 --dist worksteal $$tests; }
 
 test: dev  ## everything CI runs, in legs side by side; see tools/legs.py
 	@$(DEV)/python tools/legs.py test
@@ -94,24 +94,24 @@ matrix: $(LINK)  ## all unit tests and integration targets on ansible-core 2.16,
 
 # The tests of the core, which its coverage is measured with; measuring all takes minutes more and shows no more.
 COVERED := tests/unit/plugins tests/unit/trust/test_tls.py tests/unit/extensions/test_eda_failover_session.py
-# Three workers, for two processors: the tests wait for a third of their time.
+# Three workers, for two processors: the tests wait for a third of their time. A worker that is done takes tests of another one, since some take minutes.
 unit: setup  ## unit tests, with the coverage that the core must have (pyproject.toml)
 	$(VERSIONS)
 	@rm -rf build/fault-matrix
 	@mkdir -p build
-	$(BIN)/python -m pytest -n 3 --cov --cov-report=term --cov-report=json:build/coverage.json $(COVERED)
-	$(BIN)/python -m pytest -n 3 tests/unit $(addprefix --ignore=,$(COVERED))
+	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report=term --cov-report=json:build/coverage.json $(COVERED)
+	$(BIN)/python -m pytest -n 3 --dist worksteal tests/unit $(addprefix --ignore=,$(COVERED))
 	$(BIN)/python tools/check_coverage.py build/coverage.json
 	$(BIN)/python tools/fault_matrix.py --check
 
 # Without coverage, and not always all of them: what tools/legs.py runs on other versions.
 some-unit: setup
 	$(VERSIONS)
-	$(BIN)/python -m pytest -n 2 $(UNIT_TESTS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(UNIT_TESTS)
 
 fault-matrix: setup  ## every fault on every front end, and docs/fault-matrix.md made from the outcomes
 	@rm -rf build/fault-matrix
-	$(BIN)/python -m pytest -n 2 -m '' tests/unit/trust/test_fault_matrix.py tests/unit/trust/test_run_faults.py
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m '' tests/unit/trust/test_fault_matrix.py tests/unit/trust/test_run_faults.py
 	$(BIN)/python tools/fault_matrix.py
 
 integration: copy  ## integration targets, all or TARGETS="...": real playbooks against the emulator
