@@ -22,7 +22,7 @@ from ._api.options import REQUIRED, check_required, check_text, from_environment
 from ._argspec import CONNECTION_SPEC, STORE_SPEC
 from ._history.records import HistoryError
 
-_URL_PASSWORDS = re.compile(r"://[^/?]*?:([^/?]*)@|[?&](?:ssl)?password=([^&]*)", re.IGNORECASE)
+_URL_PASSWORDS = re.compile(r"://[^@]*?:(.*)@|[?&](?:ssl)?password=([^&]*)", re.IGNORECASE)
 
 WHERE_TO_GIVE = (
     "Give {it} as option{s} {options}, with module_defaults for the group dr_runbook.veeam_em.all, or in the environment as {environment}, "

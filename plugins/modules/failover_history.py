@@ -259,10 +259,10 @@ def main() -> None:
 def _record(module: Module) -> dict[str, Any]:
     """Look at EM if that is wanted, and record what was seen and what was handed over."""
     option = module.params.get
+    client = client_from_module(module) if option("look") else None
     em_name = name_of_em(option("em_name"), option("url"))
     criteria = SessionCriteria.from_options(option)
     records = handed_over(em_name, format_time(utc_now()) or "", option)
-    client = client_from_module(module) if option("look") else None
     gap = None
     with ExitStack() as stack:
         store = _open(module)

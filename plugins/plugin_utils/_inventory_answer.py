@@ -93,7 +93,7 @@ def _with_recorded_vms(option: Option, sessions: list[Session], criteria: Sessio
     without = tuple(session["id"] for session in sessions if not session["tasks"])
     if not without:
         return sessions
-    em_names = option("em_name") or [name_of_em(None, option("url"))]
+    em_names = list(filter(None, option("em_name") or ())) or [name_of_em(None, option("url"))]
     with open_history(option, read_only=True) as store:
         result = HistoryReader(store, em_names).list_sessions(SessionCriteria(criteria.now, ids=without))
     recorded: dict[str, Any] = {session["id"]: session for session in result.sessions}

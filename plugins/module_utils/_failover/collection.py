@@ -186,7 +186,7 @@ class DataCollection:
     def _not_in_time(self, new: list[CollectJob], seconds: float, unavailable: str | None) -> EmError:
         if self._reply_error and not new:
             return self._in_doubt(self._reply_error)
-        problem = f"showed no data collection job that began after the request within {seconds:g} seconds"
+        problem = f"showed no data collection job that started after the request within {seconds:g} seconds"
         hint = f"One that was running may have taken the request. {_HARMLESS}"
         if new:
             started, state = format_time(new[-1].started), self.client.redact(new[-1].state or "unknown")

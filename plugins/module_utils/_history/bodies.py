@@ -128,6 +128,16 @@ def sighting_of(at: str, look: Mapping[str, Any]) -> Sighting:
     return Sighting(at, look["collected_at"], states)
 
 
+def reaches_back_to(at: str, created_after: str | None) -> str:
+    """The time since when a look surely saw all sessions.
+
+    :arg at: the time of the look.
+    :arg created_after: it left out sessions created before.
+    """
+    when = parse_time(at)
+    return max(created_after or "", when and format_time(when - LISTED) or "")
+
+
 def gap_between(before: str, at: str, created_after: str | None) -> Gap | None:
     """The gap between a look and the next one, or None if EM still listed at the second all that was new since the first.
 
@@ -135,8 +145,4 @@ def gap_between(before: str, at: str, created_after: str | None) -> Gap | None:
     :arg at: the time of the second.
     :arg created_after: the second left out sessions created before.
     """
-    if before[:10] == at[:10] and not created_after:
-        return None  # of the same day, as nearly all are: thousands of them
-    when = parse_time(at)
-    reaches_back_to = max(created_after or "", when and format_time(when - LISTED) or "")
-    return {"from": before, "to": at} if before < reaches_back_to else None
+    return {"from": before, "to": at} if before < reaches_back_to(at, created_after) else None

@@ -72,6 +72,8 @@ def _run(path: str, run: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     if run.get("session_source") not in (None, *SESSION_SOURCES):
         accepted = "Give task or inferred, as failover_plan returns it, or null."
         raise OptionError(f"{path}[session_source]", run["session_source"], accepted)
+    if not isinstance(run.get("undo"), (Mapping, type(None))):
+        raise OptionError(f"{path}[undo]", run["undo"], "Give a dictionary with done, needed and message, or null.")
     return guid, _without_commands({**run, "session_id": guid})
 
 
@@ -80,6 +82,9 @@ def _verdict(path: str, verdict: Mapping[str, Any]) -> tuple[str, dict[str, Any]
     guid = _session_id(f"{path}[session]", session.get("id") if isinstance(session, Mapping) else None, "id")
     if not isinstance(verdict.get("passed"), bool):
         raise OptionError(f"{path}[passed]", verdict.get("passed"), "Give what the filter failover_verdict returns.")
+    reasons = verdict.get("reasons")
+    if reasons is not None and not (isinstance(reasons, list) and all(isinstance(item, Mapping) for item in reasons)):
+        raise OptionError(f"{path}[reasons]", reasons, "Give what the filter failover_verdict returns.")
     return guid, _without_commands(verdict)
 
 

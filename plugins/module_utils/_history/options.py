@@ -15,7 +15,7 @@ from .._api.options import HIDDEN, base_url_of, check_characters, split_url
 from .export import import_records
 from .store import Store, open_store
 
-_WITH_PASSWORD = re.compile(r"postgres(?:ql)?://(?:[^/?]*:[^/?]*@|.*[?&]password=)", re.IGNORECASE)
+_WITH_PASSWORD = re.compile(r"postgres(?:ql)?://(?:[^@]*?:.*@|.*[?&]password=)", re.IGNORECASE)
 
 NO_DATA_AGE = "With source: history, no data of EM is read, however old it is. Leave the option out; seen_at says when a session was seen."
 """What is wrong with a limit for the age of EM's data."""

@@ -13,7 +13,7 @@ from .._failover.criteria import SessionCriteria
 from .._failover.facts import Session
 from .._failover.replica_points import READY, point_ids
 from .._failover.sessions import SessionResult
-from .bodies import gap_between, session_of_body, sighting_of
+from .bodies import reaches_back_to, session_of_body, sighting_of
 from .kind import FAILED_OVER, Sighting, next_runs, run_kind
 from .records import StoredRecord, split_subject, subject_of
 from .store import Store
@@ -32,7 +32,7 @@ class HistoryReader:
 
     def __init__(self, store: Store, em_names: Collection[str] | None = None) -> None:
         self._store = store
-        self._em_names = em_names
+        self._em_names = [name for name in em_names or () if name.strip()] or None
 
     def list_sessions(self, criteria: SessionCriteria) -> SessionResult:
         """The sessions for which all criteria hold, each with ``em_name``, and ``seen_at``: since when the history has it so."""
@@ -186,12 +186,21 @@ class _Looks:
         gaps: list[dict[str, Any]] = []
         listed: list[dict[str, Any]] = []
         later: StoredRecord | None = None
+        reach = "9999"
+        full: list[StoredRecord] = []
+        partial: list[StoredRecord] = []
         newest: Sighting | None = None
         for look in looks:
-            gap = later and gap_between(look.at, later.at, later.body["created_after"])
-            if gap:
-                gaps.insert(0, {"em_name": em_name, **gap})
+            if later and look.at < reach:
+                # Of thousands of looks, those that matter: what one left out, a later one may have seen.
+                reach = min(reaches_back_to(one.at, one.body["created_after"]) for one in [*full, *partial])
+                if look.at < reach:
+                    gaps.insert(0, {"em_name": em_name, "from": look.at, "to": later.at})
             later = look
+            if look.body["created_after"]:
+                partial.append(look)
+            else:
+                full = [look]
             if _is_within(look.at, criteria) and (criteria.created_after or len(listed) < MAX_LOOKS):
                 listed.append({**_origin(look), **{name: look.body[name] for name in LOOK_FACTS}})
             sighting = sighting_of(look.at, look.body)

@@ -27,8 +27,8 @@ from .bodies import Gap, digest_of_all, gap_between, ids_by_state, masked, plan_
 from .records import NewRecord, StoredRecord, split_subject, subject_of
 from .store import Store
 
-HANDED_OVER = frozenset({"run", "verdict", "note"})
-"""Kinds of which a subject can have several that hold at the same time."""
+REPLACING = frozenset({"kind", "waiver"})
+"""Types of notes of which the newest counts; all others hold at the same time."""
 
 _POINTS_MISSING = "The states of replica points are missing in the history of this look."
 
@@ -122,7 +122,7 @@ class Recorder:
 
         :raises OvertakenError: another process has recorded a different state since :meth:`look`.
         """
-        new = (record for record in records if record.kind not in HANDED_OVER or not self._is_known(record))
+        new = (record for record in records if record.kind != "note" or not self._is_known(record))
         return store.append(new, self._since)
 
     def predict(self, records: Iterable[NewRecord]) -> dict[str, int]:
@@ -130,13 +130,16 @@ class Recorder:
         return Counter(record.kind for record in records if not self._is_known(record))
 
     def _is_known(self, record: NewRecord) -> bool:
-        """Whether the history has this already; of what is handed over, whether it has ever had it."""
+        """Whether the history has this already; of a note that others do not replace, whether it has ever had it."""
         if self._store is None or record.kind == "look":
             return False
-        if record.kind in HANDED_OVER:
-            known = self._store.records(record.kind, record.subject)
+        if record.kind != "note":
+            known = list(self._store.newest(record.kind, [record.subject]))
         else:
-            known = self._store.newest(record.kind, [record.subject])
+            known = [
+                note for note in self._store.records("note", record.subject) if note.body["type"] == record.body["type"]
+            ]
+            known = known[-1:] if record.body["type"] in REPLACING else known
         return any(other.body == record.body for other in known)
 
     # What the history has

@@ -16,7 +16,8 @@ from .._api.errors import OptionError
 from .._api.options import check_text
 from .._failover.times import parse_duration
 
-_DURATION = "Give seconds, or a text with units such as '90d', '13w' or '1h30m'."
+_DURATION = "Give seconds, or a text with units such as '90d', '13w' or '1h30m', up to 36500d."
+MAX_DURATION = 36500 * 86400.0
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}  # as texts, where a template made them
 
 
@@ -96,12 +97,13 @@ def _text(path: str, value: Any) -> str | None:
 
 
 def _duration(dummy: str, value: Any) -> float | None:
-    return parse_duration(value)
+    seconds = parse_duration(value)
+    return seconds if seconds is not None and seconds <= MAX_DURATION else None
 
 
 def _duration_or_none(dummy: str, value: Any) -> float | None:
     is_zero = not isinstance(value, bool) and re.fullmatch(r"0+[wdhms]?", str(value), re.ASCII)
-    return 0.0 if is_zero else parse_duration(value)
+    return 0.0 if is_zero else _duration(dummy, value)
 
 
 def _names(path: str, value: Any) -> list[str] | None:

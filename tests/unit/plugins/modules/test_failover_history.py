@@ -363,6 +363,8 @@ def test_what_is_handed_over_belongs_to_its_session(em, record, read):
         ({"store": "/tmp/a\x07b"}, ["store", "control character"]),
         ({"runs": [{"session_id": GUID, "action": "restart"}]}, ["runs[0][action]", "start, test or undo"]),
         ({"runs": [{"session_id": GUID, "action": "test", "session_source": "guess"}]}, ["runs[0][session_source]"]),
+        ({"runs": [{"session_id": GUID, "action": "test", "undo": True}]}, ["runs[0][undo]", "dictionary"]),
+        ({"verdicts": [{"session": {"id": GUID}, "passed": False, "reasons": ["slow"]}]}, ["verdicts[0][reasons]"]),
         ({"verdicts": [{"passed": True}]}, ["verdicts[0][session][id]", "GUID"]),
         ({"verdicts": [{"session": {"id": GUID}}]}, ["verdicts[0][passed]", "failover_verdict"]),
         ({"notes": [{**NOTE, "type": "remark"}]}, ["notes[0][type]", "waiver"]),
@@ -406,9 +408,43 @@ def test_what_newer_releases_of_ansible_core_refuse_before_the_module_starts(opt
         handed_over("em", "2026-03-01T00:00:00.000000Z", {option: [item]}.get)
 
 
-def test_a_look_needs_em(record):
-    result = record(url=None, em_name="em")
-    assert result["failed"] and "url" in result["msg"] and "VEEAM_EM_URL" in result["msg"]
+@pytest.mark.parametrize("em_name", [None, "em"])
+def test_a_look_needs_em(record, em_name):
+    result = record(url=None, em_name=em_name)
+    assert result["failed"] and result["msg"].startswith("url is not set.") and "VEEAM_EM_URL" in result["msg"]
+
+
+@pytest.mark.parametrize(
+    ("option", "items"),
+    [
+        ("verdicts", [{"session": {"id": GUID}, "passed": passed} for passed in (False, True)]),
+        ("runs", [{"session_id": GUID, "action": "test", "undo": {"done": done}} for done in (False, True)]),
+        ("notes", [{**NOTE, "type": "kind", "kind": kind} for kind in ("test", "failover")]),
+    ],
+)
+def test_what_is_handed_over_again_after_another_counts(em, record, read, option, items):
+    """Else the history would go on saying what was true in between."""
+    first, second = items
+    for item in (first, second, NOTE, first):
+        other = item is NOTE
+        assert record(**NO_EM, **{"notes" if other else option: [item]})["changed"] is True
+    assert record(**NO_EM, **{option: [first]})["changed"] is False
+
+
+def test_a_look_at_some_sessions_makes_no_gap_that_a_later_one_fills(em, record, read):
+    record()
+    em.clock.advance(7200)
+    record(created_after=f"{em.clock.now() - timedelta(hours=1):%Y-%m-%dT%H:%MZ}")
+    assert len(read()["gaps"]) == 1
+    em.clock.advance(3600)
+    record()
+    assert read()["gaps"] == []
+
+
+def test_an_empty_name_of_an_em_is_none(em, record, read):
+    em.world.add_session("Acme", state="Stopped")
+    record()
+    assert len(read(em_name=[""])["failover_sessions"]) == len(read()["failover_sessions"]) == 1
 
 
 # Check mode, secrets, moving
@@ -491,14 +527,23 @@ def test_a_file_that_is_no_history_is_left_alone(record, store):
 
 
 @pytest.mark.parametrize("module", ["failover_history", "failover_history_info", "failover_session_info"])
-@pytest.mark.parametrize("url", ["postgresql://u:S3cr3t@db/dr", "postgresql://u@db/dr?sslmode=require&password=S3cr3t"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:S3cr3t@db/dr",
+        "postgresql://u:S3/cr3t?@db/dr",
+        "postgresql://u@db/dr?sslmode=require&password=S3cr3t",
+    ],
+)
 def test_a_password_in_store_is_refused_and_not_shown_with_the_options(run_module, module, url):
     source = {"source": "history"} if module == "failover_session_info" else {}
     result = run_module(module, store=url, **source)
     assert "store: '...' cannot be used. It contains a password" in result["msg"]
     if "invocation" in result:  # newer cores add it elsewhere
-        assert result["invocation"]["module_args"]["store"] == url.replace("S3cr3t", "********")
-    assert "S3cr3t" not in str(result)
+        assert result["invocation"]["module_args"]["store"] == url.replace("S3cr3t", "********").replace(
+            "S3/cr3t?", "********"
+        )
+    assert "S3cr3t" not in str(result) and "cr3t?" not in str(result)
 
 
 def test_nothing_to_record_shows_whether_it_could_be(record, store):

@@ -80,6 +80,11 @@ def test_values():
             "policy[plans][0][test_every]: 'quarterly' cannot be used. Give seconds",
         ),
         ({"plans": [{"match": "*", "test_every": 0}]}, "policy[plans][0][test_every]: 0 cannot be used."),
+        (
+            {"plans": [{"match": "*", "test_every": "999999d"}]},
+            "policy[plans][0][test_every]: '999999d' cannot be used.",
+        ),
+        ({"plans": [{"match": "*", "grace": "999999d"}]}, "policy[plans][0][grace]: '999999d' cannot be used."),
         ({"plans": [{"match": "*", "grace": -1}]}, "policy[plans][0][grace]: -1 cannot be used."),
         ({"plans": [{"match": "*", "warn_before": False}]}, "policy[plans][0][warn_before]: False cannot be used."),
         (
