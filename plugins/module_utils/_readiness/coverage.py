@@ -14,19 +14,18 @@ from .runs import Run, vms_up
 
 
 def last_successes(vm_names: Iterable[str], runs: Iterable[Run], policy: PlanPolicy) -> Mapping[str, Run]:
-    """The newest run that counts in which the VM came up, by its name, also where the run as a whole did not pass.
+    """The newest run in which the VM came up, by its name, also where the run as a whole did not pass.
 
     Of VMs that share a name, all must have come up in one run.
 
-    :arg runs: newest first.
+    :arg runs: those that count, newest first.
     """
     missing, found = Counter(vm_names), {}
     for run in runs:
         if not missing:
             break
-        if run.counts:
-            up = vms_up(missing, run.session["tasks"], policy)
-            for name in [name for name, number in missing.items() if up[name] >= number]:
-                found[name] = run
-                del missing[name]
+        up = vms_up(missing, run.session["tasks"], policy)
+        for name in [name for name, number in missing.items() if up[name] >= number]:
+            found[name] = run
+            del missing[name]
     return found

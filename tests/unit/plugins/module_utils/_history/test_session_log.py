@@ -26,3 +26,22 @@ def test_an_older_state_does_not_become_the_newest(make, file, at, expected):
     assert not log.pending
     with open_store(file, read_only=True) as store:
         assert [record.body["state"] for record in store.newest("session")] == [expected]
+
+
+def test_what_comes_while_it_records_is_recorded_next(make, file):
+    session = make.session(1).body
+    later = [{**session, "state": "Stopped", "tasks": []}]
+
+    def opened():
+        while later:
+            log.add(later.pop(), LATER)
+        return open_store(file, create=True)
+
+    log = SessionLog(opened, "em.example.com", str, pytest.fail)
+    log.add({**session, "state": "Working", "tasks": []}, EARLIER)
+    log.record()
+    assert log.pending
+    log.record()
+    assert not log.pending
+    with open_store(file, read_only=True) as store:
+        assert [record.body["state"] for record in store.newest("session")] == ["Stopped"]
