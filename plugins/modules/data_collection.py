@@ -14,7 +14,7 @@ description:
     has EM refresh that copy now, and waits until the refresh is over, so that the next task reads current data.
   - It sends one request for each backup server, and never repeats a request that EM may have carried out.
   - EM's task for it only says that a collection has started. So the module waits for the data collection job that EM did not list before,
-    and that began after the request by EM's own clock.
+    and that started after the request by EM's own clock.
   - It changes nothing but EM's copy.
 extends_documentation_fragment:
   - dr_runbook.veeam_em._attributes

@@ -239,8 +239,6 @@ SPEC: dict[str, Any] = {
     "notes": {"type": "list", "elements": "dict"},
     "import_from": {"type": "path"},
 }
-RECORDED = KINDS[:-1]
-"""The kinds that this module records."""
 EMPTY = {"sequence": 0, "hash": FIRST_HASH}
 """The head of a history without records."""
 
@@ -281,8 +279,8 @@ def _record(module: Module) -> dict[str, Any]:
             records = _without_secrets(module, None, records)
         counts = recorder.append(store, records) if store and not module.check_mode else recorder.predict(records)
         head = store.head() if store else EMPTY
-    recorded = {kind: counts.get(kind, 0) for kind in RECORDED}
-    return {"changed": any(recorded[kind] for kind in RECORDED[1:]), "recorded": recorded, "head": head, "gap": gap}
+    recorded = {kind: counts.get(kind, 0) for kind in KINDS}
+    return {"changed": any(recorded[kind] for kind in KINDS[1:]), "recorded": recorded, "head": head, "gap": gap}
 
 
 def _without_secrets(module: Module, client: EnterpriseManager | None, records: list[NewRecord]) -> list[NewRecord]:
@@ -320,7 +318,7 @@ def _import(module: Module) -> dict[str, Any]:
         with open_history(params.get, read_only=True) as store:
             counts = dict(store.query("SELECT kind, COUNT(*) FROM record GROUP BY kind"))
             head = store.head()
-    return {"changed": True, "recorded": {kind: counts.get(kind, 0) for kind in RECORDED}, "head": head, "gap": None}
+    return {"changed": True, "recorded": {kind: counts.get(kind, 0) for kind in KINDS}, "head": head, "gap": None}
 
 
 if __name__ == "__main__":

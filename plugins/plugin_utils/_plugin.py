@@ -26,6 +26,7 @@ from ..module_utils._argspec import (
     SOURCE_SPEC,
     STORE_SPEC,
 )
+from ..module_utils._failover.criteria import without_alias
 from ..module_utils._history.records import HistoryError
 from ..module_utils._module import client_from_options, missing_libraries
 
@@ -125,11 +126,7 @@ def check_options(
     :arg definitions: of all options, by their names.
     :raises OptionError: names the option.
     """
-    if "name" in given and "plan" in given:
-        raise OptionError("plan", HIDDEN, "It is another name of the option name. Give one of the two.")
-    options = {
-        "name" if name == "plan" else name: _check_given(name, value, definitions) for name, value in given.items()
-    }
+    options = without_alias({name: _check_given(name, value, definitions) for name, value in given.items()})
     for name, spec in {**CONNECTION_SPEC, **STORE_SPEC}.items():
         values = (options.get(name), variables.get(f"veeam_em_{name}"), from_environment(name))
         value = next(filter(is_set, values), None)

@@ -63,7 +63,7 @@ class Response:
     @property
     def is_from_em(self) -> bool:
         """Whether the body is in the form of EM's REST API; only then it is not another service that answers."""
-        return is_from_em(self.body) or b"firstchanceexceptionmessage" in self.body.lower()
+        return is_from_em(self.body)
 
     @cached_property
     def text(self) -> str:

@@ -115,7 +115,7 @@ def _root_of(body: bytes) -> tuple[str, Entity]:
         raise
     except (expat.ExpatError, ValueError, LookupError):
         pass  # outside of this block the exception no longer holds what has been read so far
-    return _parsed(_mended(body), "utf-8")
+    return _parsed(_repaired(body), "utf-8")
 
 
 _PREFIXED_TAG = re.compile(rb"<[^ \t\r\n<>/!?:]+:")
@@ -180,7 +180,7 @@ _NO_CHARACTER = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 _BLANK = "".join(map(chr, range(33))) + "\ufeff"
 
 
-def _mended(body: bytes) -> bytes:
+def _repaired(body: bytes) -> bytes:
     """The document as UTF-8, with U+FFFD for each character that XML does not allow, written as it is or as a reference."""
     text = _REFERENCE.sub(_without_reference, _text_of(body))
     # Two references to the halves of a character become that character, and others U+FFFD.
@@ -216,8 +216,8 @@ def _text_of(body: bytes) -> str:
 
 
 def is_from_em(body: bytes) -> bool:
-    """Whether a body names EM's namespace, so that it is a document of EM even if it cannot be used."""
-    return NAMESPACE in _text_of(body)
+    """Whether a body is in the form of EM's API, by its namespace or as an error in JSON, even if it cannot be used."""
+    return NAMESPACE in _text_of(body) or b"firstchanceexceptionmessage" in body.lower()
 
 
 def _what_else(body: bytes) -> str | None:

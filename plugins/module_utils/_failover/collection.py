@@ -5,7 +5,7 @@
 """Have EM collect data from its backup servers, and wait for the data collection job of each request.
 
 EM's task only says that a collection has started, and a job has no link to the request. So the job is the one that EM
-did not list before, and that began after the request by EM's clock. Source: docs/evidence.md, "Age of EM's data".
+did not list before, and that started after the request by EM's clock. Source: docs/evidence.md, "Age of EM's data".
 """
 
 from __future__ import annotations

@@ -14,10 +14,10 @@ from typing import Any
 
 from .._api.errors import OptionError
 from .._api.filters import all_of, all_that_fit, any_of, one_of, quoted
-from .._api.options import check_text
+from .._api.options import HIDDEN, check_text
 from .._api.xml import GUID
 from .facts import RESULTS, STATES, Plan, Reference, Session, last_time
-from .times import TIME, format_time, parse_age, parse_time, utc_now
+from .times import format_time, parse_age, parse_zoned_time, utc_now
 
 SORT_ORDERS = ("descending", "ascending")
 MAX_PAGE_SIZE = 1000
@@ -273,6 +273,16 @@ def _texts(option: Callable[[str], Any], name: str) -> frozenset[str] | None:
     return frozenset(str(value) for value in values)
 
 
+def without_alias(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options by their own names: ``plan`` is another one of ``name``. In modules, ansible-core does this.
+
+    :raises OptionError: both are given.
+    """
+    if "plan" in options and "name" in options:
+        raise OptionError("plan", HIDDEN, "It is another name of the option name. Give one of the two.")
+    return {"name" if name == "plan" else name: value for name, value in options.items()}
+
+
 def check_names(options: Mapping[str, Any]) -> None:
     """Refuse what cannot be the name of a plan, a tenant or a backup server, where these options hold one name each.
 
@@ -299,8 +309,7 @@ def time_bound(name: str, value: str | None, now: datetime) -> str | None:
             return format_time(now - ago)
     except OverflowError:
         pass
-    match = TIME.fullmatch(value.strip())
-    when = parse_time(value) if match and match["zone"] else None
+    when = parse_zoned_time(value.strip())
     if when is None:
         accepted = (
             "Give a time after 1970 in ISO 8601 with zone, in quotes ('2026-03-01T00:00:00Z'), "

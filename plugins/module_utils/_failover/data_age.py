@@ -31,7 +31,7 @@ _WHOLE_SECOND = 1.0
 
 
 class DataAge(TypedDict):
-    """When EM began to collect the data that it shows, and how many seconds that was ago, both by EM's clock."""
+    """When EM started to collect the data that it shows, and how many seconds that was ago, both by EM's clock."""
 
     collected_at: str
     seconds: float
@@ -64,7 +64,7 @@ def max_age(value: str | None) -> timedelta | None:
 
 
 def list_collect_jobs(client: EnterpriseManager) -> list[CollectJob]:
-    """The data collection jobs that EM lists, of those that say when they began. EM lists 30 days (documented).
+    """The data collection jobs that EM lists, of those that say when they started. EM lists 30 days (documented).
 
     :raises EmError: they cannot be read.
     """

@@ -15,6 +15,11 @@ from typing import Any, TypedDict
 
 STATES = ("Starting", "Working", "Stopping", "Stopped")
 RESULTS = ("None", "Success", "Warning", "Failed")
+READY = "Ready"
+"""State of a replica point whose VM is at rest."""
+IN_FAILOVER = "Failover"
+FAILED_OVER = (IN_FAILOVER, "Failback", "PermanentFailover")
+"""States of a replica point whose VM is not at rest. No other word says anything."""
 
 
 class Reference(TypedDict):
@@ -161,6 +166,12 @@ def newest_per_plan(sessions: Iterable[Session]) -> list[Session]:
         else:
             namesakes.append(session)
     return [session for namesakes in newest.values() for session in namesakes]
+
+
+def point_ids(sessions: Iterable[Session]) -> list[str]:
+    """The ids of the replica points that the VMs of sessions used, each once."""
+    points = (task["replica_point"] for session in sessions for task in session["tasks"])
+    return list(dict.fromkeys(guid for point in points if point and (guid := point["id"])))
 
 
 def may_change(session: Session) -> bool:

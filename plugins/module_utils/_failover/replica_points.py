@@ -10,7 +10,7 @@ may read them: docs/evidence.md, "Replica points".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from .._api import xml
 from .._api.client import EnterpriseManager
@@ -18,7 +18,7 @@ from .._api.errors import EmError, EmNotFoundError, EmPermissionError
 from .._api.filters import any_of, batches, quoted
 from .._api.query import is_refusal, query_path
 from .._api.resource import ResourceType, is_reference, read_list, read_resource
-from .facts import Reference, ReplicaPoint, Session, SessionTask
+from .facts import IN_FAILOVER, READY, Reference, ReplicaPoint, Session, SessionTask, point_ids
 from .permissions import PORTAL_USER, READ_POINTS, VM_RESTORE_OPERATOR
 from .session_facts import backup_server
 from .times import format_time, parse_and_format_time, utc_now
@@ -30,8 +30,6 @@ BATCH = 100
 """Maximum number of points in one query: EM's own page size, so that the answer is one page."""
 MAX_PAGES = 20
 """Maximum number of pages of points that are not ready."""
-IN_FAILOVER = "Failover"
-READY = "Ready"
 
 _SORT = "sortAsc=Name"
 _NO_POINT = "00000000-0000-0000-0000-000000000000"
@@ -176,12 +174,6 @@ class PointReader:
             yield document.items, more
             if not more:
                 return
-
-
-def point_ids(sessions: Iterable[Session]) -> list[str]:
-    """The ids of the points that the VMs of sessions used, each once."""
-    points = (task["replica_point"] for session in sessions for task in session["tasks"])
-    return list(dict.fromkeys(guid for point in points if point and (guid := point["id"])))
 
 
 def fill_task(task: SessionTask, known: Mapping[str, PointFacts]) -> SessionTask:

@@ -39,6 +39,12 @@ def parse_time(value: str | None) -> datetime | None:
     return parse_and_format_time(value)[0]
 
 
+def parse_zoned_time(value: str) -> datetime | None:
+    """A time that a user gives, as naive UTC. None if it is none, or without a zone."""
+    match = TIME.fullmatch(value)
+    return parse_time(value) if match and match["zone"] else None
+
+
 def format_time(when: datetime | None) -> str | None:
     """The one format of times in facts: UTC, six digits, ``Z``. It sorts as text."""
     return None if when is None else when.isoformat(timespec="microseconds") + "Z"

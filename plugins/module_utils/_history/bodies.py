@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, TypedDict, cast
 
-from .._failover.facts import Plan, Session, SessionTask
+from .._failover.facts import Plan, Progress, Session, SessionTask
 from .._failover.replica_points import PointFacts
 from .._failover.session_facts import COLLECTION
 from .._failover.times import format_time, parse_time
@@ -70,18 +70,7 @@ def _task_of_body(body: Mapping[str, Any], points: Mapping[str, Mapping[str, Any
 
 
 def _progress_of_body(body: Mapping[str, Any]) -> dict[str, Any]:
-    names = (
-        "state",
-        "result",
-        "progress",
-        "failure_message",
-        "creation_time",
-        "end_time",
-        "duration",
-        "finished",
-        "succeeded",
-    )
-    return {name: body.get(name) for name in names}
+    return {name: body.get(name) for name in Progress.__annotations__}
 
 
 def plan_body(plan: Plan) -> dict[str, Any]:

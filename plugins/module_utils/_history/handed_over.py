@@ -14,8 +14,8 @@ from urllib.parse import quote
 from .._api.errors import OptionError
 from .._api.options import check_text
 from .._failover.criteria import guid_of_session
-from .._failover.times import TIME, format_time, parse_time
-from .bodies import COMMANDS, masked
+from .._failover.times import format_time, parse_time, parse_zoned_time
+from .bodies import COMMANDS
 from .kind import KIND_OF_ACTION, RUN_KINDS
 from .records import NewRecord, canonical, subject_of
 
@@ -32,13 +32,10 @@ _DATE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])", re.ASCII)
 _SESSION = "Give the id of the session as GUID, as URN or as Href."
 
 
-def handed_over(
-    em_name: str, at: str, option: Callable[[str], Any], mask: Callable[[str], str] = str
-) -> list[NewRecord]:
+def handed_over(em_name: str, at: str, option: Callable[[str], Any]) -> list[NewRecord]:
     """The records of the options ``runs``, ``verdicts`` and ``notes`` of failover_history.
 
     :arg option: gives the value of the option with that name, a list of dictionaries or None.
-    :arg mask: takes secrets out of a text.
     :raises OptionError: names the item.
     """
     records: list[NewRecord] = []
@@ -52,7 +49,7 @@ def handed_over(
                     path, item, "It has a number that is NaN or infinite; JSON has no such number."
                 ) from None
             subject, body = check(path, item)
-            record = NewRecord(kind, subject_of(em_name, subject), at, masked(body, mask))
+            record = NewRecord(kind, subject_of(em_name, subject), at, body)
             if record not in records:
                 records.append(record)
     return records
@@ -128,8 +125,7 @@ def _date_or_time(path: str, value: str) -> str:
     """A date as it is, a time as facts have it."""
     if _DATE.fullmatch(value) and parse_time(f"{value}T00:00Z"):
         return value
-    match = TIME.fullmatch(value)
-    when = format_time(parse_time(value)) if match and match["zone"] else None
+    when = format_time(parse_zoned_time(value))
     if when is None:
         raise OptionError(path, value, "Give a date ('2027-03-31') or a time with zone ('2027-03-31T12:00:00Z').")
     return when

@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any, TypedDict
 
 from .._api.redaction import some_of
-from .._failover.facts import Session, same_backup_server, sort_key
+from .._failover.facts import FAILED_OVER, READY, Session, same_backup_server, sort_key
 from .._failover.times import format_time, parse_time
 
 KIND_OF_ACTION = {"start": "failover", "test": "test", "undo": "undo"}
@@ -23,8 +23,6 @@ KIND_OF_ACTION = {"start": "failover", "test": "test", "undo": "undo"}
 RUN_KINDS = tuple(KIND_OF_ACTION.values())
 """What a person can note."""
 
-READY = "Ready"
-FAILED_OVER = frozenset({"Failover", "Failback", "PermanentFailover"})
 TEST_WINDOW = timedelta(hours=24)
 """A test is inferred only from what was seen within this time after the end of the run."""
 MAX_LISTED = 3

@@ -10,11 +10,10 @@ from collections.abc import Collection, Iterable
 from typing import Any, cast
 
 from .._failover.criteria import SessionCriteria
-from .._failover.facts import Session
-from .._failover.replica_points import READY, point_ids
+from .._failover.facts import FAILED_OVER, READY, Session, point_ids
 from .._failover.sessions import SessionResult
 from .bodies import reaches_back_to, session_of_body, sighting_of
-from .kind import FAILED_OVER, Sighting, next_runs, run_kind
+from .kind import Sighting, next_runs, run_kind
 from .records import StoredRecord, split_subject, subject_of
 from .store import Store
 

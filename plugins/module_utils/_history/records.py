@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypedDict
 
-KINDS = ("look", "session", "plan", "points", "run", "verdict", "note", "anchor")
+KINDS = ("look", "session", "plan", "points", "run", "verdict", "note")
 STATES = frozenset({"session", "plan", "points"})
 """Kinds that say how an object is in EM; of each object, only the newest one holds."""
 FIRST_HASH = "0" * 64

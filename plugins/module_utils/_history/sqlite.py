@@ -137,10 +137,6 @@ class Sqlite:
         """Names of all tables of the database."""
         return {name for (name,) in self.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
-    def triggers(self) -> set[str]:
-        """Names of the triggers that work."""
-        return {name for (name,) in self.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")}
-
     def close(self) -> None:
         self._connection.close()
 

@@ -5,7 +5,7 @@
 """The store of the history: open it, append records in one transaction, read them back.
 
 One code path for SQLite and PostgreSQL. Nothing that was recorded is ever changed; readers see what there was when they
-began, however many write meanwhile.
+started, however many write meanwhile.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import uuid
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 from .._failover.criteria import SessionCriteria
-from .._failover.facts import newest_per_plan, sort_key
+from .._failover.facts import Session, newest_per_plan, sort_key
 from .._failover.times import format_time, utc_now
 from .postgresql import Postgresql
 from .records import (
@@ -218,8 +218,8 @@ class Store:
             sql += f" ORDER BY creation_time {order} {self.database.nulls[order]}, session_id {order}"
             limit = "" if criteria.limit is None else f" LIMIT {criteria.limit}"
             rows = self.query(sql + limit, values)
-        found = [record for record in map(self._stored, rows) if criteria.matches(record.body)]  # type: ignore[arg-type]
-        found.sort(key=lambda record: sort_key(record.body), reverse=criteria.descending)  # type: ignore[arg-type]
+        found = [record for record in map(self._stored, rows) if criteria.matches(cast(Session, record.body))]
+        found.sort(key=lambda record: sort_key(cast(Session, record.body)), reverse=criteria.descending)
         return found[: criteria.limit]
 
     def _latest_per_plan(self, criteria: SessionCriteria, em_names: Collection[str] | None) -> list[int]:

@@ -7,12 +7,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from .._api.errors import OptionError
 from .._api.options import check_text
-from .._failover.facts import newest_per_plan, same_backup_server
-from .._history.kind import READY
+from .._failover.facts import READY, Session, newest_per_plan, point_ids, same_backup_server
 
 Item = Mapping[str, Any]
 _NEEDED = {
@@ -85,7 +84,7 @@ class Evidence:
         self._notes = _grouped(notes, ("session_id", "plan"))
         self._points = [point for point in lists["points"] if point["state"] not in (READY, None)]
         ids = {point["id"] for point in self._points}
-        self._used = {guid for session in self._sessions if ids for guid in _points_of(session) if guid in ids}
+        self._used = ids & set(point_ids(cast(Sequence[Session], self._sessions))) if ids else set()
 
     def latest(self) -> str:
         """The latest time at which something is known to have been, as text."""
@@ -123,7 +122,7 @@ class Evidence:
 
     def _points_of_plan(self, plan: Item, sessions: Sequence[Item]) -> list[Item]:
         """The points that its runs used, and those of its VMs that no run used: such a VM was failed over alone."""
-        used = {guid for session in sessions for guid in _points_of(session)} if self._used else set()
+        used = set(point_ids(cast(Sequence[Session], sessions))) if self._used else set()
         names = {vm["name"] for vm in plan["vms"] or ()}
         return [
             point
@@ -149,12 +148,8 @@ class Evidence:
                 "backup_server": session["backup_server"],
             }
             for (em_name,), those in _grouped(unknown, ()).items()
-            for session in newest_per_plan(those)  # type: ignore[arg-type]
+            for session in newest_per_plan(cast(list[Session], those))
         ]
-
-
-def _points_of(session: Item) -> list[str]:
-    return [task["replica_point"]["id"] for task in session["tasks"] if task["replica_point"]]
 
 
 def _grouped(items: Sequence[Item], names: Sequence[str]) -> dict[tuple[Any, ...], list[Item]]:

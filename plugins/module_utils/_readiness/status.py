@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from .._api.errors import OptionError
-from .._failover.times import TIME, format_duration, format_time, parse_time
+from .._failover.facts import FAILED_OVER
+from .._failover.times import format_duration, format_time, parse_time, parse_zoned_time
 from .._history.bodies import LISTED
-from .._history.kind import FAILED_OVER
 from .coverage import last_successes
 from .drift import drift_between, names_of, vms_at
 from .evidence import Evidence, PlanEvidence
@@ -67,8 +67,7 @@ def readiness(history: Any, policy: Any, now: Any) -> dict[str, Any]:
     :raises OptionError: one of them cannot be used.
     """
     policies = read_policies(policy)
-    match = TIME.fullmatch(now.strip()) if isinstance(now, str) else None
-    when = parse_time(now) if match and match["zone"] else None
+    when = parse_zoned_time(now.strip()) if isinstance(now, str) else None
     if when is None:
         accepted = "Give a time with zone, such as '2026-11-28T20:00:00Z' or now(utc=true, fmt='%Y-%m-%dT%H:%M:%SZ')."
         raise OptionError("now", now, accepted)

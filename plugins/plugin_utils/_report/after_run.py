@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...module_utils._api.redaction import truncate
+from ...module_utils._failover.facts import FAILED_OVER
 from ...module_utils._verdict.evidence import MAX_NAMES, list_names
 from .record import count_of, display_time
-from .tables import IN_FAILOVER_STATES, VmRow
+from .tables import VmRow
 
 NEXT_STEPS = (
     "Next: fix the cause, then retry the plan in Veeam's console, which repeats the failed VMs only (the REST API of Enterprise Manager cannot "
@@ -63,7 +64,7 @@ def _sentences(*texts: str | None) -> str:
 
 def _names(vms: Sequence[VmRow]) -> str:
     """VMs in a sentence, with the state of a point that is not just ``Failover``. The table below it has all of them."""
-    states = [f" ({vm.point_state})" if vm.point_state in IN_FAILOVER_STATES[1:] else "" for vm in vms]
+    states = [f" ({vm.point_state})" if vm.point_state in FAILED_OVER[1:] else "" for vm in vms]
     names = [f"{truncate(vm.name, 80) or 'a VM without a name'}{state}" for vm, state in zip(vms, states)]
     return list_names(names, MAX_NAMES)
 

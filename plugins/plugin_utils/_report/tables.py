@@ -13,12 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...module_utils._failover.facts import FAILED_OVER
 from ...module_utils._failover.times import format_duration, parse_time
 from ...module_utils._verdict.evidence import SessionEvidence
 from .record import NO_FIGURES, count_of, escape_control_chars, verdict_of
-
-IN_FAILOVER_STATES = ("Failover", "Failback", "PermanentFailover")
-"""The states of a replica point, in EM's words, in which its VM is not at rest. ``Ready`` is at rest; no other word says anything."""
 
 COLUMNS = (
     "session_id", "plan", "vm", "order", "attempted", "state", "result", "start", "end", "duration_seconds",
@@ -152,7 +150,7 @@ def _in_failover(record: Mapping[str, Any], vm: VmRow) -> tuple[bool | None, str
     came_up, is_start = result in ("Success", "Warning"), context["action"] == "start"
     if context["undo"] and context["undo"]["done"]:
         return False, "undo"
-    if vm.point_state in IN_FAILOVER_STATES:
+    if vm.point_state in FAILED_OVER:
         return True, "replica_point"
     if vm.point_state == "Ready":
         # A VM that came up was undone or failed back since, or EM's copy is older than the failover.

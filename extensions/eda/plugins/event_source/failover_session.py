@@ -217,7 +217,7 @@ def _core(name: str) -> Any:
 
 OptionError = _core("_api.errors").OptionError
 em_options = _core("_api.options")
-SessionCriteria = _core("_failover.criteria").SessionCriteria
+criteria = _core("_failover.criteria")
 parse_age = _core("_failover.times").parse_age
 watcher = _core("_events.watcher")
 
@@ -322,10 +322,7 @@ def watch_options(args: dict[str, Any]) -> Any:
                 f"Install it for the Python that runs ansible-rulebook: {sys.executable} -m pip install {library}"
             )
             raise OptionError("requirements", library, f"This Python library is missing. {accepted}")
-    if "plan" in args:
-        if "name" in args:
-            raise OptionError("plan", "...", "It is another name of the option name. Give one of the two.")
-        args = {"name" if name == "plan" else name: value for name, value in args.items()}
+    args = criteria.without_alias(args)
     for name in args:
         if name not in DEFAULTS:
             known = ", ".join(sorted(DEFAULTS))
@@ -342,7 +339,7 @@ def watch_options(args: dict[str, Any]) -> Any:
         raise OptionError("look_back", options["look_back"], "Give an age from 1h to 3650d, such as 24h or 7d.")
     return watcher.WatchOptions(
         connection={name: options[name] for name in CONNECTION},
-        criteria=SessionCriteria.from_options({**options, "sort_order": "ascending"}.get),
+        criteria=criteria.SessionCriteria.from_options({**options, "sort_order": "ascending"}.get),
         interval=options["interval"],
         look_back=look_back,
         announce_ended=options["announce_ended"],
