@@ -740,7 +740,9 @@ def test_a_recovery_time_that_is_none_starts_nothing(awx, finished, minutes):
     extra_vars = {**finished, "failover_run_plan": PLAN, "failover_run_rto_minutes": minutes}
     done = awx.job("playbooks/drill_run.yml", extra_vars=extra_vars)
     assert done.rc
-    assert f"failover_run_rto_minutes: {minutes} cannot be used. Give a whole number of minutes, 1 or more" in done.output
+    assert (
+        f"failover_run_rto_minutes: {minutes} cannot be used. Give a whole number of minutes, 1 or more" in done.output
+    )
     assert done.artifacts["failover_drill"]["started"] is False
     assert awx.em.counters.requests == 0
 
