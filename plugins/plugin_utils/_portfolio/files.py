@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...module_utils._api.redaction import single_line, truncate
 from .._document.text import canonical_json, count_of, sha256, slug, stamp
 from .page import page_html
 from .record import make_record, tenants_of
@@ -45,8 +46,12 @@ def _line(record: Mapping[str, Any]) -> str:
     """All in one line."""
     plans, summary = record["plans"], record["summary"]
     counts = [f"{summary[status]} {word.lower()}" for status, word in WORDS.items() if summary[status]]
-    of_tenant = f" of {record['tenant']}" if record["tenant"] else ""
+    of_tenant = f" of {_name(record['tenant'])}" if record["tenant"] else ""
     text = f"{count_of(len(plans), 'plan')}{of_tenant} at {minute(record['now'])} UTC"
     text += f": {', '.join(counts)}." if counts else "."
     following = next_tests(plans, 1)
-    return f"{text} Test next: {following[0]['name'] or 'plan without a name'}." if following else text
+    return f"{text} Test next: {_name(following[0]['name'] or 'plan without a name')}." if following else text
+
+
+def _name(name: str) -> str:
+    return truncate(single_line(name), 60)

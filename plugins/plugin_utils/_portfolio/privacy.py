@@ -35,7 +35,7 @@ _RUN_TEXTS = {
     "warning": "It ended with a warning, which is not allowed.",
 }
 _FAILED_VMS = ("vm_failed", "too_many_failed")
-_OTHER = ("other", "Another target was not met.")
+_OTHER = ("other", "Something else kept it from passing.")
 _SEVERITIES = ("low", "medium", "high", "critical")
 _POLICY = ("test_every", "grace", "warn_before", "rto", "rpo", "allow_warnings")
 
