@@ -30,7 +30,8 @@ STRATA = [
     ["module_utils/_module"],
     ["doc_fragments"],
     ["plugin_utils/_plain", "plugin_utils/_host_names"],
-    ["plugin_utils/_report", "plugin_utils/_plugin"],
+    ["plugin_utils/_document"],
+    ["plugin_utils/_report", "plugin_utils/_portfolio", "plugin_utils/_metrics", "plugin_utils/_plugin"],
     ["plugin_utils/_hosts", "plugin_utils/_progress"],
     ["plugin_utils/_inventory_answer"],
     ["action", "filter", "inventory", "lookup", "modules"],
@@ -82,6 +83,7 @@ INSIDE = [
             ["recorder", "reader", "session_log"],
         ],
     ),
+    ("plugin_utils/_document", [["text"], ["table", "html"]]),
     ("plugin_utils/_report", [["record"], ["tables"], ["after_run", "chart", "manifest"], ["page"], ["files"]]),
 ]
 

@@ -10,7 +10,6 @@ facts give the same bytes on every machine.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -58,13 +57,6 @@ _SHAPES: dict[str, dict[str, Any]] = {
 """What the report uses of what is given: lists of one kind of item, keys of dictionaries, types. A key with ``?`` may be
 missing or null."""
 
-# What does not print, or changes how its neighbours print: control characters, marks of direction, characters without width,
-# halves of surrogate pairs. Given as ranges, since the tables of Python differ between versions.
-_CONTROL_CHARS = re.compile(
-    "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
-    "\ufffe\uffff\U000e0000-\U000e007f]"
-)
-
 
 def make_record(session: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """
@@ -97,28 +89,6 @@ def make_record(session: Any, options: Mapping[str, Any]) -> dict[str, Any]:
 def verdict_of(record: Mapping[str, Any]) -> dict[str, Any]:
     """The verdict, with nothing in the parts that it lacks, or that there are without a verdict."""
     return {**_NO_VERDICT, **(record["verdict"] or {})}
-
-
-def canonical_json(value: Any) -> str:
-    """Sorted keys, two spaces, UTF-8, newline at the end. What does not print is escaped, as it may be shown in a terminal."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=2)
-    return _CONTROL_CHARS.sub(lambda char: json.dumps(char.group())[1:-1], text) + "\n"
-
-
-def escape_control_chars(value: object) -> str:
-    """The text, with the code of each character that does not print or that changes how its neighbours do."""
-    return _CONTROL_CHARS.sub(lambda char: f"[U+{ord(char.group()):04X}]", str(value))
-
-
-def display_time(value: str | None) -> str:
-    """A time of the facts for people: ``2015-12-07 17:38:16 UTC``."""
-    time = parse_time(value)
-    return f"{time:%Y-%m-%d %H:%M:%S} UTC" if time else "not known"
-
-
-def count_of(count: int, word: str) -> str:
-    """``1 VM``, ``2 VMs``."""
-    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def _context(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -336,7 +336,10 @@ def test_words_of_the_server_cannot_break_a_sentence(words):
     assert f"1 VM failed ({words}); none is allowed to. Enterprise Manager says: {words}." in found
     assert f"c{words} is required, but the session does not list it (as listed at {words})." in found
     assert f"d{words} is in the plan, but the session does not list it (as listed at {words})." in found
-    assert f"No VM of the session (as listed at {words}) matches {words * 2!r}, which has a recovery time target (RTO)." in found
+    assert (
+        f"No VM of the session (as listed at {words}) matches {words * 2!r}, which has a recovery time target (RTO)."
+        in found
+    )
     assert f"b has the unknown result {words!r}." in found
     other = " ".join(texts({**facts, "name": "x", "failure_message": words, "tasks": []}, plan=asked))
     assert f"The run failed: {words}." in other and f"its name is {words!r}, the session's is 'x'" in other
@@ -362,7 +365,12 @@ def test_a_run_that_passes_without_a_target_says_so(targets, noted):
 
 def test_the_oldest_point_counts_for_the_run():
     facts = session(task("a", point="a@2026-03-02 07:00:00"), task("b"))
-    assert judged(facts, rpo="2h", point_utc_offset="Z")["rpo"] == {"target": 7200, "achieved": 10800, "margin": -3600, "status": "missed"}
+    assert judged(facts, rpo="2h", point_utc_offset="Z")["rpo"] == {
+        "target": 7200,
+        "achieved": 10800,
+        "margin": -3600,
+        "status": "missed",
+    }
     facts["tasks"].append(task("c", point=None))
     assert judged(facts, rpo="2h", point_utc_offset="Z")["rpo"]["achieved"] is None
     assert judged(session(), point_utc_offset="Z")["rpo"]["achieved"] is None

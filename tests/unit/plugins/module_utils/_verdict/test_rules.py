@@ -348,7 +348,11 @@ def test_what_is_missing_is_not_reported_while_the_session_runs():
         ({"required_vms": ["a"]}, "Success", "required VMs"),
         ({"plan": plan(("a", 0))}, "Success", "VMs of the plan"),
         ({}, "Warning", "failed VMs"),
-        ({"vm_rto": {"a": 60}, "rpo": 5}, "Warning", "recovery times of VMs (RTO), ages of restore points (RPO), failed VMs"),
+        (
+            {"vm_rto": {"a": 60}, "rpo": 5},
+            "Warning",
+            "recovery times of VMs (RTO), ages of restore points (RPO), failed VMs",
+        ),
     ],
 )
 def test_a_target_that_needs_vms_does_not_pass_without_them(targets, result, needed):
