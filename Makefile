@@ -55,12 +55,12 @@ demo: setup  ## the main job against the embedded emulator: sessions as facts an
 			echo "A drill of a plan of eight VMs (playbooks/drill.yml), four minutes in thirteen seconds. A test leaves nothing in failover, so nothing"; \
 			echo "is undone:"; \
 			$(BIN)/ansible-playbook playbooks/drill.yml -e @playbooks/vars/drill_targets.yml \
-				-e "failover_run_plan=\"ABC Company DR drill\" failover_run_poll_interval=1 failover_run_report_directory=build/demo-report"; \
+				-e "failover_run_plan=\"ABC Company DR drill\" failover_run_poll_interval=1 failover_report_directory=build/demo-report"; \
 			echo; \
 			echo "A real failover of a plan of two VMs (playbooks/failover.yml), confirmed by its name, and its undo:"; \
 			$(BIN)/ansible-playbook playbooks/demo_failover.yml -e "{\"failover_run_targets\": {\"rto\": \"2m\", \"rpo\": \"4h\"}}" \
 				-e "failover_run_plan=\"ABC Company small site\" failover_run_confirm=\"ABC Company small site\"" \
-				-e "failover_run_poll_interval=1 failover_run_report_directory=build/demo-report"; \
+				-e "failover_run_poll_interval=1 failover_report_directory=build/demo-report"; \
 			echo "The reports of both are in build/demo-report. Time in the emulator is ahead of the time here: so \"As of\" in a report can be before"; \
 			echo "the start of its run."'
 	@echo
