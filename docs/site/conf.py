@@ -25,7 +25,7 @@ release = GALAXY["version"]
 copyright = "dr_runbook contributors"
 
 extensions = ["myst_parser", "sphinx_antsibull_ext", "sphinx_copybutton"]
-exclude_patterns = ["README.md", "docs/site"]  # index.md begins like the README
+exclude_patterns = ["README.md", "docs/site", "docs/docsite"]  # index.md begins like the README
 myst_heading_anchors = 4  # anchors as in the repository
 pygments_style = "default"
 highlight_language = "text"
