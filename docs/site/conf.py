@@ -43,7 +43,6 @@ ANSIBLE = "https://docs.ansible.com/ansible/latest"
 LABELS = {
     "action_plugins": "plugins/action.html",
     "ansible_configuration_settings": "reference_appendices/config.html",
-    "ansible_collections.ansible.builtin.set_fact_module": "collections/ansible/builtin/set_fact_module.html",
     "common_return_values": "reference_appendices/common_return_values.html",
     "query": "plugins/lookup.html#query",
 }
@@ -52,7 +51,10 @@ LABELS = {
 def link_to_ansible(_app, _env, node, contnode):
     """References to Ansible's own documentation; others that lead nowhere stay errors."""
     target = node["reftarget"]
-    if node["reftype"] == "ref" and target in LABELS:
+    builtin = re.fullmatch(r"ansible_collections\.ansible\.builtin\.(\w+_(?:module|lookup|filter))", target)
+    if node["reftype"] == "ref" and builtin:
+        page = f"collections/ansible/builtin/{builtin[1]}.html"
+    elif node["reftype"] == "ref" and target in LABELS:
         page = LABELS[target]
     elif node["reftype"] == "envvar" and target.startswith("ANSIBLE_"):
         page = f"reference_appendices/config.html#envvar-{target}"
