@@ -34,6 +34,7 @@ html_theme = "furo"
 html_title = f"{project} {release}"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_copy_source = False
 antsibull_ext_color_scheme = "none"  # site.css takes the colours of the theme, which has a dark mode
 
