@@ -64,7 +64,7 @@ INSIDE = [
             ["query"],
         ],
     ),
-    ("module_utils/_verdict", [["targets"], ["evidence"], ["rules"], ["evaluate"]]),
+    ("module_utils/_verdict", [["targets"], ["evidence"], ["reasons"], ["rules"], ["status", "wording"], ["evaluate"]]),
     (
         "module_utils/_readiness",
         [["policy"], ["runs"], ["coverage", "drift", "trend", "notes", "evidence"], ["status"]],
@@ -83,7 +83,11 @@ INSIDE = [
             ["recorder", "reader", "session_log"],
         ],
     ),
-    ("plugin_utils/_document", [["text"], ["table", "html"]]),
+    ("plugin_utils/_document", [["text", "shape"], ["table", "html"]]),
+    (
+        "plugin_utils/_portfolio",
+        [["evidence", "privacy"], ["record"], ["months", "chart", "tables"], ["page"], ["files"]],
+    ),
     ("plugin_utils/_report", [["record"], ["tables"], ["after_run", "chart", "manifest"], ["page"], ["files"]]),
 ]
 
