@@ -6,7 +6,7 @@
 
 The emulator goes through the year in seconds. Somebody tests its plans, fails one over, adds a VM; and each week, and after
 each run, the history is recorded as the module failover_history does it. It ends ten minutes before TIME, by default now.
-playbooks/vars/demo_readiness.yml is the policy for these plans.
+playbooks/vars/demo_readiness.yml is the policy for these plans. The Makefile sets the path for the imports.
 """
 
 from __future__ import annotations
@@ -14,19 +14,14 @@ from __future__ import annotations
 import argparse
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
-
-REPO = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(REPO / "tests"), str(REPO / ".ansible" / "collections")]
 
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.client import EnterpriseManager
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import SessionCriteria
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import format_time
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.handed_over import handed_over
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.recorder import Recorder
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import HistoryError
@@ -81,7 +76,15 @@ class Event:
 
 
 def finding(text: str, action: str, owner: str, due: int, severity: str = "high") -> dict[str, Any]:
-    return {"type": "finding", "by": "J. Doe", "text": text, "severity": severity, "action": action, "owner": owner, "due": due}
+    return {
+        "type": "finding",
+        "by": "J. Doe",
+        "text": text,
+        "severity": severity,
+        "action": action,
+        "owner": owner,
+        "due": due,
+    }
 
 
 EVENTS = [
@@ -105,7 +108,9 @@ EVENTS = [
     Event(
         48,
         BRANCH,
-        notes=({"type": "waiver", "plan": BRANCH, "by": "R. Ortiz", "text": "Not live before the move.", "until": -20},),
+        notes=(
+            {"type": "waiver", "plan": BRANCH, "by": "R. Ortiz", "text": "Not live before the move.", "until": -20},
+        ),
     ),
     # Failed: monthly tests, the last of which failed, as one did in the spring.
     *(Event(days, ERP, "test", by="J. Doe") for days in (340, 310, 280, 250, 220, 160, 130, 100, 70, 40)),
@@ -193,7 +198,13 @@ class Year:
         """A look, with what the event hands over."""
         if event.added:
             self.em.world.change_plan(self.ids[event.plan], vms=self.vms(event.plan))
-        run = {"session_id": session_id, "action": event.action, "session_source": "task", "plan": event.plan, "operator": event.by}
+        run = {
+            "session_id": session_id,
+            "action": event.action,
+            "session_source": "task",
+            "plan": event.plan,
+            "operator": event.by,
+        }
         given = {
             "runs": [run] if session_id and event.by else [],
             "notes": [self.note(note, session_id) for note in event.notes],
