@@ -4,7 +4,7 @@
 
 """A history as JSON Lines: export for auditors and backups, import to move it to another database.
 
-The first line is ``{"created", "head", "history": 1, "store_id"}``, each other one a record with its eight columns. ``body``
+The first line is ``{"head", "history": 1, "store_id"}``, each other one a record with its eight columns. ``body``
 is a string, the bytes that ``digest`` is of. docs/history.md shows how to check such a file without this collection.
 """
 
@@ -38,7 +38,7 @@ def export(store: Store, path: str) -> int:
             "The export would replace the history itself", "Nothing was written. Give another file as export", path
         )
     head = store.head()
-    start = {"history": FORMAT, "store_id": store.store_id, "created": store.created, "head": head}
+    start = {"history": FORMAT, "store_id": store.store_id, "head": head}
     count, unfinished = 0, ""
     try:
         handle, unfinished = tempfile.mkstemp(
@@ -82,7 +82,7 @@ def import_records(path: str, location: str, password: str | None = None) -> int
 
 def _import(lines: Iterator[dict[str, Any]], store: Store, path: str) -> int:
     start = next(lines, {})
-    if start.get("history") != FORMAT or not {"store_id", "created", "head"} <= set(start):
+    if start.get("history") != FORMAT or not {"store_id", "head"} <= set(start):
         raise HistoryError("The file is not an export of a history", "Nothing was imported. Give another file", path)
     sequence, previous = 0, FIRST_HASH
     rows: list[list[Any]] = []
@@ -90,7 +90,7 @@ def _import(lines: Iterator[dict[str, Any]], store: Store, path: str) -> int:
         if store.version():
             hint = "Nothing was imported. Give a new file or an empty database"
             raise HistoryError("There is a history already, and an import replaces none", hint, store.location)
-        store.create(0, start["store_id"], start["created"])
+        store.create(0, start["store_id"])
         for line in lines:
             row = [line.get(name) for name in _COLUMNS]
             if [type(value) for value in row] != _TYPES:

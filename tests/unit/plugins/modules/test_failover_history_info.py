@@ -87,9 +87,9 @@ def test_the_name_of_an_em_is_a_text(record, read, em_name):
 
 
 def test_many_looks_are_cut(em, record, read, monkeypatch):
-    from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history import reader
+    from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history import looks as module
 
-    monkeypatch.setattr(reader, "MAX_LOOKS", 2)
+    monkeypatch.setattr(module, "MAX_LISTED", 2)
     heads = [record()["head"]["sequence"] for dummy in range(3)]
     looks = read()["looks"]
     assert len(looks) == 2 and heads == sorted(heads)

@@ -133,7 +133,7 @@ def test_an_export_whose_session_has_no_facts(tmp_path, file, body):
     digest = sha256(body)
     chain = hash_of("id", 1, "session", "em/x", "2026", digest, FIRST_HASH)
     record = [1, "session", "em/x", "2026", digest, body, FIRST_HASH, chain]
-    start = {"history": 1, "store_id": "id", "created": "2026", "head": {"sequence": 1, "hash": chain}}
+    start = {"history": 1, "store_id": "id", "head": {"sequence": 1, "hash": chain}}
     path = tmp_path / "crafted.jsonl"
     path.write_text(f"{json.dumps(start)}\n{json.dumps(dict(zip(RECORD_COLUMNS.split(', '), record)))}\n")
     with pytest.raises(
