@@ -312,13 +312,7 @@ def _import(module: Module) -> dict[str, Any]:
     for name in ("runs", "verdicts", "notes"):
         if params[name]:
             raise OptionError(name, params[name], "import_from records nothing else; hand it over in another task.")
-    counts: dict[str, int] = {}
-    head: Any = EMPTY
-    if not module.check_mode:
-        import_history(params.get, params["import_from"])
-        with open_history(params.get, read_only=True) as store:
-            counts = dict(store.query("SELECT kind, COUNT(*) FROM record GROUP BY kind"))
-            head = store.head()
+    counts, head = import_history(params.get, params["import_from"], keep=not module.check_mode)
     return {"changed": True, "recorded": {kind: counts.get(kind, 0) for kind in KINDS}, "head": head, "gap": None}
 
 

@@ -532,7 +532,7 @@ def _read_history(module: Module, criteria: SessionCriteria) -> dict[str, Any]:
         raise OptionError("max_data_age", module.params["max_data_age"], NO_DATA_AGE)
     check_texts(module, {**STORE_SPEC, **EM_NAMES_SPEC})
     with open_history(module.params.get, read_only=True) as store:
-        reader = HistoryReader(store, module.params["em_name"])
+        reader = HistoryReader(store, module.params["em_name"], module.warn)
         result = reader.list_sessions(criteria)
         points_seen_at = reader.points_seen_at()
     return {

@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
+from .._api.redaction import some_of
 from .._failover.criteria import SessionCriteria
 from .._failover.facts import FAILED_OVER, Session, SessionResult, point_ids
 from .bodies import session_of_body
@@ -17,16 +18,28 @@ from .looks import Looks
 from .records import StoredRecord, split_subject, subject_of
 from .store import Store
 
+MAX_NAMES = 5
+
 
 class HistoryReader:
     """Reads a history as if it were EM.
 
     :arg em_names: only what was recorded of these EMs; None for all.
+    :arg warn: is given a sentence if nothing was recorded of one of them.
     """
 
-    def __init__(self, store: Store, em_names: Collection[str] | None = None) -> None:
+    def __init__(
+        self, store: Store, em_names: Collection[str] | None = None, warn: Callable[[str], Any] | None = None
+    ) -> None:
         self._store = store
         self._em_names = [name for name in em_names or () if name.strip()] or None
+        unknown = [repr(name) for name in self._em_names or () if warn and not store.has_em(name)]
+        if warn and unknown:
+            known = some_of(list(map(repr, store.em_names())), MAX_NAMES) or "none"
+            warn(
+                f"The history has no records of Enterprise Manager {some_of(unknown, MAX_NAMES)} (em_name), so nothing of it is "
+                f"returned. Enterprise Managers with looks: {known}. ({store.location})"
+            )
 
     def list_sessions(self, criteria: SessionCriteria) -> SessionResult:
         """The sessions for which all criteria hold, each with ``em_name``, and ``seen_at``: since when the history has it so."""

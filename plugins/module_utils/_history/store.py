@@ -24,6 +24,7 @@ from .conditions import batches, one_of, session_terms
 from .postgresql import Postgresql
 from .records import (
     FIRST_HASH,
+    KINDS,
     SEEN_AGAIN,
     STATES,
     Head,
@@ -203,6 +204,12 @@ class Store:
         while rows := self.query(sql, [subject_of(em_name, since), subject, sequence]):
             yield from map(self._stored, rows)
             sequence, subject = rows[-1][0], rows[-1][2]
+
+    def has_em(self, em_name: str) -> bool:
+        """Whether there is any record of this EM."""
+        condition, kinds = one_of("kind", KINDS)
+        sql = f"SELECT 1 FROM record WHERE {condition} AND subject >= ? AND subject < ? LIMIT 1"
+        return bool(self.query(sql, [*kinds, f"{em_name}/", f"{em_name}0"]))
 
     def em_names(self) -> list[str]:
         """The names of the EMs that were looked at."""

@@ -74,7 +74,7 @@ def test_an_export_that_cannot_be_written(file, tmp_path, make, monkeypatch, the
 
 def test_a_history_moves_to_another_database(exported, location, tmp_path, make):
     path, head = exported
-    assert import_records(str(path), location) == 8
+    assert import_records(str(path), location) == ({"look": 4, "session": 4}, head)
     with open_store(location) as store:
         assert store.head() == head and verify(store, head) == []
         again = tmp_path / "again.jsonl"
