@@ -31,7 +31,8 @@ STRATA = [
     ["module_utils/_connection"],
     ["doc_fragments"],
     ["plugin_utils/_plain", "plugin_utils/_host_names"],
-    ["plugin_utils/_report", "plugin_utils/_plugin"],
+    ["plugin_utils/_document"],
+    ["plugin_utils/_report", "plugin_utils/_portfolio", "plugin_utils/_metrics", "plugin_utils/_plugin"],
     ["plugin_utils/_hosts", "plugin_utils/_progress"],
     ["plugin_utils/_inventory_answer"],
     ["action", "filter", "inventory", "lookup", "modules"],
@@ -64,7 +65,7 @@ INSIDE = [
             ["query"],
         ],
     ),
-    ("module_utils/_verdict", [["targets"], ["evidence"], ["rules"], ["evaluate"]]),
+    ("module_utils/_verdict", [["targets"], ["evidence"], ["reasons"], ["rules"], ["status", "wording"], ["evaluate"]]),
     (
         "module_utils/_readiness",
         [["policy"], ["runs"], ["coverage", "drift", "trend", "notes", "evidence"], ["status"]],
@@ -82,6 +83,11 @@ INSIDE = [
             ["options", "handed_over", "looks"],
             ["recorder", "reader", "session_log"],
         ],
+    ),
+    ("plugin_utils/_document", [["text", "shape"], ["table", "html"]]),
+    (
+        "plugin_utils/_portfolio",
+        [["evidence", "privacy"], ["record"], ["months", "chart", "tables"], ["page"], ["files"]],
     ),
     ("plugin_utils/_report", [["record"], ["tables"], ["after_run", "chart", "manifest"], ["page"], ["files"]]),
 ]

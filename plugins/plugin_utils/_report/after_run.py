@@ -12,7 +12,7 @@ from typing import Any
 from ...module_utils._api.redaction import truncate
 from ...module_utils._failover.facts import FAILED_OVER
 from ...module_utils._verdict.evidence import MAX_NAMES, list_names
-from .record import count_of, display_time
+from .._document.text import count_of, display_time
 from .tables import VmRow
 
 NEXT_STEPS = (

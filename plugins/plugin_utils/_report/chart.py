@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from ...module_utils._failover.times import format_duration, format_time, parse_time
-from .record import display_time, verdict_of
+from .._document.text import display_time
+from .record import verdict_of
 from .tables import VmRow, count_by_status
 
 _STEPS = (

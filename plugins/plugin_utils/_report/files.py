@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...module_utils._api.errors import OptionError
+from .._document.text import canonical_json, sha256
 from .after_run import after_run
-from .manifest import chain_ends, report_name, sha256
+from .manifest import chain_ends, report_name
 from .page import page_html
-from .record import canonical_json, make_record
+from .record import make_record
 from .tables import csv_text, vm_rows
 
 

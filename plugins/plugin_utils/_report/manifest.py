@@ -9,21 +9,14 @@ A manifest also lists each earlier manifest that no other one lists yet: that is
 
 from __future__ import annotations
 
-import hashlib
 import re
-import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from ...module_utils._failover.times import parse_time
-from .record import canonical_json
+from .._document.text import canonical_json, sha256, slug, stamp
 
 _MANIFEST = re.compile(r"(?:\d{8}T\d{6}Z|undated)-[a-z0-9-]+-[0-9a-f]{8}\.sha256")
 _ENTRY = re.compile(r"([0-9a-f]{64})  (\S+)")
-
-
-def sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def report_name(record: Mapping[str, Any]) -> str:
@@ -32,11 +25,8 @@ def report_name(record: Mapping[str, Any]) -> str:
     Other facts make other files, so that no report is ever overwritten by another one.
     """
     session = record["session"]
-    start = parse_time(session.get("creation_time"))
-    ascii_only = unicodedata.normalize("NFKD", str(session.get("name"))).encode("ascii", "ignore").decode()
-    slug = re.sub(r"[^a-z0-9]+", "-", ascii_only.lower())[:40].strip("-") or "plan"
-    when = f"{start:%Y%m%dT%H%M%SZ}" if start else "undated"
-    return f"{when}-{slug}-{sha256(canonical_json(record))[:8]}"
+    digest = sha256(canonical_json(record))[:8]
+    return f"{stamp(session.get('creation_time'))}-{slug(session.get('name'), 'plan')}-{digest}"
 
 
 def chain_ends(manifests: Mapping[str, str], own: str) -> list[dict[str, str]]:

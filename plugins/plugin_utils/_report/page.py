@@ -2,24 +2,21 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The HTML page of a report. It loads nothing, runs nothing, and forbids both to the browser."""
+"""The HTML page of a report."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
-
 from ...module_utils._api.redaction import truncate
 from ...module_utils._failover.times import distinct_durations, format_duration
+from .._document.html import render_page
+from .._document.text import count_of, display_time
 from .chart import gauge, shares, timeline
-from .record import ACTIONS, count_of, display_time, escape_control_chars, verdict_of
+from .record import ACTIONS, verdict_of
 from .tables import VmRow, count_by_status, outcome, target_rows
 
 MAX_NAME = 240
@@ -29,34 +26,24 @@ _FOLDER = Path(__file__).parent
 
 
 def page_html(record: Mapping[str, Any], name: str, vms: Sequence[VmRow]) -> str:
-    style = (_FOLDER / "page.css").read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-        finalize=_finalize,
-    )  # fmt: skip
-    environment.filters.update(span=format_duration, when=display_time, margin=margin, short=_short, count=count_of)
-    template = environment.from_string((_FOLDER / "page.html.j2").read_text(encoding="utf-8"))
-    return template.render(
-        name=name,
-        style=Markup(style),
-        style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-        record=record,
-        verdict=verdict_of(record),
-        action=ACTIONS.get(record["context"]["action"]),
-        vms=vms,
-        session_status=outcome(record["session"]),
-        targets=target_rows(record, vms),
-        counts=count_by_status(vms),
-        words=Counter(vm.word for vm in vms if vm.status != "success"),
-        gauge=gauge(verdict_of(record)["rto"]),
-        shares=shares(vms),
-        chart=timeline(record, vms),
-    )
-
-
-def _finalize(value: object) -> object:
-    """Every text on the page is made visible, and then escaped, unless it is markup of this collection."""
-    return value if isinstance(value, Markup) else escape_control_chars(value)
+    filters: dict[str, Callable[..., Any]] = {
+        "span": format_duration, "when": display_time, "margin": margin, "short": _short, "count": count_of,
+    }  # fmt: skip
+    values = {
+        "name": name,
+        "record": record,
+        "verdict": verdict_of(record),
+        "action": ACTIONS.get(record["context"]["action"]),
+        "vms": vms,
+        "session_status": outcome(record["session"]),
+        "targets": target_rows(record, vms),
+        "counts": count_by_status(vms),
+        "words": Counter(vm.word for vm in vms if vm.status != "success"),
+        "gauge": gauge(verdict_of(record)["rto"]),
+        "shares": shares(vms),
+        "chart": timeline(record, vms),
+    }
+    return render_page(_FOLDER, filters, values)
 
 
 def margin(seconds: float) -> str:

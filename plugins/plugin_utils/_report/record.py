@@ -10,7 +10,6 @@ facts give the same bytes on every machine.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -20,6 +19,7 @@ from ...module_utils._api.errors import OptionError
 from ...module_utils._api.options import check_text
 from ...module_utils._failover.times import parse_time
 from ...module_utils._verdict.evaluate import SESSION_SOURCES
+from .._document.shape import check_shape
 from .._plain import plain
 
 RECORD_FORMAT = 1
@@ -58,13 +58,6 @@ _SHAPES: dict[str, dict[str, Any]] = {
 """What the report uses of what is given: lists of one kind of item, keys of dictionaries, types. A key with ``?`` may be
 missing or null."""
 
-# What does not print, or changes how its neighbours print: control characters, marks of direction, characters without width,
-# halves of surrogate pairs. Given as ranges, since the tables of Python differ between versions.
-_CONTROL_CHARS = re.compile(
-    "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
-    "\ufffe\uffff\U000e0000-\U000e007f]"
-)
-
 
 def make_record(session: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """
@@ -77,11 +70,14 @@ def make_record(session: Any, options: Mapping[str, Any]) -> dict[str, Any]:
         raise OptionError("session", session, "Give one session, an element of failover_sessions, with id and state.")
     _check_type("verdict", verdict, dict, "the result of the filter failover_verdict")
     _check_type("plan", plan, dict, "one plan, an element of failover_plans")
-    _check_shape("session", session, "Give the session as failover_session_info returns it.")
-    _check_shape(
-        "verdict", {**_NO_VERDICT, **(verdict or {})}, "Give the result of failover_verdict as it is returned."
+    check_shape("session", session, _SHAPES["session"], "Give the session as failover_session_info returns it.")
+    check_shape(
+        "verdict",
+        {**_NO_VERDICT, **(verdict or {})},
+        _SHAPES["verdict"],
+        "Give the result of failover_verdict as it is returned.",
     )
-    _check_shape("plan", plan or {}, "Give the plan as failover_plan_info returns it.")
+    check_shape("plan", plan or {}, _SHAPES["plan"], "Give the plan as failover_plan_info returns it.")
     context = _context(dict(zip(CONTEXT, values)))
     _check_verdict(session, verdict or {}, context["session_source"])
     return {
@@ -97,28 +93,6 @@ def make_record(session: Any, options: Mapping[str, Any]) -> dict[str, Any]:
 def verdict_of(record: Mapping[str, Any]) -> dict[str, Any]:
     """The verdict, with nothing in the parts that it lacks, or that there are without a verdict."""
     return {**_NO_VERDICT, **(record["verdict"] or {})}
-
-
-def canonical_json(value: Any) -> str:
-    """Sorted keys, two spaces, UTF-8, newline at the end. What does not print is escaped, as it may be shown in a terminal."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=2)
-    return _CONTROL_CHARS.sub(lambda char: json.dumps(char.group())[1:-1], text) + "\n"
-
-
-def escape_control_chars(value: object) -> str:
-    """The text, with the code of each character that does not print or that changes how its neighbours do."""
-    return _CONTROL_CHARS.sub(lambda char: f"[U+{ord(char.group()):04X}]", str(value))
-
-
-def display_time(value: str | None) -> str:
-    """A time of the facts for people: ``2015-12-07 17:38:16 UTC``."""
-    time = parse_time(value)
-    return f"{time:%Y-%m-%d %H:%M:%S} UTC" if time else "not known"
-
-
-def count_of(count: int, word: str) -> str:
-    """``1 VM``, ``2 VMs``."""
-    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def _context(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,24 +129,6 @@ def _text(option: str, value: Any) -> str | None:
 def _check_type(option: str, value: Any, types: Any, accepted: str) -> None:
     if value is not None and not isinstance(value, types):
         raise OptionError(option, value, f"Give {accepted}, or null if there is none.")
-
-
-def _check_shape(option: str, value: Mapping[str, Any], accepted: str) -> None:
-    for key, shape in _SHAPES[option].items():
-        if not _fits(value, {key: shape}):
-            raise OptionError(f"{option}.{key.rstrip('?')}", value[key.rstrip("?")], accepted)
-
-
-def _fits(value: Any, shape: Any) -> bool:
-    """Whether a value is as one of :data:`_SHAPES`."""
-    if isinstance(shape, list):
-        return isinstance(value, list) and all(_fits(item, shape[0]) for item in value)
-    if not isinstance(shape, dict):
-        return isinstance(value, shape)
-    return isinstance(value, dict) and all(
-        (key.endswith("?") and value.get(key[:-1]) is None) or _fits(value.get(key.rstrip("?"), ...), part)
-        for key, part in shape.items()
-    )
 
 
 def _check_verdict(session: Mapping[str, Any], verdict: Mapping[str, Any], session_source: str | None) -> None:

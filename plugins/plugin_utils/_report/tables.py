@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +14,9 @@ from typing import Any
 from ...module_utils._failover.facts import FAILED_OVER
 from ...module_utils._failover.times import format_duration, parse_time
 from ...module_utils._verdict.evidence import SessionEvidence
-from .record import NO_FIGURES, count_of, escape_control_chars, verdict_of
+from .._document.table import csv_of
+from .._document.text import count_of
+from .record import NO_FIGURES, verdict_of
 
 COLUMNS = (
     "session_id", "plan", "vm", "order", "attempted", "state", "result", "start", "end", "duration_seconds",
@@ -236,29 +236,15 @@ def target_rows(record: Mapping[str, Any], vms: Sequence[VmRow]) -> list[dict[st
 
 
 def csv_text(record: Mapping[str, Any], vms: Iterable[VmRow]) -> str:
-    """A line of :data:`COLUMNS`, and one line for each VM, as RFC 4180 has it.
-
-    Every cell is quoted, so that a semicolon in a name does not cut it where a spreadsheet expects semicolons.
-    """
-    session, table = record["session"], io.StringIO()
-    writer = csv.writer(table, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
-    for vm in vms:
-        row = [session["id"], session.get("name"), vm.name, vm.order, vm.attempted]
-        row += [vm.task.get(key) for key in ("state", "result", "creation_time", "end_time", "duration")]
-        row += [vm.started_after, vm.rto["achieved"], vm.rto["target"], vm.rpo["achieved"], vm.rpo["target"], vm.passed]
-        row += [vm.point.get("name"), vm.point.get("creation_time"), vm.point_state]
-        row += [vm.in_failover, vm.in_failover_known_by, vm.task.get("failure_message")]
-        writer.writerow(map(_cell, row))
-    return table.getvalue()
+    """One line of :data:`COLUMNS` for each VM."""
+    return csv_of(COLUMNS, (_csv_row(record["session"], vm) for vm in vms))
 
 
-def _cell(value: Any) -> str:
-    """The text of a cell. One that a spreadsheet would take for a formula gets an apostrophe before it."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    text = escape_control_chars(value).replace("\n", "[U+000A]")
-    is_formula = isinstance(value, str) and text.lstrip()[:1] in tuple("=+-@\uff1d\uff0b\uff0d\uff20")
-    return f"'{text}" if is_formula else text
+def _csv_row(session: Mapping[str, Any], vm: VmRow) -> list[Any]:
+    return [
+        *(session["id"], session.get("name"), vm.name, vm.order, vm.attempted),
+        *(vm.task.get(key) for key in ("state", "result", "creation_time", "end_time", "duration")),
+        *(vm.started_after, vm.rto["achieved"], vm.rto["target"], vm.rpo["achieved"], vm.rpo["target"], vm.passed),
+        *(vm.point.get("name"), vm.point.get("creation_time"), vm.point_state),
+        *(vm.in_failover, vm.in_failover_known_by, vm.task.get("failure_message")),
+    ]

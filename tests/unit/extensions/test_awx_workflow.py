@@ -65,15 +65,23 @@ class ActionModule(ActionBase):
 """
 
 
-def configure(folder, settings, password=PASSWORD, store_password=None):
+def configure(folder, settings, *tags, password=PASSWORD, store_password=None):
     """Run configure.yml with modules that have the options of those of awx.awx; what these were given, in their order."""
+    chosen = ["--tags", ",".join(tags)] if tags else []
     actions = folder / "ansible_collections" / "awx" / "awx" / "plugins" / "action"
     actions.mkdir(parents=True, exist_ok=True)
     calls = folder / "calls"
     for name, spec in OPTIONS.items():
         (actions / f"{name}.py").write_text(STAND_IN.format(name=name, spec=spec, calls=str(calls)), encoding="utf-8")
     run = programs.run(
-        ["ansible-playbook", str(REPO / "extensions" / "awx" / "configure.yml"), "-vvv", "-e", json.dumps(settings)],
+        [
+            "ansible-playbook",
+            str(REPO / "extensions" / "awx" / "configure.yml"),
+            "-vvv",
+            "-e",
+            json.dumps(settings),
+            *chosen,
+        ],
         env={
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(folder),
@@ -100,7 +108,7 @@ def settings(snippets, tmp_path_factory):
     certificate.write_text("PEM", encoding="utf-8")
     return {
         **yaml.safe_load(snippets["settings.yml"]),
-        "em_report_directory": str(folder),
+        "failover_report_directory": str(folder),
         "em_ca_certificate": f"{{{{ lookup('ansible.builtin.file', '{certificate}') }}}}",
     }
 
@@ -114,8 +122,8 @@ def configured(settings, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def configured_for_real(settings, tmp_path_factory):
-    more = {"em_action": "start", "em_project_credential": "Git", "em_instance_group": "DR"}
-    run, made = configure(tmp_path_factory.mktemp("for_real"), {**settings, **more})
+    more = {"em_project_credential": "Git", "em_instance_group": "DR"}
+    run, made = configure(tmp_path_factory.mktemp("for_real"), {**settings, **more}, "failover")
     assert run.returncode == 0, run.output
     return made
 
@@ -124,10 +132,16 @@ STORE = "postgresql://awx@db.example.com/dr"
 STORE_NAME = "Failover history"
 
 
-@pytest.mark.parametrize(("store_password", "action"), [(PASSWORD[::-1], "test"), more(None, "start")])
-def test_a_store_brings_a_credential_and_an_hourly_record(settings, tmp_path, store_password, action):
-    history = {"em_store": STORE, "em_name": "site A", "em_instance_group": "DR", "em_action": action}
-    run, made = configure(tmp_path, {**settings, **history}, store_password=store_password)
+@pytest.mark.parametrize(
+    ("store_password", "parts"), [(PASSWORD[::-1], []), more(None, ["history", "failover"])], ids=str
+)
+def test_a_store_brings_a_credential_and_an_hourly_record(settings, tmp_path, store_password, parts):
+    history = {
+        "failover_history_store": STORE,
+        "failover_history_em_name": "site A",
+        "em_instance_group": "DR",
+    }
+    run, made = configure(tmp_path, {**settings, **history}, *parts, store_password=store_password)
     assert run.returncode == 0, run.output
     assert PASSWORD[::-1] not in run.output
     kind = given(made, "credential_type")[1]
@@ -139,10 +153,11 @@ def test_a_store_brings_a_credential_and_an_hourly_record(settings, tmp_path, st
     assert credential["inputs"] == {"store": STORE, **inputs}
     assert credential["state"] == ("present" if store_password else "exists")
 
-    *of_workflow, record = given(made, "job_template")
+    [record] = [template for template in given(made, "job_template") if template["name"] == STORE_NAME]
+    of_workflow = [template for template in given(made, "job_template") if template != record]
     for template in of_workflow:
         assert (STORE_NAME in template["credentials"]) is not template["name"].endswith(": checks")
-        assert template["extra_vars"]["failover_run_em_name"] == "site A"
+        assert template["extra_vars"]["failover_history_em_name"] == "site A"
     assert record["name"] == STORE_NAME and (REPO / record["playbook"]).is_file()
     assert record["credentials"] == [given(made, "credential")[0]["name"], STORE_NAME]
     assert record["extra_vars"] == {"failover_history_em_name": "site A"}
@@ -201,8 +216,8 @@ def test_the_parts_name_each_other(configured, configured_for_real, settings, ac
         assert template["inventory"] in inventories
         assert template["credentials"] == [credential["name"]]
         assert template["extra_vars"] == {
-            "failover_report_directory": settings["em_report_directory"],
-            "failover_targets": settings["em_targets"],
+            "failover_report_directory": settings["failover_report_directory"],
+            "failover_run_targets": settings["failover_run_targets"],
             **({"failover_run_action": "start"} if real else {}),
         }
         assert template["allow_simultaneous"] is real
@@ -262,10 +277,68 @@ def test_a_person_decides_on_the_undo_of_a_real_failover(configured, configured_
     assert not [node for node in drill["workflow_nodes"] if node.get("extra_data")]
 
 
-@pytest.mark.parametrize("wrong", [{"em_action": "undo"}, {"em_action": "start", "em_workflow": "Real failover"}])
-def test_a_drill_cannot_become_a_failover_by_its_settings(settings, tmp_path, wrong):
-    run, made = configure(tmp_path, {**settings, **wrong})
-    assert run.returncode != 0 and "Nothing was created. em_action must be" in run.output
+@pytest.mark.parametrize("parts", [[], more(["failover"])], ids=str)
+def test_a_drill_cannot_become_a_failover_by_its_settings(settings, tmp_path, parts):
+    run, made = configure(tmp_path, {**settings, "em_workflow": "Real failover"}, *parts)
+    assert run.returncode != 0 and "em_workflow and em_workflow_for_real must differ" in run.output
+    assert not made
+
+
+SLACK = {"em_notification_type": "slack", "em_notification_configuration": {"token": PASSWORD, "channels": ["dr"]}}
+HISTORY = {"failover_history_store": STORE}
+READINESS = {**HISTORY, "failover_readiness_policy": {"plans": [{"match": "*", "test_every": "90d"}]}}
+OF_JOBS = ["credential_type", "credential", "project", "inventory"]
+OF_STORE = ["credential_type", "credential"]
+
+
+@pytest.mark.parametrize(
+    ("part", "more_settings", "expected"),
+    [
+        more("credential", {}, ["credential_type", "credential"]),
+        more("inventory", {}, [*OF_JOBS, "inventory", "inventory_source"]),
+        more("history", HISTORY, [*OF_JOBS, *OF_STORE, "job_template", "schedule"]),
+        ("readiness", {**READINESS, **SLACK}, [*OF_JOBS, *OF_STORE, "job_template", "schedule", "notification_template", "job_template"]),
+        more("drill", {}, [*OF_JOBS, *["job_template"] * 4, "workflow_job_template"]),
+        more("failover", {}, [*OF_JOBS, "inventory", "inventory_source", *["job_template"] * 6, "workflow_job_template"]),
+        ("schedules", {**READINESS, "em_drill_schedules": [{"plan": "Acme", "rrule": "R"}]}, ["schedule"] * 3),
+        ("notifications", SLACK, ["notification_template", "workflow_job_template"]),
+    ],
+)  # fmt: skip
+def test_a_part_alone(settings, tmp_path, part, more_settings, expected):
+    given_settings = {"em_organization": "Default", **SLACK, **more_settings} if part == "notifications" else {}
+    run, made = configure(tmp_path, given_settings or {**settings, **more_settings}, part)
+    assert run.returncode == 0, run.output
+    assert [name for name, dummy in made] == expected
+    if part == "readiness":
+        template, attached = given(made, "job_template")
+        assert template["playbook"] == "playbooks/readiness.yml" and STORE_NAME in template["credentials"]
+        assert template["extra_vars"] == {name: READINESS[name] for name in ("failover_readiness_policy",)}
+        assert (attached["name"], attached["notification_templates_error"]) == (
+            "Failover readiness",
+            ["Failover notification"],
+        )
+    if part == "schedules":
+        drill = given(made, "schedule")[-1]
+        assert (drill["unified_job_template"], drill["rrule"]) == ("Failover drill", "R")
+        assert drill["extra_data"] == {"failover_run_plan": "Acme", "failover_run_rto_minutes": 60}
+    if part == "notifications":
+        [notification], [workflow] = given(made, "notification_template"), given(made, "workflow_job_template")
+        assert notification["notification_configuration"] == SLACK["em_notification_configuration"]
+        assert workflow["name"] == "Failover drill" and workflow["notification_templates_success"] == []
+        assert "workflow_nodes" not in workflow
+
+
+@pytest.mark.parametrize(
+    ("part", "missing"),
+    [
+        ("history", "failover_history_store"),
+        more("readiness", "failover_history_store, failover_readiness_policy"),
+        more("notifications", "em_notification_type"),
+    ],
+)
+def test_a_named_part_needs_its_settings(settings, tmp_path, part, missing):
+    run, made = configure(tmp_path, settings, part)
+    assert run.returncode != 0 and f"Nothing was created. Set {missing}." in run.output
     assert not made
 
 
@@ -279,7 +352,7 @@ def test_without_a_password_the_credential_is_left_alone(settings, tmp_path):
 def test_what_is_missing_is_named_before_anything_is_created(tmp_path):
     run, made = configure(tmp_path, {"em_url": "https://em"})
     assert run.returncode != 0
-    missing = "em_username, em_execution_environment, em_project_url, em_report_directory"
+    missing = "em_username, em_execution_environment, em_project_url, failover_report_directory"
     assert f"Nothing was created. Set {missing}." in run.output
     assert not made
 
@@ -288,8 +361,8 @@ def test_the_page_has_each_setting():
     [play] = yaml.safe_load((REPO / "extensions" / "awx" / "configure.yml").read_text(encoding="utf-8"))
     page = (REPO / "docs" / "awx.md").read_text(encoding="utf-8")
     table = page.partition("All settings:")[2].partition("\n\n* ")[0]
-    needed = play["tasks"][0]["vars"]["needed"]
-    assert {*play["vars"], *needed} - {"em_type", "em_store_type"} == set(re.findall(r"`(em_\w+)`", table))
+    needed = {"em_url", "em_username", "em_execution_environment", "em_project_url", "failover_report_directory"}
+    assert {*play["vars"], *needed} - {"em_type", "em_store_type"} == set(re.findall(r"`((?:em|failover)_\w+)`", table))
 
 
 def argument_spec(path):
@@ -342,8 +415,8 @@ def test_the_survey_is_one_that_awx_accepts(configured, configured_for_real, act
     assert asked == {
         "failover_run_plan": ("text", True),
         **({"failover_run_confirm": ("text", True)} if action == "start" else {}),
-        "failover_rto_minutes": ("integer", True),
-        "failover_run_change_id": ("text", False),
+        "failover_run_rto_minutes": ("integer", True),
+        "failover_report_change_id": ("text", False),
     }
     artifacts = {
         "failover_session_id",
@@ -372,9 +445,9 @@ def answer_errors(question, answer):
     [
         ("failover_run_plan", None),
         ("failover_run_plan", ""),
-        ("failover_rto_minutes", "60"),
-        ("failover_rto_minutes", 0),
-        ("failover_run_change_id", "x" * 65),
+        ("failover_run_rto_minutes", "60"),
+        ("failover_run_rto_minutes", 0),
+        ("failover_report_change_id", "x" * 65),
     ],
 )
 def test_answers_that_awx_refuses(configured, variable, answer):
@@ -571,7 +644,7 @@ def test_a_drill_that_passes(awx, workflow, settings, drill, run_module, tmp_pat
     # The hard case: only the job of the drill sees the VMs, and each later one depends on what that has kept.
     awx.em.behaviour.finished_tasks = "drop"
     awx.env["VEEAM_EM_STORE"] = str(tmp_path / "history.db")
-    assert workflow.run(failover_run_plan=PLAN, failover_run_change_id="CHG0042"), workflow.told
+    assert workflow.run(failover_run_plan=PLAN, failover_report_change_id="CHG0042"), workflow.told
     assert workflow.codes == dict.fromkeys(["drill", "verdict", "undo", "report"], 0)
     assert actions(awx) == ["test"]  # it left nothing in failover
     [session] = [session for session in awx.em.world.sessions if session.name == PLAN]
@@ -594,7 +667,7 @@ def test_a_drill_that_passes(awx, workflow, settings, drill, run_module, tmp_pat
     assert (told["context"]["undo"]["done"], told["context"]["undo"]["needed"]) == (False, False)
     assert told["context"]["points_seen_at"] and told["context"]["session_source"] == "task"
     assert told["after_run"]["clean"] is True
-    no_secrets_in(awx, Path(settings["em_report_directory"]))
+    no_secrets_in(awx, Path(settings["failover_report_directory"]))
 
     def in_history():
         history = run_module("failover_history_info", store=awx.env["VEEAM_EM_STORE"], id=[session.id], verify=True)
@@ -638,7 +711,7 @@ def test_a_drill_that_passes(awx, workflow, settings, drill, run_module, tmp_pat
 def test_a_drill_with_a_failed_vm(awx, workflow):
     failing = {"name": "web", "duration": 90, "result": "Failed", "failure_message": "no {{ memory }}"}
     awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}, failing])
-    assert not workflow.run(failover_run_plan=PLAN, failover_rto_minutes=1)
+    assert not workflow.run(failover_run_plan=PLAN, failover_run_rto_minutes=1)
     assert {name for name, rc in workflow.codes.items() if rc} == {"drill", "verdict", "report"}, workflow.told
     artifacts = workflow.artifacts["report"]
     assert artifacts["failover_verdict"]["passed"] is False
@@ -732,10 +805,12 @@ def test_a_verdict_without_what_the_drill_has_seen(awx, finished, tmp_path):
 
 @pytest.mark.parametrize("minutes", [more(0), more(-5), more(0.5), more("1,5"), "{{ 7 * 7 }}"])
 def test_a_recovery_time_that_is_none_starts_nothing(awx, finished, minutes):
-    extra_vars = {**finished, "failover_run_plan": PLAN, "failover_rto_minutes": minutes}
+    extra_vars = {**finished, "failover_run_plan": PLAN, "failover_run_rto_minutes": minutes}
     done = awx.job("playbooks/drill_run.yml", extra_vars=extra_vars)
     assert done.rc
-    assert f"failover_rto_minutes: {minutes} cannot be used. Give a whole number of minutes, 1 or more" in done.output
+    assert (
+        f"failover_run_rto_minutes: {minutes} cannot be used. Give a whole number of minutes, 1 or more" in done.output
+    )
     assert done.artifacts["failover_drill"]["started"] is False
     assert awx.em.counters.requests == 0
 
@@ -743,7 +818,7 @@ def test_a_recovery_time_that_is_none_starts_nothing(awx, finished, minutes):
 @pytest.mark.parametrize(("minutes", "target"), [("", None), more(None, None), more("60", 3600)])
 def test_a_recovery_time_from_a_variable_that_was_cleared_or_is_a_text(awx, finished, minutes, target):
     awx.em.behaviour.finished_tasks = "keep"
-    done = awx.job("playbooks/drill_verdict.yml", extra_vars={**finished, "failover_rto_minutes": minutes})
+    done = awx.job("playbooks/drill_verdict.yml", extra_vars={**finished, "failover_run_rto_minutes": minutes})
     assert not done.rc
     assert done.artifacts["failover_verdict"]["rto"]["target"] == target
 
@@ -1076,7 +1151,7 @@ def test_a_drill_whose_undo_was_killed_has_not_passed(awx, killing, tmp_path):
     awx.em.behaviour.points_after_test = "failover"
     awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}])
     killing("undo")
-    more = {"failover_run_plan": PLAN, "failover_run_poll_interval": 1, "failover_run_report_directory": str(tmp_path)}
+    more = {"failover_run_plan": PLAN, "failover_run_poll_interval": 1, "failover_report_directory": str(tmp_path)}
     done = awx.job("playbooks/drill.yml", extra_vars=more)
     assert done.rc and actions(awx) == ["test", "undo"]
     assert f"Test of plan {PLAN} did not pass: The test could not be undone. " in done.output

@@ -134,7 +134,7 @@ SIGHTINGS = st.builds(
 )
 
 
-@settings(max_examples=300, derandomize=True, database=None, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(SIGHTINGS, max_size=4).map(lambda seen: sorted(seen, key=lambda one: one.at)),
     st.none() | HOURS.map(hour),

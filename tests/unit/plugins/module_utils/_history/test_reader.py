@@ -162,7 +162,7 @@ def test_looks_are_found_by_em_whatever_the_names_are(store):
 DAYS = st.integers(0, 200)
 
 
-@settings(max_examples=200, derandomize=True, database=None, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(DAYS, st.none() | DAYS), max_size=12))
 def test_a_gap_is_where_no_later_look_reaches_back(days):
     """As the guide says it, of looks some of which left out what was created before a time."""
