@@ -83,8 +83,18 @@ INSIDE = [
             ["recorder", "reader", "session_log"],
         ],
     ),
-    ("plugin_utils/_document", [["text"], ["table", "html"]]),
-    ("plugin_utils/_report", [["record"], ["tables"], ["after_run", "chart", "manifest"], ["page"], ["files"]]),
+    ("plugin_utils/_document", [["text", "image"], ["table", "html"]]),
+    (
+        "plugin_utils/_report",
+        [
+            ["context"],
+            ["record"],
+            ["tables"],
+            ["after_run", "chart", "comparison", "manifest"],
+            ["page", "junit"],
+            ["files"],
+        ],
+    ),
 ]
 
 
