@@ -55,12 +55,12 @@ demo: setup  ## the main job against the embedded emulator: sessions as facts an
 			echo "A drill of a plan of eight VMs (playbooks/drill.yml), four minutes in thirteen seconds. A test leaves nothing in failover, so nothing"; \
 			echo "is undone:"; \
 			$(BIN)/ansible-playbook playbooks/drill.yml -e @playbooks/vars/drill_targets.yml \
-				-e "failover_run_plan=\"ABC Company DR drill\" failover_run_poll_interval=1 failover_run_report_directory=build/demo-report"; \
+				-e "failover_run_plan=\"ABC Company DR drill\" failover_run_poll_interval=1 failover_report_directory=build/demo-report"; \
 			echo; \
 			echo "A real failover of a plan of two VMs (playbooks/failover.yml), confirmed by its name, and its undo:"; \
 			$(BIN)/ansible-playbook playbooks/demo_failover.yml -e "{\"failover_run_targets\": {\"rto\": \"2m\", \"rpo\": \"4h\"}}" \
 				-e "failover_run_plan=\"ABC Company small site\" failover_run_confirm=\"ABC Company small site\"" \
-				-e "failover_run_poll_interval=1 failover_run_report_directory=build/demo-report"; \
+				-e "failover_run_poll_interval=1 failover_report_directory=build/demo-report"; \
 			echo "The reports of both are in build/demo-report. Time in the emulator is ahead of the time here: so \"As of\" in a report can be before"; \
 			echo "the start of its run."'
 	@echo
@@ -109,7 +109,7 @@ some-unit: setup
 	$(VERSIONS)
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(UNIT_TESTS)
 
-fault-matrix: setup  ## every fault on every front end, and docs/fault-matrix.md made from the outcomes
+fault-matrix: setup  ## every fault on every front end, and build/fault-matrix.md made from the outcomes
 	@rm -rf build/fault-matrix
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m '' tests/unit/trust/test_fault_matrix.py tests/unit/trust/test_run_faults.py
 	$(BIN)/python tools/fault_matrix.py
@@ -148,7 +148,7 @@ docs: dev  ## the documentation as a site in build/docs/html; warnings and dead 
 	@rm -rf build/docs
 	@mkdir -p -m 755 build/docs/src/plugins
 	@tar -cf - *.md docs tests/emulator/README.md | tar -xf - -C build/docs/src
-	@cp docs/site/index.md build/docs/src/
+	@cp docs/site/*.md build/docs/src/
 	$(DEV)/antsibull-docs collection --use-current --squash-hierarchy --fail-on-error --dest-dir build/docs/src/plugins $(COLLECTION)
 	$(DEV)/sphinx-build -q -W --keep-going -c docs/site build/docs/src build/docs/html
 
@@ -178,20 +178,20 @@ lab:
 
 # It takes as long as it is given, and no two runs are alike. What it finds becomes a test.
 SECONDS ?= 300
-fuzz: lab  ## fuzz the XML reader for SECONDS=300, guided by coverage; see docs/fuzzing.md
+fuzz: lab  ## fuzz the XML reader for SECONDS=300, guided by coverage; see docs/quality.md
 	.venv-lab/bin/python tools/fuzz_xml.py --seconds $(SECONDS)
 
 # What it finds becomes a test.
 SCHEDULES ?= 2000
-fuzz-runs: setup  ## drills in SCHEDULES=2000 random schedules of what others, EM and the network do meanwhile; see docs/fuzzing.md
+fuzz-runs: setup  ## drills in SCHEDULES=2000 random schedules of what others, EM and the network do meanwhile; see docs/quality.md
 	SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest -m '' tests/unit/trust/test_run_schedules.py
 
 # Figures need a machine that does nothing else for a quarter of an hour.
-bench: lab  ## time and memory beside what one would do without the collection (QUICK=1: a minute, writes nothing); see docs/performance.md
+bench: lab  ## time and memory beside what one would do without the collection (QUICK=1: a minute, writes nothing); see docs/quality.md
 	.venv-lab/bin/python tools/bench.py $(if $(QUICK),--quick)
 
 # It takes about an hour. Results are kept in .cache/mutation, so it can be interrupted.
-mutation: lab  ## mutation tests of the core files (MUTANTS='*xml*' runs some again); see docs/mutation.md
+mutation: lab  ## mutation tests of the core files (MUTANTS='*xml*' runs some again); see docs/quality.md
 	@PATH=$(CURDIR)/.venv-lab/bin:$$PATH .venv-lab/bin/python tools/mutation.py $(if $(MUTANTS),'$(MUTANTS)')
 
 setup: $(VENV)/.ready $(LINK)  ## a local venv, and the checkout linked as the collection

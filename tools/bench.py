@@ -5,7 +5,7 @@
 """Time and memory of the collection, compared with what one would do without it, all in one run: ``make bench``.
 
 This file says what is measured (``STAGES``) and measures it; tools/bench has what is run. All figures go to
-.cache/bench/results.json, from which tools/bench/report.py makes docs/performance.md. With --quick a small version runs,
+.cache/bench/results.json, from which tools/bench/report.py makes docs/quality.md. With --quick a small version runs,
 which is only printed.
 """
 

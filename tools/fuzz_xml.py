@@ -6,7 +6,7 @@
 
 Anything but the documented outcomes is a finding: an exception other than XmlError (or, for an item without id,
 ValueError), facts that are no plain data, an input that takes longer than LONGEST. Used by ``make fuzz``; see
-docs/fuzzing.md.
+docs/quality.md.
 """
 
 from __future__ import annotations

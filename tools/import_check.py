@@ -26,6 +26,7 @@ TOP = {
         ".ansible-lint",
         "CHANGELOG.md",
         "CHANGELOG.rst",
+        "CODE_OF_CONDUCT.md",
         "CONTRIBUTING.md",
         "COPYING",
         "FILES.json",

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Mutation tests of the core files with mutmut: run them, then print the figures of each file (docs/mutation.md).
+"""Mutation tests of the core files with mutmut: run them, then print the figures of each file (docs/quality.md).
 
 Without arguments, all mutants without a result are run; with "survivors", those that were not killed too; with names or
 patterns such as "*_query*", these. "report" only prints. Results are kept in .cache/mutation; remove it to start anew.

@@ -24,7 +24,7 @@ project = f"{GALAXY['namespace']}.{GALAXY['name']}"
 release = GALAXY["version"]
 copyright = "dr_runbook contributors"
 
-extensions = ["myst_parser", "sphinx_antsibull_ext"]
+extensions = ["myst_parser", "sphinx_antsibull_ext", "sphinx_copybutton"]
 exclude_patterns = ["README.md", "docs/site"]  # index.md begins like the README
 myst_heading_anchors = 4  # anchors as in the repository
 pygments_style = "default"

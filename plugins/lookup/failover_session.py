@@ -67,7 +67,7 @@ seealso:
     plugin_type: inventory
   - name: Guide to the lookup
     description: When a lookup runs, what it costs, and how to store its answer.
-    link: https://github.com/dr-runbook/veeam_em/blob/main/docs/lookup.md
+    link: https://github.com/dr-runbook/veeam_em/blob/main/docs/inventory.md
 author:
   - dr_runbook contributors (@dr-runbook)
 """

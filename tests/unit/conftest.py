@@ -19,6 +19,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 REPO = Path(__file__).resolve().parents[2]
 ROOT = REPO / ".ansible" / "collections"
@@ -29,6 +30,13 @@ for folder in (
 ):  # for the package "emulator" and the modules "programs" and "postgres_server"
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
+
+# The same few examples each time, however slow the machine is; HYPOTHESIS_PROFILE=large tries many more, and others each time.
+settings.register_profile(
+    "quick", max_examples=60, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+)
+settings.register_profile("large", settings.get_profile("quick"), max_examples=3000, derandomize=False)
+settings.load_profile("large" if os.environ.get("HYPOTHESIS_PROFILE") == "large" else "quick")
 
 # A shell ignores Ctrl-C for what it runs in the background, and so would the tests and all that they start.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

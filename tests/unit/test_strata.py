@@ -31,7 +31,7 @@ STRATA = [
     ["doc_fragments"],
     ["plugin_utils/_plain", "plugin_utils/_host_names"],
     ["plugin_utils/_document"],
-    ["plugin_utils/_report", "plugin_utils/_portfolio", "plugin_utils/_plugin"],
+    ["plugin_utils/_report", "plugin_utils/_portfolio", "plugin_utils/_metrics", "plugin_utils/_plugin"],
     ["plugin_utils/_hosts", "plugin_utils/_progress"],
     ["plugin_utils/_inventory_answer"],
     ["action", "filter", "inventory", "lookup", "modules"],

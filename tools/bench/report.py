@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""From the figures of tools/bench.py to tables on the screen and in docs/performance.md, and to its plot: report.py RESULTS
+"""From the figures of tools/bench.py to tables on the screen and in build/performance.md: report.py RESULTS
 
-A small run (--quick) only gets the tables on the screen.
+The targets and the plot are in docs/quality.md, too. A small run (--quick) only gets the tables on the screen.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from statistics import linear_regression, median
 from typing import Any
 
 REPO = Path(__file__).resolve().parents[2]
-PAGE = REPO / "docs" / "performance.md"
+PAGE = REPO / "docs" / "quality.md"
+TABLES = REPO / "build" / "performance.md"
 PLOT = REPO / "docs" / "images" / "performance.png"
 BEGIN = "<!-- figures, written by make bench -->\n"
 END = "<!-- end of figures -->\n"
@@ -316,12 +317,16 @@ def machine(results: dict[str, Any]) -> str:
     return table(" | ", rows)
 
 
+def targets_text(results: dict[str, Any]) -> str:
+    figures = Figures(results["rows"])
+    rows = [target.cells(figures) for target in TARGETS]
+    return machine(results) + "\n" + table("Ratio | Target | Measured | Medians | Outcome", rows)
+
+
 def figures_text(results: dict[str, Any]) -> str:
     figures = Figures(results["rows"])
     parts = [
-        machine(results),
-        "### Targets\n",
-        table("Ratio | Target | Measured | Medians | Outcome", [target.cells(figures) for target in TARGETS]),
+        targets_text(results),
         "### Playbooks\n",
         playbooks(figures),
         "### The client without Ansible\n",
@@ -348,7 +353,9 @@ def main(path: str) -> int:
     if not end:
         print(f"{PAGE} has no place for the figures")
         return 1
-    PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+    PAGE.write_text(f"{before}{BEGIN}\n{targets_text(results)}\n{END}{after}", encoding="utf-8")
+    TABLES.parent.mkdir(exist_ok=True)
+    TABLES.write_text(f"# Performance\n\n{text}", encoding="utf-8")
     draw(Figures(results["rows"]))
     return 0
 

@@ -235,7 +235,7 @@ DRILL = """
       vars:
         failover_run_plan: Drill
         failover_run_poll_interval: 1
-        failover_run_report_directory: "{{ playbook_dir }}/reports"
+        failover_report_directory: "{{ playbook_dir }}/reports"
 """
 
 

@@ -100,7 +100,7 @@ def settings(snippets, tmp_path_factory):
     certificate.write_text("PEM", encoding="utf-8")
     return {
         **yaml.safe_load(snippets["settings.yml"]),
-        "em_report_directory": str(folder),
+        "failover_report_directory": str(folder),
         "em_ca_certificate": f"{{{{ lookup('ansible.builtin.file', '{certificate}') }}}}",
     }
 
@@ -126,7 +126,12 @@ STORE_NAME = "Failover history"
 
 @pytest.mark.parametrize(("store_password", "action"), [(PASSWORD[::-1], "test"), more(None, "start")])
 def test_a_store_brings_a_credential_and_an_hourly_record(settings, tmp_path, store_password, action):
-    history = {"em_store": STORE, "em_name": "site A", "em_instance_group": "DR", "em_action": action}
+    history = {
+        "failover_history_store": STORE,
+        "failover_history_em_name": "site A",
+        "em_instance_group": "DR",
+        "em_action": action,
+    }
     run, made = configure(tmp_path, {**settings, **history}, store_password=store_password)
     assert run.returncode == 0, run.output
     assert PASSWORD[::-1] not in run.output
@@ -142,7 +147,7 @@ def test_a_store_brings_a_credential_and_an_hourly_record(settings, tmp_path, st
     *of_workflow, record = given(made, "job_template")
     for template in of_workflow:
         assert (STORE_NAME in template["credentials"]) is not template["name"].endswith(": checks")
-        assert template["extra_vars"]["failover_run_em_name"] == "site A"
+        assert template["extra_vars"]["failover_history_em_name"] == "site A"
     assert record["name"] == STORE_NAME and (REPO / record["playbook"]).is_file()
     assert record["credentials"] == [given(made, "credential")[0]["name"], STORE_NAME]
     assert record["extra_vars"] == {"failover_history_em_name": "site A"}
@@ -201,8 +206,8 @@ def test_the_parts_name_each_other(configured, configured_for_real, settings, ac
         assert template["inventory"] in inventories
         assert template["credentials"] == [credential["name"]]
         assert template["extra_vars"] == {
-            "failover_report_directory": settings["em_report_directory"],
-            "failover_targets": settings["em_targets"],
+            "failover_report_directory": settings["failover_report_directory"],
+            "failover_run_targets": settings["failover_run_targets"],
             **({"failover_run_action": "start"} if real else {}),
         }
         assert template["allow_simultaneous"] is real
@@ -279,7 +284,7 @@ def test_without_a_password_the_credential_is_left_alone(settings, tmp_path):
 def test_what_is_missing_is_named_before_anything_is_created(tmp_path):
     run, made = configure(tmp_path, {"em_url": "https://em"})
     assert run.returncode != 0
-    missing = "em_username, em_execution_environment, em_project_url, em_report_directory"
+    missing = "em_username, em_execution_environment, em_project_url, failover_report_directory"
     assert f"Nothing was created. Set {missing}." in run.output
     assert not made
 
@@ -289,7 +294,7 @@ def test_the_page_has_each_setting():
     page = (REPO / "docs" / "awx.md").read_text(encoding="utf-8")
     table = page.partition("All settings:")[2].partition("\n\n* ")[0]
     needed = play["tasks"][0]["vars"]["needed"]
-    assert {*play["vars"], *needed} - {"em_type", "em_store_type"} == set(re.findall(r"`(em_\w+)`", table))
+    assert {*play["vars"], *needed} - {"em_type", "em_store_type"} == set(re.findall(r"`((?:em|failover)_\w+)`", table))
 
 
 def argument_spec(path):
@@ -342,8 +347,8 @@ def test_the_survey_is_one_that_awx_accepts(configured, configured_for_real, act
     assert asked == {
         "failover_run_plan": ("text", True),
         **({"failover_run_confirm": ("text", True)} if action == "start" else {}),
-        "failover_rto_minutes": ("integer", True),
-        "failover_run_change_id": ("text", False),
+        "failover_run_rto_minutes": ("integer", True),
+        "failover_report_change_id": ("text", False),
     }
     artifacts = {
         "failover_session_id",
@@ -372,9 +377,9 @@ def answer_errors(question, answer):
     [
         ("failover_run_plan", None),
         ("failover_run_plan", ""),
-        ("failover_rto_minutes", "60"),
-        ("failover_rto_minutes", 0),
-        ("failover_run_change_id", "x" * 65),
+        ("failover_run_rto_minutes", "60"),
+        ("failover_run_rto_minutes", 0),
+        ("failover_report_change_id", "x" * 65),
     ],
 )
 def test_answers_that_awx_refuses(configured, variable, answer):
@@ -571,7 +576,7 @@ def test_a_drill_that_passes(awx, workflow, settings, drill, run_module, tmp_pat
     # The hard case: only the job of the drill sees the VMs, and each later one depends on what that has kept.
     awx.em.behaviour.finished_tasks = "drop"
     awx.env["VEEAM_EM_STORE"] = str(tmp_path / "history.db")
-    assert workflow.run(failover_run_plan=PLAN, failover_run_change_id="CHG0042"), workflow.told
+    assert workflow.run(failover_run_plan=PLAN, failover_report_change_id="CHG0042"), workflow.told
     assert workflow.codes == dict.fromkeys(["drill", "verdict", "undo", "report"], 0)
     assert actions(awx) == ["test"]  # it left nothing in failover
     [session] = [session for session in awx.em.world.sessions if session.name == PLAN]
@@ -594,7 +599,7 @@ def test_a_drill_that_passes(awx, workflow, settings, drill, run_module, tmp_pat
     assert (told["context"]["undo"]["done"], told["context"]["undo"]["needed"]) == (False, False)
     assert told["context"]["points_seen_at"] and told["context"]["session_source"] == "task"
     assert told["after_run"]["clean"] is True
-    no_secrets_in(awx, Path(settings["em_report_directory"]))
+    no_secrets_in(awx, Path(settings["failover_report_directory"]))
 
     def in_history():
         history = run_module("failover_history_info", store=awx.env["VEEAM_EM_STORE"], id=[session.id], verify=True)
@@ -638,7 +643,7 @@ def test_a_drill_that_passes(awx, workflow, settings, drill, run_module, tmp_pat
 def test_a_drill_with_a_failed_vm(awx, workflow):
     failing = {"name": "web", "duration": 90, "result": "Failed", "failure_message": "no {{ memory }}"}
     awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}, failing])
-    assert not workflow.run(failover_run_plan=PLAN, failover_rto_minutes=1)
+    assert not workflow.run(failover_run_plan=PLAN, failover_run_rto_minutes=1)
     assert {name for name, rc in workflow.codes.items() if rc} == {"drill", "verdict", "report"}, workflow.told
     artifacts = workflow.artifacts["report"]
     assert artifacts["failover_verdict"]["passed"] is False
@@ -732,10 +737,12 @@ def test_a_verdict_without_what_the_drill_has_seen(awx, finished, tmp_path):
 
 @pytest.mark.parametrize("minutes", [more(0), more(-5), more(0.5), more("1,5"), "{{ 7 * 7 }}"])
 def test_a_recovery_time_that_is_none_starts_nothing(awx, finished, minutes):
-    extra_vars = {**finished, "failover_run_plan": PLAN, "failover_rto_minutes": minutes}
+    extra_vars = {**finished, "failover_run_plan": PLAN, "failover_run_rto_minutes": minutes}
     done = awx.job("playbooks/drill_run.yml", extra_vars=extra_vars)
     assert done.rc
-    assert f"failover_rto_minutes: {minutes} cannot be used. Give a whole number of minutes, 1 or more" in done.output
+    assert (
+        f"failover_run_rto_minutes: {minutes} cannot be used. Give a whole number of minutes, 1 or more" in done.output
+    )
     assert done.artifacts["failover_drill"]["started"] is False
     assert awx.em.counters.requests == 0
 
@@ -743,7 +750,7 @@ def test_a_recovery_time_that_is_none_starts_nothing(awx, finished, minutes):
 @pytest.mark.parametrize(("minutes", "target"), [("", None), more(None, None), more("60", 3600)])
 def test_a_recovery_time_from_a_variable_that_was_cleared_or_is_a_text(awx, finished, minutes, target):
     awx.em.behaviour.finished_tasks = "keep"
-    done = awx.job("playbooks/drill_verdict.yml", extra_vars={**finished, "failover_rto_minutes": minutes})
+    done = awx.job("playbooks/drill_verdict.yml", extra_vars={**finished, "failover_run_rto_minutes": minutes})
     assert not done.rc
     assert done.artifacts["failover_verdict"]["rto"]["target"] == target
 
@@ -1076,7 +1083,7 @@ def test_a_drill_whose_undo_was_killed_has_not_passed(awx, killing, tmp_path):
     awx.em.behaviour.points_after_test = "failover"
     awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}])
     killing("undo")
-    more = {"failover_run_plan": PLAN, "failover_run_poll_interval": 1, "failover_run_report_directory": str(tmp_path)}
+    more = {"failover_run_plan": PLAN, "failover_run_poll_interval": 1, "failover_report_directory": str(tmp_path)}
     done = awx.job("playbooks/drill.yml", extra_vars=more)
     assert done.rc and actions(awx) == ["test", "undo"]
     assert f"Test of plan {PLAN} did not pass: The test could not be undone. " in done.output

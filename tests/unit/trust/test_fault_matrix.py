@@ -7,7 +7,7 @@
 The lookup and the inventory have the client and the reader of the module, and an end of their own. So they are run with one
 fault for each way that a reading can end (``EVERYWHERE``). Each case also checks that no logon stays open without a
 warning, that no secret is shown, and that the run stops sending requests. The outcomes go to build/fault-matrix/, from
-which tools/fault_matrix.py makes docs/fault-matrix.md.
+which tools/fault_matrix.py makes build/fault-matrix.md.
 """
 
 from __future__ import annotations

@@ -189,7 +189,7 @@ def test_a_drill_of_such_vms_runs_nothing_else(em, place):
     settings = {
         "failover_run_plan": plan.id,
         "failover_run_poll_interval": 1,
-        "failover_run_report_directory": str(place / "reports"),
+        "failover_report_directory": str(place / "reports"),
         "failover_run_description": "of a tenant",
     }
     (place / "reports").mkdir()

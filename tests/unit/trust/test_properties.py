@@ -13,7 +13,6 @@ import encodings.aliases
 import html
 import json
 import math
-import os
 import re
 import uuid
 from datetime import datetime, timedelta, timezone
@@ -55,14 +54,8 @@ from emulator import Behaviour, Emulator, render, shapes
 from emulator.clock import Clock
 from emulator.filters import Field, parse_filter
 from emulator.world import BackupServer, ReplicaPoint, Task, World, view
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-
-settings.register_profile(
-    "quick", max_examples=60, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
-)
-settings.register_profile("large", settings.get_profile("quick"), max_examples=3000, derandomize=False)
-settings.load_profile("large" if os.environ.get("HYPOTHESIS_PROFILE") == "large" else "quick")
 
 # Everything that an XML 1.0 document can carry, odd characters more often than chance would have it.
 XML_CHARACTERS = st.one_of(

@@ -7,7 +7,7 @@
 The module meets all faults with the action test; the other front ends and actions meet a few of each kind. Each case
 checks too that no logon stays open without a warning, that no secret is shown, and that the run ends in time. Time
 passes only where a wait sleeps. The outcomes go to build/fault-matrix/, from which tools/fault_matrix.py makes a table
-of docs/fault-matrix.md.
+of build/fault-matrix.md.
 """
 
 from __future__ import annotations

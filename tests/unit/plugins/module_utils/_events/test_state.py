@@ -12,7 +12,7 @@ from itertools import islice
 
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._events.state import EventState
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 EM = "https://em.example.com:9398"
@@ -372,7 +372,6 @@ def stage(guid, number, with_vms):
     return session(state, result, *(vms if with_vms else ()), guid=guid)
 
 
-@settings(max_examples=60, deadline=None)
 @given(histories())
 def test_every_end_is_reported_once_whatever_happens_in_between(history):
     polls, end = history

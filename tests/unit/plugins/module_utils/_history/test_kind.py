@@ -134,7 +134,7 @@ SIGHTINGS = st.builds(
 )
 
 
-@settings(max_examples=300, derandomize=True, database=None, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(SIGHTINGS, max_size=4), st.none() | HOURS.map(hour), st.sampled_from([0.0, 1.0, 4.0]))
 def test_the_rules_read_once_more(sightings, until, end):
     """As the table says it, step by step."""

@@ -7,25 +7,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from datetime import datetime, timedelta
 
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.evaluate import evaluate
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.rules import REASONS
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
 ZERO = datetime(2026, 3, 2, 8)
 NOTES = ("failed_allowed", "warning_allowed", "point_utc_offset", "tasks_kept", "no_tasks", "not_in_plan", "no_targets")
 EARLY = "2026-03-02 05:00:00"  # three hours before
 KEPT = {"tasks_kept_at": "2026-03-02T08:01:35.250000Z"}
-QUICK = settings(
-    max_examples=2000 if os.environ.get("HYPOTHESIS_PROFILE") == "large" else 200,
-    derandomize=os.environ.get("HYPOTHESIS_PROFILE") != "large",
-    database=None,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+QUICK = settings(max_examples=max(200, settings().max_examples))
 
 
 def at(seconds):
