@@ -68,6 +68,7 @@ RUNS_HEAD = """
 
 """
 
+
 def rows(table: str) -> dict[str, dict[str, dict[str, Any]]]:
     """Results by fault and front end, in the order of the table of faults."""
     found = [json.loads(path.read_text(encoding="utf-8")) for path in (RESULTS / table).glob("*.json")]

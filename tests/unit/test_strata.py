@@ -83,7 +83,11 @@ INSIDE = [
             ["recorder", "reader", "session_log"],
         ],
     ),
-    ("plugin_utils/_document", [["text", "image"], ["table", "html"]]),
+    ("plugin_utils/_document", [["text", "shape", "image"], ["table", "html"]]),
+    (
+        "plugin_utils/_portfolio",
+        [["evidence", "privacy"], ["record"], ["months", "chart", "tables"], ["page"], ["files"]],
+    ),
     (
         "plugin_utils/_report",
         [

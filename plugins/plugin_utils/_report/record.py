@@ -19,6 +19,7 @@ from ...module_utils._failover.facts import Plan
 from ...module_utils._history.bodies import COMMANDS, plan_body
 from ...module_utils._history.records import canonical
 from ...module_utils._history.records import sha256 as digest_of
+from .._document.shape import check_shape
 from .._plain import plain
 from .context import CONTEXT, kind_of, make_context
 
@@ -65,11 +66,14 @@ def make_record(session: Any, options: Mapping[str, Any]) -> dict[str, Any]:
         raise OptionError("session", session, "Give one session, an element of failover_sessions, with id and state.")
     _check_type("verdict", verdict, dict, "the result of the filter failover_verdict")
     _check_type("plan", plan, dict, "one plan, an element of failover_plans")
-    _check_shape("session", session, "Give the session as failover_session_info returns it.")
-    _check_shape(
-        "verdict", {**_NO_VERDICT, **(verdict or {})}, "Give the result of failover_verdict as it is returned."
+    check_shape("session", session, _SHAPES["session"], "Give the session as failover_session_info returns it.")
+    check_shape(
+        "verdict",
+        {**_NO_VERDICT, **(verdict or {})},
+        _SHAPES["verdict"],
+        "Give the result of failover_verdict as it is returned.",
     )
-    _check_shape("plan", plan or {}, "Give the plan as failover_plan_info returns it.")
+    check_shape("plan", plan or {}, _SHAPES["plan"], "Give the plan as failover_plan_info returns it.")
     context = make_context(given, session)
     _check_verdict(session, verdict or {}, context["session_source"])
     return {
@@ -99,24 +103,6 @@ def verdict_of(record: Mapping[str, Any]) -> dict[str, Any]:
 def _check_type(option: str, value: Any, types: Any, accepted: str) -> None:
     if value is not None and not isinstance(value, types):
         raise OptionError(option, value, f"Give {accepted}, or null if there is none.")
-
-
-def _check_shape(option: str, value: Mapping[str, Any], accepted: str) -> None:
-    for key, shape in _SHAPES[option].items():
-        if not _fits(value, {key: shape}):
-            raise OptionError(f"{option}.{key.rstrip('?')}", value[key.rstrip("?")], accepted)
-
-
-def _fits(value: Any, shape: Any) -> bool:
-    """Whether a value is as one of :data:`_SHAPES`."""
-    if isinstance(shape, list):
-        return isinstance(value, list) and all(_fits(item, shape[0]) for item in value)
-    if not isinstance(shape, dict):
-        return isinstance(value, shape)
-    return isinstance(value, dict) and all(
-        (key.endswith("?") and value.get(key[:-1]) is None) or _fits(value.get(key.rstrip("?"), ...), part)
-        for key, part in shape.items()
-    )
 
 
 def _check_verdict(session: Mapping[str, Any], verdict: Mapping[str, Any], session_source: str | None) -> None:
