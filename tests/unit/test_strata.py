@@ -64,7 +64,7 @@ INSIDE = [
             ["query"],
         ],
     ),
-    ("module_utils/_verdict", [["targets"], ["evidence"], ["rules"], ["evaluate"]]),
+    ("module_utils/_verdict", [["targets"], ["evidence"], ["reasons"], ["rules"], ["status", "wording"], ["evaluate"]]),
     (
         "module_utils/_readiness",
         [["policy"], ["runs"], ["coverage", "drift", "trend", "notes", "evidence"], ["status"]],
