@@ -84,12 +84,22 @@ INSIDE = [
             ["recorder", "reader", "session_log"],
         ],
     ),
-    ("plugin_utils/_document", [["text", "shape"], ["table", "html"]]),
+    ("plugin_utils/_document", [["text", "shape", "image"], ["table", "html"]]),
     (
         "plugin_utils/_portfolio",
         [["evidence", "privacy"], ["record"], ["months", "chart", "tables"], ["page"], ["files"]],
     ),
-    ("plugin_utils/_report", [["record"], ["tables"], ["after_run", "chart", "manifest"], ["page"], ["files"]]),
+    (
+        "plugin_utils/_report",
+        [
+            ["context"],
+            ["record"],
+            ["tables"],
+            ["after_run", "chart", "comparison", "manifest"],
+            ["page", "junit"],
+            ["files"],
+        ],
+    ),
 ]
 
 
