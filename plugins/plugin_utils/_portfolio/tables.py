@@ -98,7 +98,7 @@ def why(plan: Mapping[str, Any]) -> str:
     texts = [item["text"] for item in plan["reasons"] if item.get("text")]
     if plan["status"] == "failed":
         return " ".join(texts[:2])
-    return texts[0] if texts else "Passed in time, and nothing speaks against it."
+    return texts[0] if texts else "Passed in time, and nothing has changed since."
 
 
 def minute(value: str | None) -> str:

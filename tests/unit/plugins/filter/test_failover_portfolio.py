@@ -147,7 +147,7 @@ def test_each_status_has_its_words_and_the_numbers_add_up():
         ("Due", "Due", "Test it by 2026-12-18 20:00; after that it is overdue."),
         ("Nobody", "No policy", "Set in the policy how often it is to be tested."),
         ("Unknown", "Unproven", "Note its kind in the history."),
-        ("Ready", "Ready", "Passed in time, and nothing speaks against it."),
+        ("Ready", "Ready", "Passed in time, and nothing has changed since."),
     ):
         row = re.search(rf" {name} (?:Acme )?{status} (.*?)(?=target 4 h|$)", page.words["plans"])[1]
         assert words in row, name
