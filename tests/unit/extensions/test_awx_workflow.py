@@ -663,7 +663,7 @@ def test_a_drill_that_passes(awx, workflow, settings, drill, run_module, tmp_pat
     told = reported(workflow.jobs["report"])
     assert told["verdict"]["passed"] and told["verdict"]["session"]["tasks_kept_at"]
     assert [vm["name"] for vm in told["verdict"]["vms"]] == ["db", "web"]
-    assert (told["context"]["operator"], told["context"]["change_id"]) == ("ada", "CHG0042")
+    assert (told["context"]["operator"], told["context"]["change_id"]) == ("ada (AWX user)", "CHG0042")
     assert (told["context"]["undo"]["done"], told["context"]["undo"]["needed"]) == (False, False)
     assert told["context"]["points_seen_at"] and told["context"]["session_source"] == "task"
     assert told["after_run"]["clean"] is True
@@ -837,7 +837,7 @@ def test_a_step_that_was_lost_or_is_of_another_session_has_not_passed(awx, finis
     assert done.artifacts["failover_report"]["passed"] is False
     verdict = reported(done)["verdict"]
     assert verdict["passed"] is False
-    whole = {"code": "step_not_passed", "vm": None, "target": None, "achieved": None}
+    whole = {"code": "step_not_passed", "vm": None, "vms": [], "target": None, "achieved": None, "hint": None}
     assert verdict["reasons"] == [{**whole, "text": text} for text in unproven]
     page = Path(done.artifacts["failover_report"]["html"]).read_text(encoding="utf-8")
     assert "Not passed" in page and all(text in page for text in unproven)
@@ -942,11 +942,12 @@ def test_a_test_that_left_vms_in_failover_is_undone(awx, left, tmp_path):
 
     with open_store(awx.env["VEEAM_EM_STORE"], read_only=True) as store:
         [run] = store.records("run")
-    assert run.body["undo"] == {"done": True, "needed": True, "message": ""}
+    undone = {"at": told["at"], "by": None}
+    assert told["at"] and run.body["undo"] == {"done": True, "needed": True, "message": "", **undone}
 
     awx.env["VEEAM_EM_STORE"] = str(tmp_path / "nowhere" / "history.db")
     report = awx.job("playbooks/drill_report.yml", extra_vars={**left, **done.artifacts})
-    assert reported(report)["context"]["undo"] == {"done": True, "needed": True, "message": None}
+    assert reported(report)["context"]["undo"] == {"done": True, "needed": True, "message": None, **undone}
     assert report.rc and report.artifacts["failover_report"]["passed"] is False
     assert "The run could not be recorded in the history. The folder" in report.output
 
@@ -960,7 +961,8 @@ def test_a_test_is_not_undone_when_somebody_has_run_the_plan_since(awx, left):
     assert actions(awx) == ["test"]
 
     report = awx.job("playbooks/drill_report.yml", extra_vars={**left, **done.artifacts})
-    assert reported(report)["context"]["undo"] == {"done": False, "needed": True, "message": told["message"]}
+    expected = {"done": False, "needed": True, "message": told["message"], "at": None, "by": None}
+    assert reported(report)["context"]["undo"] == expected
     assert "The step undo of the workflow is not known to have passed." in report.output
 
 
