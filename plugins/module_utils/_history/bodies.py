@@ -17,7 +17,7 @@ from typing import Any, TypedDict, cast
 from .._failover.facts import SESSIONS_PATH, Plan, PointFacts, Progress, Session, SessionTask
 from .._failover.times import format_time, parse_time
 from .kind import Sighting
-from .records import canonical, sha256
+from .records import NewRecord, sha256
 
 LISTED = timedelta(days=30)
 """How long EM surely lists a session (docs/evidence.md, "Requests in general")."""
@@ -77,9 +77,9 @@ def plan_body(plan: Plan) -> dict[str, Any]:
     return {**body, "deleted": False}
 
 
-def digest_of_all(bodies: Iterable[Mapping[str, Any]]) -> str:
+def digest_of_all(records: Iterable[NewRecord]) -> str:
     """One digest of many bodies: the SHA-256 of their digests, sorted, one a line."""
-    return sha256("\n".join(sorted(sha256(canonical(body)) for body in bodies)))
+    return sha256("\n".join(sorted(record.digest for record in records)))
 
 
 def masked(value: Any, mask: Callable[[str], str]) -> Any:
