@@ -79,7 +79,7 @@ requirements:
   - requests
   - xmltodict
 notes:
-  - A proxy is read from the environment (E(HTTPS_PROXY), E(HTTP_PROXY), E(ALL_PROXY), E(NO_PROXY), or in lower case). One whose address begins
+  - A proxy is read from the environment (E(HTTPS_PROXY), E(HTTP_PROXY), E(ALL_PROXY), E(NO_PROXY), or in lower case). One whose address starts
     with V(socks5://) needs the Python library PySocks. Redirects are not followed.
 """
 

@@ -25,11 +25,12 @@ def failover_verdict(session: Any, /, *args: Any, **targets: Any) -> dict[str, A
         raise AnsibleFilterError("failover_verdict: Give each target with its name, such as rto='1h'.")
     try:
         given = {name: plain(name, value) for name, value in targets.items()}
-        source, allow_warnings = given.pop("session_source", None), given.get("allow_warnings")
+        source, problems = given.pop("session_source", None), given.pop("problems", None)
+        allow_warnings = given.get("allow_warnings")
         if isinstance(allow_warnings, str):  # as extra variables are
             with suppress(TypeError):
                 given["allow_warnings"] = boolean(allow_warnings, strict=True)
-        return wrap_var(evaluate(plain("session", session), given, source))
+        return wrap_var(evaluate(plain("session", session), given, source, problems))
     except OptionError as exc:
         raise AnsibleFilterError(f"failover_verdict: {exc}") from None
 

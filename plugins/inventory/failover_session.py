@@ -75,7 +75,7 @@ options:
         Unicode form count as the same.
       - Names that mean something else give no hosts, with a warning, or with an error if O(strict=true). These are names of the controller
         (V(localhost), V(127.0.0.1), V(::1)), of groups, of hosts of other sources, of files with variables (V(../x), V(db01.yml)), names that
-        begin with V(-), look like templates, end like a port (V(db:22)), or have invisible characters.
+        start with V(-), look like templates, end like a port (V(db:22)), or have invisible characters.
     type: str
   hostvars_prefix:
     description: Prefix of all host variables.
@@ -325,7 +325,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         """The hosts, without contacting EM. Newer sessions come first, so that of VMs with one host name the newest wins."""
         prefix = self.get_option("hostvars_prefix")
         if not re.fullmatch(r"([A-Za-z_]\w*)?", prefix):
-            accepted = "Give letters, digits and underscores, not beginning with a digit."
+            accepted = "Give letters, digits and underscores, not starting with a digit."
             raise OptionError("hostvars_prefix", prefix, accepted)
         hosts = Hosts({folded(host) for host in self.inventory.hosts})
         for session in sorted(answer["sessions"], key=sort_key, reverse=True):

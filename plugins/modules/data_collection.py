@@ -11,7 +11,7 @@ short_description: Have Veeam Backup Enterprise Manager collect data from its ba
 version_added: 1.0.0
 description:
   - Veeam Backup Enterprise Manager (EM) shows a copy of its backup servers' data, which it refreshes every 15 minutes by default. This module
-    has EM refresh that copy now, and waits until the refresh is over, so that the next task reads current data.
+    has EM refresh that copy now, and waits until the refresh has finished, so that the next task reads current data.
   - It sends one request for each backup server, and never repeats a request that EM may have carried out.
   - EM's task for it only says that a collection has started. So the module waits for the data collection job that EM did not list before,
     and that started after the request by EM's own clock.
@@ -151,12 +151,13 @@ msg:
 
 from typing import Any
 
+from ..module_utils._connection import client_from_module
 from ..module_utils._failover.collection import DataCollection, find_backup_servers
 from ..module_utils._failover.data_age import SEVERITY, CollectJob, list_collect_jobs
 from ..module_utils._failover.plans import PlanCriteria
 from ..module_utils._failover.times import format_time
 from ..module_utils._failover.waiter import Poller
-from ..module_utils._module import at_least, check_times, client_from_module, create_module, fail_on_error
+from ..module_utils._module import at_least, check_times, create_module, fail_on_error
 
 SPEC: dict[str, Any] = {
     "backup_server": {"type": "raw"},

@@ -50,7 +50,7 @@ def reason_against(name: str) -> str | None:
     if means_controller(name):
         return CONTROLLER
     if name.startswith("-"):
-        return "ssh takes a name that begins with - as an option"
+        return "ssh takes a name that starts with - as an option"
     endings = tuple(constants.YAML_FILENAME_EXTENSIONS)
     if "/" in name or name in (".", "..") or folded_name.endswith(endings):
         return "Ansible takes their names for files with variables of others"

@@ -283,7 +283,7 @@ def _proxy_error(proxy: Proxy, operation: Operation, url: str, causes: list[Base
     """The error for a proxy that made no connection to the server."""
     problem = f"cannot be reached through the proxy {proxy.name} ({reason})"
     if _first(causes, _TLS):
-        hint = "The proxy's address begins with https, but there is no trusted TLS there; commonly it must begin with http."
+        hint = "The proxy's address starts with https, but there is no trusted TLS there; commonly it must start with http."
         return EmTlsError(operation, url, problem, f"{hint} {proxy.bypass}")
     # http.client has the status of the answer to CONNECT nowhere else.
     answered = re.search(r"Tunnel connection failed: (\d{3})\b", str(causes[-1]))

@@ -16,19 +16,25 @@ from typing import Any
 from .._api.errors import OptionError
 from .._failover.times import format_time
 from . import rules
-from .evidence import CLOCK_TOLERANCE, Evidence, Reason, SessionEvidence, VmEvidence, seconds_between, session_evidence
+from .evidence import CLOCK_TOLERANCE, Evidence, VmEvidence, seconds_between, session_evidence
+from .reasons import add_reason, fold
+from .status import compare, overall, rpo_of_run, rto_of_run, rto_of_vm, status_by_target
 from .targets import Targets, text_of
+from .wording import markdown, summary
 
 SESSION_SOURCES = ("task", "inferred")
 """How it is known that a session is that of a run, in the words of the module failover_plan."""
 
 
-def evaluate(session: Any, targets: Mapping[str, Any], session_source: Any = None) -> dict[str, Any]:
+def evaluate(
+    session: Any, targets: Mapping[str, Any], session_source: Any = None, problems: Any = None
+) -> dict[str, Any]:
     """Judge a session by targets.
 
     :arg session: its facts, see RETURN of failover_session_info.
     :arg targets: values by names, see :data:`TARGETS`.
     :arg session_source: one of :data:`SESSION_SOURCES`, or None if nobody asks whose session it is.
+    :arg problems: what else speaks against the run, see :func:`rules.add_problems`.
     :returns: see RETURN of the filter failover_verdict; plain data that JSON can hold. The order of the session's tasks
         makes no difference.
     :raises OptionError: the session, a target or the source of the session cannot be used.
@@ -37,7 +43,7 @@ def evaluate(session: Any, targets: Mapping[str, Any], session_source: Any = Non
     run = session_evidence(session)
     if session_source == "inferred":
         # It may be a run of somebody else, however well it went.
-        rules.add_reason(run, "session_inferred", "task", "inferred")
+        add_reason(run, "session_inferred", "task", "inferred")
     elif session_source not in (None, "", *SESSION_SOURCES):
         raise OptionError(
             "session_source", session_source, "Give task or inferred, as failover_plan returns it, or null."
@@ -57,15 +63,19 @@ def evaluate(session: Any, targets: Mapping[str, Any], session_source: Any = Non
         rules.check_rto(vm, wanted.rto_of(vm.name))
     rules.check_rpo(run, wanted)
 
-    reasons = _fold(run)
-    if not reasons and wanted.rto is None and wanted.rpo is None and not wanted.vm_rto:
-        rules.add_note(run, "no_targets", "No RTO or RPO target was set.")
     critical = run.critical_vm()
     missing = [reason for reason in run.reasons if reason.code == "not_attempted"]
     vms = [_vm_verdict(vm, wanted, orders, vm is critical) for vm in run.vms]
-    ages = [vm["rpo"]["achieved"] for vm in vms]
-    return {
+    rto, rpo = rto_of_run(run, wanted, excused), rpo_of_run(run, wanted, vms)
+    statuses = status_by_target(run, wanted, rto, rpo, vms)
+    rules.add_problems(run, problems)
+    reasons = fold(run)
+    if not reasons and overall(statuses) == "none":
+        rules.add_note(run, "no_targets", "No RTO or RPO target was set.")
+    verdict = {
         "passed": not reasons,
+        "target_status": overall(statuses),
+        "status_by_target": statuses,
         "reasons": reasons,
         "notes": run.notes,
         "session": {
@@ -74,36 +84,21 @@ def evaluate(session: Any, targets: Mapping[str, Any], session_source: Any = Non
             "tasks_kept_at": text_of(session.get("tasks_kept_at")),
         },
         "targets": wanted.as_facts(),
-        "rto": _compare(wanted.rto, run.recovery_time(excused)),
-        "rpo": _compare(wanted.rpo, max(ages) if ages and None not in ages else None),
+        "rto": rto,
+        "rpo": rpo,
         "vms": vms,
         "critical_vm": critical.name if critical else None,
         "idle": run.idle(),
         "not_attempted": [reason.vm for reason in missing for dummy in range(reason.target - reason.achieved)],
     }
-
-
-def _fold(run: SessionEvidence) -> list[dict[str, Any]]:
-    """The reasons as plain data, in their order. Equal ones are one, in the place of the first: eight equal sentences would
-    bury the ninth."""
-    groups: dict[object, list[Reason]] = {}
-    for each in (run, *run.vms):
-        for reason in each.reasons:
-            if not rules.is_implied(each, reason.code):
-                groups.setdefault(reason.key() or len(groups), []).append(reason)
-    folded = []
-    for first, *others in groups.values():
-        text = first.text([reason.vm for reason in (first, *others) if reason.vm is not None])
-        vm = None if others else first.vm
-        folded.append({"code": first.code, "vm": vm, "target": first.target, "achieved": first.achieved, "text": text})
-    return folded
+    return {**verdict, "summary": summary(verdict), "markdown": markdown(verdict)}
 
 
 def _vm_verdict(
     vm: VmEvidence, targets: Targets, orders: Mapping[str, int | None] | None, critical: bool
 ) -> dict[str, Any]:
     """What the verdict says of a VM."""
-    taken, age, dummy = vm.point_age(targets.point_utc_offset)
+    taken, age, *dummy = vm.point_age(targets.point_utc_offset)
     point = {key: text_of(vm.point.get(key)) for key in ("id", "name")}
     after = seconds_between(vm.session.start, vm.start)
     return {
@@ -112,8 +107,8 @@ def _vm_verdict(
         **_outcome(vm),
         # Within the tolerance, a VM that seems to have started before the session was started with it.
         "started_after": None if after is None or after < -CLOCK_TOLERANCE else max(after, 0.0),
-        "rto": _compare(targets.rto_of(vm.name), vm.recovery_time()),
-        "rpo": _compare(targets.rpo, age),
+        "rto": rto_of_vm(vm, targets),
+        "rpo": compare(targets.rpo, age),
         "replica_point": {**point, "time": format_time(taken)},
         "required": vm.name in targets.required_vms,
         "critical": critical,
@@ -133,8 +128,3 @@ def _outcome(of: Evidence) -> dict[str, Any]:
         "end_time": format_time(of.end),
         "duration": of.duration,
     }
-
-
-def _compare(target: float | None, achieved: float | None) -> dict[str, float | None]:
-    margin = None if target is None or achieved is None else round(target - achieved, 6)
-    return {"target": target, "achieved": achieved, "margin": margin}

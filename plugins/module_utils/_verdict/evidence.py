@@ -32,8 +32,11 @@ class Reason(NamedTuple):
 
     :ivar vm: name of the VM, None for the session.
     :ivar template: the sentence for one VM and for several: ``[is|are]`` is a choice between the two, ``{who}`` the
-        session, the VM, or the number and names of the VMs.
+        run, the VM, or the number and names of the VMs.
     :ivar values: what else is put into the sentence. Only here are words of the server, which may contain anything.
+    :ivar detail: what is particular to this VM, in a sentence about several that differ.
+    :ivar hint: what the operator can do about it. It may name options, which auditors do not know.
+    :ivar about: the VMs that a reason against the session is about.
     """
 
     vm: str | None
@@ -42,15 +45,14 @@ class Reason(NamedTuple):
     achieved: Any
     template: str
     values: tuple[tuple[str, str], ...]
-
-    def key(self) -> tuple[Any, ...] | None:
-        """What is equal in reasons that one sentence can say of several VMs; None if this one must stay alone."""
-        return self[1:] if self.vm is not None and "{who}" in self.template else None
+    detail: str = ""
+    hint: str = ""
+    about: tuple[str, ...] = ()
 
     def text(self, vm_names: Sequence[str]) -> str:
         """The sentence on all VMs of which it is true; on the session if there is none."""
-        names, several = list_names(vm_names, MAX_NAMES), len(vm_names) > 1
-        who = f"{len(vm_names)} VMs ({names})" if several else names or "The failover"
+        names, several = list_names(vm_names), len(vm_names) > 1
+        who = f"{len(vm_names)} VMs ({names})" if several else names or "The run"
         chosen = _CHOICE.sub(lambda match: match[1 + several], self.template)
         return chosen.format(who=who, names=names, count=len(vm_names), **dict(self.values))
 
@@ -83,7 +85,7 @@ class Evidence:
     @property
     def who(self) -> str:
         """What a sentence calls it."""
-        return "The failover" if self.name is None else list_names([self.name])
+        return "The run" if self.name is None else list_names([self.name])
 
     @property
     def failure_message(self) -> str:
@@ -178,9 +180,9 @@ class VmEvidence(Evidence):
         """When EM says that the restore point was created; None where that was not read."""
         return parse_time(text_of(self.point.get("creation_time")))
 
-    def point_age(self, utc_offset: str | None) -> tuple[datetime | None, float | None, str]:
-        """When the restore point was created (UTC), how old it was when the session started, and why that is unknown, as a
-        part of a template.
+    def point_age(self, utc_offset: str | None) -> tuple[datetime | None, float | None, str, str]:
+        """When the restore point was created (UTC), how old it was when the session started, why that is unknown, as a
+        part of a template, and what the operator can do about it.
 
         Where EM was not asked for the point, there is only the time in its name, such as ``vm@2025-11-04 18:01:08``, without
         a zone (docs/evidence.md, "Date and time").
@@ -193,19 +195,23 @@ class VmEvidence(Evidence):
             taken = written - timedelta(hours=int(utc_offset[:3]), minutes=int(utc_offset[0] + utc_offset[4:]))
         age = seconds_between(taken, self.session.start)
         if age is not None and age >= 0:
-            return taken, age, ""
+            return taken, age, "", ""
+        hint = ""
         if taken and age is None:
-            problem = "Enterprise Manager does not say when the failover started."
+            problem = "Enterprise Manager does not say when the run started"
         elif created:
-            problem = "[its restore point was|their restore points were] created after the failover started."
+            problem = "[its restore point was|their restore points were] created after the run started"
         elif taken:
-            problem = "the restore [point is|points are] from after the failover started, with offset {offset}. Check point_utc_offset."
+            problem = "the restore [point is|points are] from after the run started, with UTC offset {offset}"
+            hint = "Check point_utc_offset."
         elif name is None:
-            problem = "Enterprise Manager names no restore [point|points]."
+            problem = "Enterprise Manager names no restore [point|points]"
         else:
             problem = "the [restore point's name has|names of their restore points have] no time"
-            problem += " zone. Set point_utc_offset." if written else "."
-        return taken, None, problem
+            if written:
+                problem += " zone"
+                hint = "Set point_utc_offset, or have the restore points read (role Portal User in Enterprise Manager)."
+        return taken, None, problem, hint
 
 
 def session_evidence(session: Any) -> SessionEvidence:
@@ -228,6 +234,6 @@ def seconds_between(start: datetime | None, end: datetime | None) -> float | Non
     return None if start is None or end is None else (end - start).total_seconds()
 
 
-def list_names(vm_names: Sequence[str], most: int = 5) -> str:
+def list_names(vm_names: Sequence[str], most: int = MAX_NAMES) -> str:
     """The names of VMs in a sentence."""
     return some_of([truncate(single_line(name), 100) or "unnamed VM" for name in vm_names], most)

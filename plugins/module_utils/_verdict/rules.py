@@ -4,8 +4,7 @@
 
 """The rules: what speaks against a run, and what readers of the verdict should know besides.
 
-Each ``check_*`` adds reasons to the session and its VMs, and notes to the session. Each code is explained in
-docs/verdict.md.
+Each ``check_*`` adds reasons to the session and its VMs, and notes to the session.
 """
 
 from __future__ import annotations
@@ -17,73 +16,34 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from .._api.redaction import describe
+from .._api.errors import OptionError
+from .._api.redaction import describe, single_line
 from .._failover.facts import RESULTS, STATES, same_backup_server
 from .._failover.times import distinct_durations, format_duration
 from .evidence import CLOCK_TOLERANCE, Evidence, Reason, SessionEvidence, VmEvidence, list_names, seconds_between
-from .targets import Targets, text_of
-
-REASONS = {
-    "session_inferred": "Enterprise Manager did not link its task to this session. "
-    "It is the only new session of the plan, and may belong to somebody else.",
-    "not_finished": "{who} [has|have] not finished{in_state}.",
-    "unknown_state": "{who} [has|have] {state}.",
-    "unknown_result": "{who} [has|have] the unknown result {result}.",
-    "no_result": "{who} [has|have] stopped without a result.",
-    "failed": "{who} failed{because}.",
-    "warning": "{who} ended with a warning{because}.",
-    "too_many_failed": "{failed}; {most} allowed to.{messages}",
-    "success_with_failed_vms": "The failover ended with Success, but {failed} failed.",
-    "warning_with_only_failed_vms": "The failover ended with a warning, but every VM failed.",
-    "failed_without_failed_vms": "The failover failed, but none of its VMs did.",
-    "failed_without_tasks": "The failover failed, and Enterprise Manager lists no VMs, so which of them failed is unknown.",
-    "stopped_with_running_vms": "The failover has stopped, but Enterprise Manager last listed {running} as not finished.",
-    "outcome_unknown": "How {who} ended is unknown: [it|they] had not finished when Enterprise Manager last listed [it|them], at {at}.",
-    "contradicting_times": "{vm} {problem}.",
-    "rto_missed": "{who} took {took}, target {limit}.",
-    "rto_unknown": "{who} cannot be compared with [its|their] {limit} target: Enterprise Manager gives no usable {missing}.",
-    "rpo_missed": "The restore [point of {who} was|points of {who} were] {age} old when the failover started, target {limit}.",
-    "rpo_unknown": "The RPO of {who} cannot be checked: ",
-    "no_tasks": "Enterprise Manager lists no VMs for this session, so {targets} cannot be judged.",
-    "pattern_unmatched": "No VM of the session{as_listed} matches {pattern} in vm_rto.",
-    "required_missing": "{who} [is|are] required, but the session does not list [it|them]{as_listed}.",
-    "required_not_successful": "[Required VM {who}|{count} required VMs ({names})] {what}.",
-    "plan_mismatch": "The plan given is not that of the session: {other}. The session was not judged by it.",
-    "plan_without_vms": "The plan lists no VMs, so whether all were attempted is unknown.",
-    "not_attempted": "{who} [is|are] in the plan, but the session does not list [it|them]{as_listed}.",
-    "order_violated": "{vm} (order {order}) was started {early} before {other} (order {lower}).",
-    "order_unknown": "The start time of {who} is unknown, so [its|their] boot order cannot be checked.",
-}
-"""Codes of reasons, and the template of each, see :class:`Reason`."""
-
-_FOLLOWS_FROM = {
-    "required_not_successful": ("failed",),
-    "rto_missed": ("failed", "required_not_successful"),
-    "rpo_missed": ("failed", "required_not_successful"),
-    "rpo_unknown": ("failed", "required_not_successful"),
-}
+from .reasons import PROBLEMS, REASONS, add_reason
+from .targets import Targets, is_list_of, text_of
 
 
-def add_reason(
-    of: Evidence, code: str, target: Any = None, achieved: Any = None, template: str = "", **values: str | int | None
-) -> None:
-    """Add a reason against a session or a VM.
+def add_note(session: SessionEvidence, code: str, text: str, about: Sequence[Evidence] = ()) -> None:
+    names = [vm.name or "" for vm in about]
+    session.notes.append({"code": code, "vm": names[0] if len(names) == 1 else None, "vms": names, "text": text})
 
-    :arg template: instead of that of the code. Words of the server only go into ``values``.
+
+def add_problems(session: SessionEvidence, problems: Any) -> None:
+    """What a runbook found besides the facts of the session: texts, or dictionaries with ``code`` and ``text``.
+
+    :raises OptionError: they are something else.
     """
-    texts = tuple((name, str(value)) for name, value in values.items())
-    of.reasons.append(Reason(of.name, code, target, achieved, template or REASONS[code], texts))
-
-
-def is_implied(of: Evidence, code: str) -> bool:
-    """Whether a reason only follows from another, which says that the VM or the session failed."""
-    if code == "failed":
-        return of.name is not None or of.has_reason("too_many_failed")
-    return of.failed and of.has_reason(*_FOLLOWS_FROM.get(code, ()))
-
-
-def add_note(session: SessionEvidence, code: str, text: str, vm: str | None = None) -> None:
-    session.notes.append({"code": code, "vm": vm, "text": text})
+    accepted = f"Give a list of sentences, or of dictionaries with code ({', '.join(PROBLEMS)}) and text."
+    if problems is not None and not is_list_of((str, Mapping), problems):
+        raise OptionError("problems", problems, accepted)
+    for given in problems or ():
+        problem = {"code": PROBLEMS[0], "text": given} if isinstance(given, str) else given
+        code, text = text_of(problem.get("code")), problem.get("text")
+        if code not in PROBLEMS or not isinstance(text, str) or not text.strip():
+            raise OptionError("problems", text if code in PROBLEMS else code, accepted)
+        add_reason(session, code, text=single_line(text))
 
 
 def check_state_and_result(of: Evidence, targets: Targets) -> None:
@@ -95,16 +55,18 @@ def check_state_and_result(of: Evidence, targets: Targets) -> None:
         return
     if of.state not in STATES:
         state = "no state" if of.state is None else f"the unknown state {describe(of.state)}"
-        add_reason(of, "unknown_state", "Stopped", of.state, state=state)
+        add_reason(of, "unknown_state", "Stopped", of.state, state=state, detail=state)
     if not of.finished:
-        in_state = f" (state {of.state})" if of.state in STATES else ""
-        add_reason(of, "not_finished", "Stopped", of.state, in_state=in_state)
+        in_state = f"state {of.state}" if of.state in STATES else ""
+        add_reason(
+            of, "not_finished", "Stopped", of.state, in_state=f" ({in_state})" if in_state else "", detail=in_state
+        )
     if of.result not in RESULTS:
-        add_reason(of, "unknown_result", None, of.result, result=describe(of.result))
+        add_reason(of, "unknown_result", None, of.result, result=describe(of.result), detail=describe(of.result))
     elif of.finished and of.result == "None":
         add_reason(of, "no_result", None, of.result)
     elif of.finished and of.result == "Warning" and not targets.allow_warnings:
-        add_reason(of, "warning", "Success", of.result, because=_because(of))
+        add_reason(of, "warning", "Success", of.result, because=_because(of), detail=of.failure_message)
 
 
 def _because(of: Evidence) -> str:
@@ -114,13 +76,18 @@ def _because(of: Evidence) -> str:
 def check_times(session: SessionEvidence) -> None:
     """Times that cannot all be true."""
     for each in (session, *session.vms):
-        for gap, tolerance, problem in (
-            (seconds_between(each.end, each.start), 0, "ended {} before it started, by Enterprise Manager's times"),
-            (seconds_between(each.start, session.start), CLOCK_TOLERANCE, "was started {} before the failover"),
-            (seconds_between(session.end, each.end), CLOCK_TOLERANCE, "ended {} after the failover"),
-        ):
-            if gap is not None and gap > tolerance:
-                add_reason(each, "contradicting_times", vm=each.who, problem=problem.format(format_duration(gap)))
+        problems = [
+            problem.format(format_duration(gap))
+            for gap, tolerance, problem in (
+                (seconds_between(each.end, each.start), 0, "ended {} before it started, by Enterprise Manager's times"),
+                (seconds_between(each.start, session.start), CLOCK_TOLERANCE, "was started {} before the run"),
+                (seconds_between(session.end, each.end), CLOCK_TOLERANCE, "ended {} after the run"),
+            )
+            if gap is not None and gap > tolerance
+        ]
+        if problems:
+            problem = " and ".join(problems)
+            add_reason(each, "contradicting_times", vm=each.who, problem=problem, detail=problem)
 
 
 def is_excused(session: SessionEvidence, targets: Targets) -> bool:
@@ -137,15 +104,17 @@ def check_failures(session: SessionEvidence, targets: Targets) -> None:
     if too_many:
         most = f"at most {allowed} {'is' if allowed == 1 else 'are'}" if allowed else "none is"
         text = f"{len(failed)} VM{'s' * (len(failed) > 1)} failed ({_names(failed)})"
-        add_reason(session, "too_many_failed", allowed, len(failed), failed=text, most=most, messages=_messages(failed))
+        text = f"{text}; {most} allowed to.{_messages(failed)}"
+        add_reason(session, "too_many_failed", allowed, len(failed), about=failed, text=text)
         for vm in failed:
             add_reason(vm, "failed", "Success", vm.result, because=_because(vm))
     elif failed:
-        add_note(session, "failed_allowed", f"{_names(failed)} failed, which the targets allow.")
+        add_note(session, "failed_allowed", f"{_names(failed)} failed, which the targets allow.", failed)
     warned = [each for each in (session, *session.vms) if each.finished and each.result == "Warning"]
     if warned and targets.allow_warnings:
         who = session.who if session in warned else _names(warned)
-        add_note(session, "warning_allowed", f"{who} ended with a warning, which the targets allow.")
+        about = [vm for vm in warned if vm is not session]
+        add_note(session, "warning_allowed", f"{who} ended with a warning, which the targets allow.", about)
 
 
 def _names(vms: Sequence[Evidence]) -> str:
@@ -168,13 +137,14 @@ def check_contradictions(session: SessionEvidence) -> None:
     running = [vm for vm in vms if not vm.finished]
     if session.kept_at:
         text = f"Enterprise Manager no longer lists the VMs. They are judged as it listed them at {session.kept_at}"
-        add_note(session, "tasks_kept", text + (f"; {_names(running)} had not finished then." if running else "."))
+        text += f"; {_names(running)} had not finished then." if running else "."
+        add_note(session, "tasks_kept", text, running)
     elif running:
-        add_reason(session, "stopped_with_running_vms", 0, len(running), running=_names(running))
+        add_reason(session, "stopped_with_running_vms", 0, len(running), about=running, running=_names(running))
     if session.result == "Success" and failed:
-        add_reason(session, "success_with_failed_vms", 0, len(failed), failed=_names(failed))
+        add_reason(session, "success_with_failed_vms", 0, len(failed), about=failed, failed=_names(failed))
     if session.result == "Warning" and failed and len(failed) == len(vms):
-        add_reason(session, "warning_with_only_failed_vms", 0, len(failed))
+        add_reason(session, "warning_with_only_failed_vms", 0, len(failed), about=failed)
     if session.failed and vms and not failed and not (session.kept_at and running):
         add_reason(session, "failed_without_failed_vms")
     if session.failed and not vms:
@@ -191,20 +161,35 @@ def check_rto(of: Evidence, target: float | None, excused: bool = False) -> None
     achieved, limit = of.recovery_time(excused), format_duration(target)
     if of.end_unseen:
         # It ended with the session at the latest.
-        longest = of.session.duration
-        if of.session.result == "Success" and (longest is None or longest > target):
+        if of.session.result == "Success" and not ended_within(of.session, target):
             text = "{who} had not finished when last listed, at {at}, so [its|their] {limit} target cannot be judged."
-            add_reason(of, "rto_unknown", target, template=text, at=of.session.kept_at, limit=limit)
+            detail = f"target {limit}, end not seen"
+            add_reason(of, "rto_unknown", target, template=text, detail=detail, at=of.session.kept_at, limit=limit)
     elif achieved is not None and achieved > target:
         took, limit = distinct_durations(achieved, target)
-        since = "" if of.name is None else " from the start of the failover"
-        add_reason(of, "rto_missed", target, achieved, took=took + since, limit=limit)
-    elif achieved is None and of.failed:
+        since = "" if of.name is None else " from the start of the run"
+        detail = f"{took}, target {limit}"
+        add_reason(of, "rto_missed", target, achieved, detail=detail, took=took + since, limit=limit)
+    elif achieved is None and of.failed and not excused:
         text = "{who} failed and so missed [its|their] {limit} target."
-        add_reason(of, "rto_missed", target, template=text, limit=limit)
+        add_reason(of, "rto_missed", target, template=text, detail=f"failed, target {limit}", limit=limit)
     elif achieved is None and of.finished:
-        missing = "times" if of.came_up else "result"
-        add_reason(of, "rto_unknown", target, limit=limit, missing=missing)
+        missing = "times" if of.came_up or excused else "result"
+        detail = f"target {limit}, no usable {missing}"
+        add_reason(of, "rto_unknown", target, detail=detail, limit=limit, missing=missing)
+
+
+def ended_within(session: SessionEvidence, target: float) -> bool:
+    return session.duration is not None and session.duration <= target
+
+
+_ABOUT_VMS = {
+    "vm_rto": "recovery times of VMs (RTO)",
+    "rpo": "ages of restore points (RPO)",
+    "required_vms": "required VMs",
+    "plan": "VMs of the plan",
+}
+"""The targets that are about VMs, in words."""
 
 
 def check_vms_listed(session: SessionEvidence, targets: Targets) -> None:
@@ -217,9 +202,9 @@ def check_vms_listed(session: SessionEvidence, targets: Targets) -> None:
             if pattern not in names and not any(fnmatch.fnmatchcase(name, pattern) for name in names):
                 add_reason(session, "pattern_unmatched", target, pattern=describe(pattern), as_listed=as_listed)
         return
-    needed = [name for name in ("vm_rto", "rpo", "required_vms", "plan") if getattr(targets, name)]
+    needed = [words for name, words in _ABOUT_VMS.items() if getattr(targets, name)]
     if session.result == "Warning":
-        needed.append("max_failed")  # a warning may stand for failed VMs, and a success for none
+        needed.append("failed VMs")  # a warning may stand for failed VMs, and a success for none
     if needed:
         add_reason(session, "no_tasks", targets=", ".join(needed))
     else:
@@ -234,14 +219,13 @@ def _as_listed(session: SessionEvidence) -> str:
 def check_required(session: SessionEvidence, targets: Targets) -> None:
     """The VMs that must be there and successful."""
     for vm in session.vms:
-        # Where its end was not seen, the session's result stands for it, or that is a reason already.
-        if vm.name not in targets.required_vms or vm.end_unseen:
-            continue
-        if not vm.came_up or (vm.result == "Warning" and not targets.allow_warnings):
-            what = (
-                "ended with a warning" if vm.came_up else "did not come up" if vm.finished else "did not come up so far"
-            )
-            add_reason(vm, "required_not_successful", "Success", vm.result if vm.finished else vm.state, what=what)
+        # Of what is not known, there is a reason already.
+        what = {
+            "Failed": "did not come up",
+            "Warning": "" if targets.allow_warnings else "ended with a warning",
+        }.get(vm.result if vm.finished else "", "")
+        if what and vm.name in targets.required_vms:
+            add_reason(vm, "required_not_successful", "Success", vm.result, what=what)
     if session.vms and session.finished:
         for name in sorted(set(targets.required_vms) - {vm.name for vm in session.vms}):
             add_reason(_missing_vm(session, name), "required_missing", "Success", as_listed=_as_listed(session))
@@ -275,8 +259,10 @@ def check_plan(session: SessionEvidence, targets: Targets) -> dict[str, int | No
         in_plan[name] += 1
     if not orders:
         add_reason(session, "plan_without_vms")
-    for name in sorted({vm.name for vm in session.vms} - set(orders)):
-        add_note(session, "not_in_plan", f"{list_names([name])} is in the session, but not in the plan.", name)
+    extra = sorted((vm for vm in session.vms if vm.name not in orders), key=lambda vm: vm.name)
+    if extra:
+        who = f"{len(extra)} VMs ({_names(extra)}) are" if len(extra) > 1 else f"{_names(extra)} is"
+        add_note(session, "not_in_plan", f"{who} in the session, but not in the plan.", extra)
     if session.finished and session.vms:
         _check_attempted(session, in_plan, orders)
     _check_order(session.vms, orders)
@@ -301,10 +287,16 @@ def _check_attempted(session: SessionEvidence, in_plan: Counter[str], orders: Ma
     """The VMs of the plan that the session does not list as often as the plan."""
     in_session = Counter(vm.name for vm in session.vms)
     for name in sorted(in_plan - in_session, key=lambda name: (orders[name] is None, orders[name] or 0, name)):
-        text, planned, listed = "", in_plan[name], in_session[name]
+        text, detail, planned, listed = "", "", in_plan[name], in_session[name]
         if planned > 1:
-            text = f"{{who}} [is|are] {planned} times in the plan, but {listed} times in the session{{as_listed}}."
-        add_reason(_missing_vm(session, name), "not_attempted", planned, listed, text, as_listed=_as_listed(session))
+            detail = f"{_times(planned)} in the plan, {_times(listed)} in the session"
+            text = f"{{who}} [is|are] {_times(planned)} in the plan, but {_times(listed)} in the session{{as_listed}}."
+        missing, as_listed = _missing_vm(session, name), _as_listed(session)
+        add_reason(missing, "not_attempted", planned, listed, template=text, detail=detail, as_listed=as_listed)
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _check_order(vms: Sequence[VmEvidence], orders: Mapping[str, int | None]) -> None:
@@ -321,8 +313,9 @@ def _check_order(vms: Sequence[VmEvidence], orders: Mapping[str, int | None]) ->
             early = seconds_between(vm.start, latest.start) if latest else None
             if latest and early is not None and early > CLOCK_TOLERANCE:
                 lower = orders[latest.name]
-                values = {"vm": vm.who, "early": format_duration(early), "other": latest.who}
-                add_reason(vm, "order_violated", lower, order, order=order, lower=lower, **values)
+                what = f"{format_duration(early)} before {latest.who} (order {lower})"
+                detail = f"order {order}, {what}"
+                add_reason(vm, "order_violated", lower, order, detail=detail, vm=vm.who, order=order, what=what)
             if vm.start is None and ordered[0][0] != ordered[-1][0]:
                 add_reason(vm, "order_unknown")
         started = [vm for vm in (latest, *same_order) if vm and vm.start]
@@ -335,11 +328,13 @@ def check_rpo(session: SessionEvidence, targets: Targets) -> None:
     if target is None:
         return
     for vm in session.vms:
-        dummy, age, problem = vm.point_age(offset)
+        dummy, age, problem, hint = vm.point_age(offset)
         if age is None:
-            add_reason(vm, "rpo_unknown", target, template=REASONS["rpo_unknown"] + problem, offset=offset)
+            template = REASONS["rpo_unknown"].sentence.replace("{problem}", problem)
+            detail = Reason(vm.name, "", None, None, problem, (("offset", str(offset)),)).text([vm.name])
+            add_reason(vm, "rpo_unknown", target, template=template, detail=detail, hint=hint, offset=offset)
         elif age > target:
             old, limit = distinct_durations(age, target)
-            add_reason(vm, "rpo_missed", target, age, age=old, limit=limit)
+            add_reason(vm, "rpo_missed", target, age, detail=old, age=old, limit=limit)
     if offset is not None and not all(vm.point_created for vm in session.vms):
         add_note(session, "point_utc_offset", f"Times in restore point names are read with UTC offset {offset}.")

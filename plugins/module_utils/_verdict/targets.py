@@ -122,8 +122,8 @@ _READERS: dict[str, tuple[Callable[[Any], Any], str]] = {
 TARGETS = tuple(_READERS)
 
 
-def is_list_of(kind: type, value: Any) -> bool:
-    return isinstance(value, Sequence) and all(isinstance(item, kind) for item in value)
+def is_list_of(kind: type | tuple[type, ...], value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str) and all(isinstance(item, kind) for item in value)
 
 
 def text_of(value: Any) -> str | None:

@@ -64,7 +64,7 @@ def test_as_jinja_calls_it():
     verdict = judge("rto='1h', vm_rto={'file*': '15m'}")
     assert verdict["passed"] is False
     assert [reason["text"] for reason in verdict["reasons"]] == [
-        "filesrv03 took 18 min 12 s from the start of the failover, target 15 min."
+        "filesrv03 took 18 min 12 s from the start of the run, target 15 min."
     ]
     assert judge("") == evaluate(session(), {})
 
@@ -113,12 +113,12 @@ def test_texts_of_the_server_are_no_templates():
     facts = session(vm_name=TEMPLATE, result="Failed", failure_message=TEMPLATE)
     verdict = judge("vm_rto={'*': 1}", session=facts)
     texts = [reason["text"] for reason in verdict["reasons"]]
-    assert texts[0] == f"The failover failed: {TEMPLATE}."
-    assert f"{TEMPLATE} took 18 min 12 s from the start of the failover, target 1 s." in texts
+    assert texts[0] == f"The run failed: {TEMPLATE}."
+    assert f"{TEMPLATE} took 18 min 12 s from the start of the run, target 1 s." in texts
     shown = template(
         "{{ verdict.vms[0].name }} {{ verdict.reasons[0].text }} {{ verdict.critical_vm }}", verdict=verdict
     )
-    assert shown == f"{TEMPLATE} The failover failed: {TEMPLATE}. {TEMPLATE}"
+    assert shown == f"{TEMPLATE} The run failed: {TEMPLATE}. {TEMPLATE}"
     assert json.loads(template("{{ verdict | to_json }}", verdict=verdict)) == verdict
 
 

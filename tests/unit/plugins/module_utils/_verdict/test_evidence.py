@@ -107,7 +107,12 @@ def test_nothing_is_achieved_by_what_failed():
     assert codes(facts, rto="1h", max_failed=1) == []
     assert codes(facts, vm_rto={"*": "1h"}, max_failed=1) == [("rto_missed", "a")]
     facts["end_time"] = None
-    assert texts(facts, rto="1h", max_failed=1) == ["The failover failed and so missed its 1 h target."]
+    # How long a failure took that is allowed is not known.
+    assert texts(facts, rto="1h", max_failed=1) == [
+        "The run cannot be compared with its 1 h target: Enterprise Manager gives no usable times."
+    ]
+    assert judged(facts, rto="1h", max_failed=1)["rto"]["status"] == "not_judged"
+    assert judged(facts, rto="1h")["rto"]["status"] == "missed"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +146,7 @@ def test_nothing_is_achieved_by_what_failed():
 def test_age_of_the_restore_point(point, offset, age):
     facts = session(task(point=point) if point != "" else {**task(), "replica_point": {"id": None, "name": ""}})
     (vm,) = judged(facts, point_utc_offset=offset)["vms"]
-    assert vm["rpo"] == {"target": None, "achieved": age, "margin": None}
+    assert vm["rpo"] == {"target": None, "achieved": age, "margin": None, "status": "none"}
     expected = [("rpo_unknown", "vm")] if age is None else [("rpo_missed", "vm")] if age > 3600 else []
     assert codes(facts, rpo=3600, point_utc_offset=offset) == expected
 
@@ -153,7 +158,7 @@ def test_the_creation_time_of_a_restore_point_counts_more_than_its_name(point, o
     verdict = judged(facts, rpo="2m", point_utc_offset=offset)
     assert verdict["passed"] is True
     (vm,) = verdict["vms"]
-    assert vm["rpo"] == {"target": 120, "achieved": 90.5, "margin": 29.5}
+    assert vm["rpo"] == {"target": 120, "achieved": 90.5, "margin": 29.5, "status": "met"}
     assert vm["replica_point"] == {"id": "p", "name": point, "time": at(-90.5)}
     assert codes(facts, rpo=90, point_utc_offset=offset) == [("rpo_missed", "vm")]
 

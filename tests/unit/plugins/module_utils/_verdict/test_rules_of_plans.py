@@ -27,8 +27,11 @@ def test_vms_that_were_not_attempted():
     verdict = judged(facts, plan=asked)
     assert verdict["not_attempted"] == ["twice", "z", "y", "b"]
     assert [(reason["code"], reason["vm"], reason["text"]) for reason in verdict["reasons"]] == [
-        ("not_attempted", "twice", "twice is 2 times in the plan, but 1 times in the session."),
-        ("not_attempted", None, "3 VMs (z, y, b) are in the plan, but the session does not list them."),
+        (
+            "not_attempted",
+            None,
+            "4 VMs of the plan are not in the session, or not as often: twice (2 times in the plan, once in the session); z, y, b.",
+        ),
     ]
     assert [(note["code"], note["vm"]) for note in verdict["notes"]] == [("not_in_plan", "extra")]
     assert {vm["name"]: (vm["in_plan"], vm["order"]) for vm in verdict["vms"]} == {
@@ -49,7 +52,7 @@ def test_vms_that_were_not_attempted():
         ({"a": 20, "b": 10}, {"a": None, "b": 1}, []),
         ({"a": 20, "b": 10}, {"b": 1}, []),
         ({"a": 20, "b": 10}, {"a": True, "b": 2}, []),
-        ({"a": 20, "b": 10, "c": 15}, {"a": 0, "b": 1, "c": 2}, [("order_violated", "b"), ("order_violated", "c")]),
+        ({"a": 20, "b": 10, "c": 15}, {"a": 0, "b": 1, "c": 2}, ["order_violated"]),
         ({"a": 10, "b": 30, "c": 20}, {"a": 0, "b": 5, "c": 9}, [("order_violated", "c")]),
         ({"a": None, "b": 10}, {"a": 0, "b": 1}, [("order_unknown", "a")]),
         ({"a": None, "b": 10}, {"a": 1, "b": 1}, []),

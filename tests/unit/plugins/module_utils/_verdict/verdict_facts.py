@@ -11,7 +11,7 @@ import re
 from datetime import datetime, timedelta
 
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.evaluate import evaluate
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.rules import REASONS
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.reasons import REASONS
 from hypothesis import settings
 
 ZERO = datetime(2026, 3, 2, 8)
@@ -106,15 +106,33 @@ def check(verdict, facts):
     vms = verdict["vms"]
     assert len(vms) == len(facts["tasks"] or [])
     for reason in verdict["reasons"]:
-        assert set(reason) == {"code", "vm", "target", "achieved", "text"}
+        assert set(reason) == {"code", "vm", "vms", "target", "achieved", "text", "hint"}
         assert reason["code"] in REASONS
         assert re.fullmatch(r".+\.", reason["text"]) and "None" not in reason["text"]
+        check_text(reason["text"])
+        assert reason["hint"] is None or re.fullmatch(r"[A-Z].+\.", reason["hint"])
     for note in verdict["notes"]:
-        assert set(note) == {"code", "vm", "text"} and note["code"] in NOTES
+        assert set(note) == {"code", "vm", "vms", "text"} and note["code"] in NOTES
+        check_text(note["text"])
+    for item in (*verdict["reasons"], *verdict["notes"]):
+        assert item["vm"] is None or item["vms"] == [item["vm"]]
+        assert set(item["vms"]) <= {vm["name"] for vm in vms} | set(verdict["not_attempted"]) | set(
+            verdict["targets"]["required_vms"]
+        )
+    # Reasons of one kind are one; only patterns are named one by one.
+    kinds = [
+        (reason["code"], bool(reason["vms"])) for reason in verdict["reasons"] if reason["code"] != "pattern_unmatched"
+    ]
+    assert len(kinds) == len(set(kinds))
+    check_status(verdict)
+    check_words(verdict)
     for measured in (verdict["rto"], verdict["rpo"], *(vm[key] for vm in vms for key in ("rto", "rpo"))):
         target, achieved, margin = measured["target"], measured["achieved"], measured["margin"]
         assert achieved is None or achieved >= 0
         assert (margin is None) == (target is None or achieved is None)
+        status = measured["status"]
+        assert (status == "none") == (target is None)
+        assert margin is None or status == ("met" if margin >= 0 else "missed")
         assert margin is None or (margin < 0) == (achieved > target)
     if verdict["passed"]:
         assert verdict["session"]["state"] == "Stopped"
@@ -140,10 +158,54 @@ def check(verdict, facts):
         assert not vm["reasons"] or vm["passed"] is False
         # What is not listed of a VM follows from its failure, which is.
         implied = set(vm["reasons"]) - listed
-        assert not implied or (vm["result"] == "Failed" and listed & {"too_many_failed", "required_not_successful"})
+        assert not implied or (
+            (vm["result"] == "Failed" and listed & {"too_many_failed", "required_not_successful"})
+            or (implied == {"required_not_successful"} and "warning" in listed)
+        )
         assert vm["rto"]["achieved"] is None or vm["result"] in ("Success", "Warning")
     assert sum(vm["critical"] for vm in vms) == (verdict["critical_vm"] is not None)
     check_idle(verdict)
+
+
+OPTIONS = re.compile(
+    r"point_utc_offset|vm_rto|required_vms|max_failed|allow_warnings|session_source|replica_points|tasks_kept|failover_\w+"
+)
+
+
+def check_text(text):
+    """Auditors do not know options."""
+    assert not OPTIONS.search(text), text
+
+
+def check_status(verdict):
+    """What is missed speaks against the run, and so does what cannot be judged. Nothing is met that is not known."""
+    statuses = verdict["status_by_target"]
+    assert set(statuses) == {"rto", "vm_rto", "rpo", "required_vms", "max_failed", "allow_warnings", "plan"}
+    assert set(statuses.values()) <= {"none", "met", "missed", "not_judged"}
+    timed = {statuses[name] for name in ("rto", "vm_rto", "rpo")}
+    order = ("missed", "not_judged", "met", "none")
+    assert verdict["target_status"] == min(timed, key=order.index)
+    assert (statuses["rto"], statuses["rpo"]) == (verdict["rto"]["status"], verdict["rpo"]["status"])
+    if verdict["passed"]:
+        assert timed <= {"none", "met"}
+        assert "missed" not in statuses.values() and statuses["required_vms"] != "not_judged" != statuses["plan"]
+    if verdict["session"]["state"] != "Stopped":
+        assert statuses["rto"] in ("none", "not_judged")
+    for vm in verdict["vms"]:
+        assert vm["rto"]["status"] != "missed" or vm["result"] == "Failed" or vm["rto"]["margin"] < 0
+        assert vm["rpo"]["status"] != "missed" or vm["rpo"]["margin"] < 0
+    without = [note["code"] for note in verdict["notes"]].count("no_targets")
+    assert without == (verdict["passed"] and verdict["target_status"] == "none")
+
+
+def check_words(verdict):
+    summary, markdown = verdict["summary"], verdict["markdown"]
+    assert summary.isprintable() and len(summary) < 600
+    assert ("did not pass" in summary) == (not verdict["passed"])
+    assert all(line.isprintable() for line in markdown.split("\n")) and len(markdown.split("\n")) <= 10
+    assert markdown.startswith("**Passed:** " if verdict["passed"] else "**Did not pass:** ")
+    assert ("No RTO or RPO target was set." in markdown) == (verdict["target_status"] == "none")
+    assert not re.search(r"@\w|[<]|://|(?<!\\)[`\[\]]", markdown), markdown
 
 
 def check_idle(verdict):
