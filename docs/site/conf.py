@@ -25,7 +25,7 @@ release = GALAXY["version"]
 copyright = "dr_runbook contributors"
 
 extensions = ["myst_parser", "sphinx_antsibull_ext", "sphinx_copybutton"]
-exclude_patterns = ["README.md", "docs/site"]  # index.md begins like the README
+exclude_patterns = ["README.md", "docs/site", "docs/docsite"]  # index.md begins like the README
 myst_heading_anchors = 4  # anchors as in the repository
 pygments_style = "default"
 highlight_language = "text"
@@ -34,6 +34,7 @@ html_theme = "furo"
 html_title = f"{project} {release}"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_copy_source = False
 antsibull_ext_color_scheme = "none"  # site.css takes the colours of the theme, which has a dark mode
 
@@ -43,7 +44,6 @@ ANSIBLE = "https://docs.ansible.com/ansible/latest"
 LABELS = {
     "action_plugins": "plugins/action.html",
     "ansible_configuration_settings": "reference_appendices/config.html",
-    "ansible_collections.ansible.builtin.set_fact_module": "collections/ansible/builtin/set_fact_module.html",
     "common_return_values": "reference_appendices/common_return_values.html",
     "query": "plugins/lookup.html#query",
 }
@@ -52,7 +52,10 @@ LABELS = {
 def link_to_ansible(_app, _env, node, contnode):
     """References to Ansible's own documentation; others that lead nowhere stay errors."""
     target = node["reftarget"]
-    if node["reftype"] == "ref" and target in LABELS:
+    builtin = re.fullmatch(r"ansible_collections\.ansible\.builtin\.(\w+_(?:module|lookup|filter))", target)
+    if node["reftype"] == "ref" and builtin:
+        page = f"collections/ansible/builtin/{builtin[1]}.html"
+    elif node["reftype"] == "ref" and target in LABELS:
         page = LABELS[target]
     elif node["reftype"] == "envvar" and target.startswith("ANSIBLE_"):
         page = f"reference_appendices/config.html#envvar-{target}"

@@ -70,8 +70,10 @@ _UNPROVEN = {
 
 
 def advice(plan: Mapping[str, Any], now: datetime) -> str:
-    """What to do about the status of a plan."""
+    """What to do about the status of a plan; nothing while somebody has accepted it."""
     status = plan["status"]
+    if plan["waived"]:
+        return ""
     if status != "in_failover" and status != "ready" and plan["in_failover"]:
         return "It is in failover: finish or undo that first."
     if status == "due":
@@ -96,7 +98,7 @@ def why(plan: Mapping[str, Any]) -> str:
     texts = [item["text"] for item in plan["reasons"] if item.get("text")]
     if plan["status"] == "failed":
         return " ".join(texts[:2])
-    return texts[0] if texts else "Passed in time, and nothing speaks against it."
+    return texts[0] if texts else "Passed in time, and nothing has changed since."
 
 
 def minute(value: str | None) -> str:

@@ -65,15 +65,23 @@ class ActionModule(ActionBase):
 """
 
 
-def configure(folder, settings, password=PASSWORD, store_password=None):
+def configure(folder, settings, *tags, password=PASSWORD, store_password=None):
     """Run configure.yml with modules that have the options of those of awx.awx; what these were given, in their order."""
+    chosen = ["--tags", ",".join(tags)] if tags else []
     actions = folder / "ansible_collections" / "awx" / "awx" / "plugins" / "action"
     actions.mkdir(parents=True, exist_ok=True)
     calls = folder / "calls"
     for name, spec in OPTIONS.items():
         (actions / f"{name}.py").write_text(STAND_IN.format(name=name, spec=spec, calls=str(calls)), encoding="utf-8")
     run = programs.run(
-        ["ansible-playbook", str(REPO / "extensions" / "awx" / "configure.yml"), "-vvv", "-e", json.dumps(settings)],
+        [
+            "ansible-playbook",
+            str(REPO / "extensions" / "awx" / "configure.yml"),
+            "-vvv",
+            "-e",
+            json.dumps(settings),
+            *chosen,
+        ],
         env={
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(folder),
@@ -114,8 +122,8 @@ def configured(settings, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def configured_for_real(settings, tmp_path_factory):
-    more = {"em_action": "start", "em_project_credential": "Git", "em_instance_group": "DR"}
-    run, made = configure(tmp_path_factory.mktemp("for_real"), {**settings, **more})
+    more = {"em_project_credential": "Git", "em_instance_group": "DR"}
+    run, made = configure(tmp_path_factory.mktemp("for_real"), {**settings, **more}, "failover")
     assert run.returncode == 0, run.output
     return made
 
@@ -124,15 +132,16 @@ STORE = "postgresql://awx@db.example.com/dr"
 STORE_NAME = "Failover history"
 
 
-@pytest.mark.parametrize(("store_password", "action"), [(PASSWORD[::-1], "test"), more(None, "start")])
-def test_a_store_brings_a_credential_and_an_hourly_record(settings, tmp_path, store_password, action):
+@pytest.mark.parametrize(
+    ("store_password", "parts"), [(PASSWORD[::-1], []), more(None, ["history", "failover"])], ids=str
+)
+def test_a_store_brings_a_credential_and_an_hourly_record(settings, tmp_path, store_password, parts):
     history = {
         "failover_history_store": STORE,
         "failover_history_em_name": "site A",
         "em_instance_group": "DR",
-        "em_action": action,
     }
-    run, made = configure(tmp_path, {**settings, **history}, store_password=store_password)
+    run, made = configure(tmp_path, {**settings, **history}, *parts, store_password=store_password)
     assert run.returncode == 0, run.output
     assert PASSWORD[::-1] not in run.output
     kind = given(made, "credential_type")[1]
@@ -144,7 +153,8 @@ def test_a_store_brings_a_credential_and_an_hourly_record(settings, tmp_path, st
     assert credential["inputs"] == {"store": STORE, **inputs}
     assert credential["state"] == ("present" if store_password else "exists")
 
-    *of_workflow, record = given(made, "job_template")
+    [record] = [template for template in given(made, "job_template") if template["name"] == STORE_NAME]
+    of_workflow = [template for template in given(made, "job_template") if template != record]
     for template in of_workflow:
         assert (STORE_NAME in template["credentials"]) is not template["name"].endswith(": checks")
         assert template["extra_vars"]["failover_history_em_name"] == "site A"
@@ -267,10 +277,68 @@ def test_a_person_decides_on_the_undo_of_a_real_failover(configured, configured_
     assert not [node for node in drill["workflow_nodes"] if node.get("extra_data")]
 
 
-@pytest.mark.parametrize("wrong", [{"em_action": "undo"}, {"em_action": "start", "em_workflow": "Real failover"}])
-def test_a_drill_cannot_become_a_failover_by_its_settings(settings, tmp_path, wrong):
-    run, made = configure(tmp_path, {**settings, **wrong})
-    assert run.returncode != 0 and "Nothing was created. em_action must be" in run.output
+@pytest.mark.parametrize("parts", [[], more(["failover"])], ids=str)
+def test_a_drill_cannot_become_a_failover_by_its_settings(settings, tmp_path, parts):
+    run, made = configure(tmp_path, {**settings, "em_workflow": "Real failover"}, *parts)
+    assert run.returncode != 0 and "em_workflow and em_workflow_for_real must differ" in run.output
+    assert not made
+
+
+SLACK = {"em_notification_type": "slack", "em_notification_configuration": {"token": PASSWORD, "channels": ["dr"]}}
+HISTORY = {"failover_history_store": STORE}
+READINESS = {**HISTORY, "failover_readiness_policy": {"plans": [{"match": "*", "test_every": "90d"}]}}
+OF_JOBS = ["credential_type", "credential", "project", "inventory"]
+OF_STORE = ["credential_type", "credential"]
+
+
+@pytest.mark.parametrize(
+    ("part", "more_settings", "expected"),
+    [
+        more("credential", {}, ["credential_type", "credential"]),
+        more("inventory", {}, [*OF_JOBS, "inventory", "inventory_source"]),
+        more("history", HISTORY, [*OF_JOBS, *OF_STORE, "job_template", "schedule"]),
+        ("readiness", {**READINESS, **SLACK}, [*OF_JOBS, *OF_STORE, "job_template", "schedule", "notification_template", "job_template"]),
+        more("drill", {}, [*OF_JOBS, *["job_template"] * 4, "workflow_job_template"]),
+        more("failover", {}, [*OF_JOBS, "inventory", "inventory_source", *["job_template"] * 6, "workflow_job_template"]),
+        ("schedules", {**READINESS, "em_drill_schedules": [{"plan": "Acme", "rrule": "R"}]}, ["schedule"] * 3),
+        ("notifications", SLACK, ["notification_template", "workflow_job_template"]),
+    ],
+)  # fmt: skip
+def test_a_part_alone(settings, tmp_path, part, more_settings, expected):
+    given_settings = {"em_organization": "Default", **SLACK, **more_settings} if part == "notifications" else {}
+    run, made = configure(tmp_path, given_settings or {**settings, **more_settings}, part)
+    assert run.returncode == 0, run.output
+    assert [name for name, dummy in made] == expected
+    if part == "readiness":
+        template, attached = given(made, "job_template")
+        assert template["playbook"] == "playbooks/readiness.yml" and STORE_NAME in template["credentials"]
+        assert template["extra_vars"] == {name: READINESS[name] for name in ("failover_readiness_policy",)}
+        assert (attached["name"], attached["notification_templates_error"]) == (
+            "Failover readiness",
+            ["Failover notification"],
+        )
+    if part == "schedules":
+        drill = given(made, "schedule")[-1]
+        assert (drill["unified_job_template"], drill["rrule"]) == ("Failover drill", "R")
+        assert drill["extra_data"] == {"failover_run_plan": "Acme", "failover_run_rto_minutes": 60}
+    if part == "notifications":
+        [notification], [workflow] = given(made, "notification_template"), given(made, "workflow_job_template")
+        assert notification["notification_configuration"] == SLACK["em_notification_configuration"]
+        assert workflow["name"] == "Failover drill" and workflow["notification_templates_success"] == []
+        assert "workflow_nodes" not in workflow
+
+
+@pytest.mark.parametrize(
+    ("part", "missing"),
+    [
+        ("history", "failover_history_store"),
+        more("readiness", "failover_history_store, failover_readiness_policy"),
+        more("notifications", "em_notification_type"),
+    ],
+)
+def test_a_named_part_needs_its_settings(settings, tmp_path, part, missing):
+    run, made = configure(tmp_path, settings, part)
+    assert run.returncode != 0 and f"Nothing was created. Set {missing}." in run.output
     assert not made
 
 
@@ -293,7 +361,7 @@ def test_the_page_has_each_setting():
     [play] = yaml.safe_load((REPO / "extensions" / "awx" / "configure.yml").read_text(encoding="utf-8"))
     page = (REPO / "docs" / "awx.md").read_text(encoding="utf-8")
     table = page.partition("All settings:")[2].partition("\n\n* ")[0]
-    needed = play["tasks"][0]["vars"]["needed"]
+    needed = {"em_url", "em_username", "em_execution_environment", "em_project_url", "failover_report_directory"}
     assert {*play["vars"], *needed} - {"em_type", "em_store_type"} == set(re.findall(r"`((?:em|failover)_\w+)`", table))
 
 

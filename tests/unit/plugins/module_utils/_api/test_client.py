@@ -213,9 +213,9 @@ def test_a_logon_whose_reply_is_late_is_not_repeated(em, connect, recorded_sleep
     em.faults.add("slow_headers", seconds=0.5, path="sessionMngr", times=1)
     with pytest.raises(_client.EmTimeoutError), connect(retries=3, timeout=0.2, warn=warnings.append):
         pass
+    wait_for(lambda: em.counters.logons == 1)  # else it would count in the next test
     assert (em.counters.requests, recorded_sleeps) == (1, [])
     assert "may have opened a logon session" in warnings[-1]
-    wait_for(lambda: em.counters.logons == 1)  # else it would count in the next test
 
 
 def test_no_logon_is_feared_where_there_was_no_connection(connect, recorded_sleeps, monkeypatch):
@@ -330,10 +330,11 @@ def test_a_log_off_takes_no_longer_than_its_own_limit(em, connect, monkeypatch):
     assert "(timeout)" in warnings[-1]
 
 
-@pytest.mark.parametrize("fault", [{"action": "cut"}, {"action": "slow_body", "seconds": 1, "chunks": 5}])
+@pytest.mark.parametrize("fault", [{"action": "cut"}, {"action": "slow_body", "seconds": 4, "chunks": 5}])
 def test_a_logon_whose_reply_breaks_off_after_the_token_is_ended(em, connect, fault):
     em.faults.add(path="sessionMngr", **fault)
-    with connect(timeout=0.5) as client:
+    with connect(timeout=2) as client:
+        client.timeout = 30  # what follows may take longer on a busy machine
         assert read(client).items == []
     assert (em.counters.logons, em.counters.live_logons) == (1, 0)
 
@@ -394,8 +395,9 @@ def test_a_read_that_breaks_off_is_repeated(em, connect, recorded_sleeps, action
 
 
 def test_a_time_out_is_repeated(em, connect, recorded_sleeps):
-    em.faults.add("slow_headers", seconds=2, path=SESSIONS, times=1)
-    with connect(timeout=0.5, retries=1) as client:
+    em.faults.add("slow_headers", seconds=6, path=SESSIONS, times=1)
+    with connect(retries=1) as client:
+        client.timeout = 2  # not for the logon; more than a busy machine needs to answer
         assert read(client).items == []
     assert len(recorded_sleeps) == 1
 

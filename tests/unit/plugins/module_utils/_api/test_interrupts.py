@@ -102,9 +102,20 @@ def test_a_signal_logs_off(number, when):
         wait_for(lambda: em.counters.live_logons == 0)
 
 
+def signal_under_way(em, after=0.0, number=signal.SIGTERM):
+    """Send this process a signal so many seconds after the emulator has a request, however long that takes."""
+
+    def send():
+        wait_for(lambda: em.counters.in_flight)
+        time.sleep(after)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=send, daemon=True).start()
+
+
 def test_a_signal_during_the_logon_waits_for_its_reply(em, connect):
-    em.faults.add("slow_headers", seconds=0.5, path="sessionMngr")
-    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    em.faults.add("slow_headers", seconds=1, path="sessionMngr")
+    signal_under_way(em)
     with pytest.raises(Interrupted, match="SIGTERM"), connect():
         raise AssertionError("entered")
     assert (em.counters.logons, em.counters.live_logons) == (1, 0)
@@ -119,7 +130,7 @@ def test_a_logon_that_hangs_is_given_up(monkeypatch, signals):
     with Emulator(documented=False, sessions=0) as em:  # of its own, since this leaves a logon behind
         em.faults.add("slow_headers", seconds=120, path="sessionMngr")
         for number in range(signals):
-            threading.Timer(0.2 + number, os.kill, (os.getpid(), signal.SIGTERM)).start()
+            signal_under_way(em, number)
         with (
             pytest.raises(Interrupted, match="may be left open"),
             EnterpriseManager(em.url, "reader", "Passw0rd!", timeout=100),
@@ -130,13 +141,13 @@ def test_a_logon_that_hangs_is_given_up(monkeypatch, signals):
 
 
 def test_a_grace_that_was_not_needed_ends_with_the_request(em, connect, monkeypatch):
-    monkeypatch.setattr(interrupts, "GRACE", 1)
+    monkeypatch.setattr(interrupts, "GRACE", 2.5)
     monkeypatch.setattr(interrupts, "ONE_INTERRUPTION", 0)
-    em.faults.add("slow_headers", seconds=0.3, path="sessionMngr")
-    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    em.faults.add("slow_headers", seconds=0.5, path="sessionMngr")
+    signal_under_way(em)
     with pytest.raises(Interrupted, match="no logon is left open"), connect():
         raise AssertionError("entered")
-    time.sleep(1)  # nothing arrives here
+    time.sleep(2.5)  # nothing arrives here
 
 
 def test_an_alarm_of_others_rings_after_the_request_that_must_not_be_torn(em, connect):
@@ -147,13 +158,12 @@ def test_an_alarm_of_others_rings_after_the_request_that_must_not_be_torn(em, co
 
     rung = []
     before = signal.signal(signal.SIGALRM, ring)
-    em.faults.add("slow_headers", seconds=0.5, path="sessionMngr", times=1)
-    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    em.faults.add("slow_headers", seconds=1, path="sessionMngr", times=1)
+    signal_under_way(em, number=signal.SIGALRM)
     try:
         with connect():
             assert rung == [1]
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
 
