@@ -13,8 +13,8 @@ from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ..module_utils._api.errors import OptionError
+from ..plugin_utils._report.context import CONTEXT
 from ..plugin_utils._report.files import make
-from ..plugin_utils._report.record import CONTEXT
 
 OPTIONS = ("verdict", "plan", "manifests", "files", *CONTEXT)
 

@@ -182,7 +182,8 @@ class LookupModule(LookupBase):
                 if limit:
                     raise OptionError("max_data_age", self.get_option("max_data_age"), NO_DATA_AGE)
                 with open_history(self.get_option, read_only=True) as store:
-                    found = _read(HistoryReader(store, self.get_option("em_name")), criteria, keys)
+                    reader = HistoryReader(store, self.get_option("em_name"), self._display.warning)
+                    found = _read(reader, criteria, keys)
                 where = f"in the history {store.location}"
             else:
                 with connect(self.get_option) as client:

@@ -16,7 +16,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.utils.display import Display
 
 from ..module_utils._api.client import EnterpriseManager
-from ..module_utils._api.errors import EmError, OptionError
+from ..module_utils._api.errors import EmError, MissingLibraryError, OptionError
 from ..module_utils._api.options import HIDDEN, check_required, check_text, from_environment, is_set
 from ..module_utils._argspec import (
     CONNECTION_SPEC,
@@ -26,9 +26,9 @@ from ..module_utils._argspec import (
     SOURCE_SPEC,
     STORE_SPEC,
 )
+from ..module_utils._connection import client_from_options
 from ..module_utils._failover.criteria import without_alias
 from ..module_utils._history.records import HistoryError
-from ..module_utils._module import client_from_options, missing_libraries
 
 WHERE_TO_GIVE = "Give {it} as option{s} {options}, as variable{s} {variables}, or in the environment as {environment}."
 UNDECRYPTABLE = (
@@ -42,12 +42,9 @@ _display = Display()
 @contextmanager
 def fail_on_error(error: type[AnsibleError]) -> Iterator[None]:
     """Turns every error of the client, the readers and the history into one of Ansible's, with the same sentence."""
-    missing = missing_libraries()
-    if missing:
-        raise error(missing[0])
     try:
         yield
-    except (OptionError, EmError, HistoryError) as exc:
+    except (OptionError, MissingLibraryError, EmError, HistoryError) as exc:
         raise error(str(exc)) from None
 
 
@@ -55,6 +52,7 @@ def connect(option: Callable[[str], Any]) -> EnterpriseManager:
     """The client for these connection options; ``with`` logs on and off.
 
     :arg option: gives the value of the option with that name.
+    :raises MissingLibraryError: a Python library cannot be imported.
     :raises OptionError: one of them cannot be used.
     """
     return client_from_options(option, _display.warning)

@@ -14,9 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, TypedDict, cast
 
-from .._failover.facts import Plan, Progress, Session, SessionTask
-from .._failover.replica_points import PointFacts
-from .._failover.session_facts import COLLECTION
+from .._failover.facts import SESSIONS_PATH, Plan, PointFacts, Progress, Session, SessionTask
 from .._failover.times import format_time, parse_time
 from .kind import Sighting
 from .records import canonical, sha256
@@ -53,7 +51,7 @@ def session_of_body(body: Mapping[str, Any], points: Mapping[str, Mapping[str, A
         **{name: body[name] for name in ("id", "uid", "name", "job_type")},
         **_progress_of_body(body),
         "backup_server": body["backup_server"],
-        "href": f"{COLLECTION}/{body['id']}",
+        "href": f"{SESSIONS_PATH}/{body['id']}",
         "tasks": tasks,
         "task_summary": body["task_summary"],
         **({"tasks_kept_at": body["tasks_kept_at"]} if "tasks_kept_at" in body else {}),

@@ -18,9 +18,9 @@ from .._api.client import EnterpriseManager
 from .._api.errors import EmError
 from .._failover.criteria import PlanCriteria, SessionCriteria
 from .._failover.data_age import DataAge, DataAgeReader
-from .._failover.facts import READY, Session, last_time, merge_tasks, point_ids
+from .._failover.facts import READY, PointFacts, Session, last_time, merge_tasks, point_ids
 from .._failover.plans import PlanReader
-from .._failover.replica_points import PointFacts, PointReader
+from .._failover.replica_points import PointReader
 from .._failover.sessions import SessionReader
 from .._failover.times import format_time, utc_now
 from .bodies import Gap, digest_of_all, gap_between, ids_by_state, masked, plan_body, session_body, sighting_of

@@ -18,9 +18,18 @@ from markupsafe import Markup
 from .text import escape_control_chars
 
 
-def render_page(folder: Path, filters: Mapping[str, Callable[..., Any]], values: Mapping[str, Any]) -> str:
-    """The page of ``page.html.j2`` and ``page.css`` in the folder. The template also gets ``style`` and ``style_digest``."""
-    style = (folder / "page.css").read_text(encoding="utf-8")
+def render_page(
+    folder: Path,
+    filters: Mapping[str, Callable[..., Any]],
+    values: Mapping[str, Any],
+    margins: Mapping[str, str | None] | None = None,
+) -> str:
+    """The page of ``page.html.j2`` and ``page.css`` in the folder. The template also gets ``style`` and ``style_digest``.
+
+    :arg margins: texts in the margins of each printed page, by their place in CSS (``top-left``). The page numbers are at
+        ``bottom-right``.
+    """
+    style = (folder / "page.css").read_text(encoding="utf-8") + _page_rule(margins or {})
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
         finalize=_finalize,
@@ -29,6 +38,20 @@ def render_page(folder: Path, filters: Mapping[str, Callable[..., Any]], values:
     template = environment.from_string((folder / "page.html.j2").read_text(encoding="utf-8"))
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return template.render({**values, "style": Markup(style), "style_digest": digest})
+
+
+def _page_rule(margins: Mapping[str, str | None]) -> str:
+    contents = {place: _css_text(text) for place, text in margins.items() if text}
+    contents["bottom-right"] = '"Page " counter(page) " of " counter(pages)'
+    look = "font: 7.5pt system-ui, sans-serif; color: #55606e;"
+    boxes = "".join(f"  @{place} {{ content: {content}; {look} }}\n" for place, content in contents.items())
+    return f"@page {{\n  size: A4; margin: 17mm 14mm;\n{boxes}}}\n"
+
+
+def _css_text(text: str) -> str:
+    """A text in a style sheet. Whatever could end the text or the style sheet is written as its code."""
+    visible = escape_control_chars(text).replace("\n", " ")
+    return '"' + "".join(char if char.isalnum() or char in " -.:," else f"\\{ord(char):x} " for char in visible) + '"'
 
 
 def _finalize(value: object) -> object:

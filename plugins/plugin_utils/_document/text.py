@@ -10,7 +10,9 @@ import hashlib
 import json
 import re
 import unicodedata
+from datetime import timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from ...module_utils._failover.times import parse_time
 
@@ -33,10 +35,20 @@ def escape_control_chars(value: object) -> str:
     return _CONTROL_CHARS.sub(lambda char: f"[U+{ord(char.group()):04X}]", str(value))
 
 
-def display_time(value: str | None) -> str:
-    """A time of the facts for people: ``2015-12-07 17:38:16 UTC``."""
+def display_time(value: str | None, time_zone: str | None = None) -> str:
+    """A time of the facts for people: ``2015-12-07 17:38:16 UTC``, with the time in a zone ``(18:38:16 +01:00)``.
+
+    :arg time_zone: IANA name of a zone that this machine knows.
+    """
     time = parse_time(value)
-    return f"{time:%Y-%m-%d %H:%M:%S} UTC" if time else "not known"
+    if time is None:
+        return "not known"
+    text = f"{time:%Y-%m-%d %H:%M:%S} UTC"
+    if time_zone is None:
+        return text
+    local = time.replace(tzinfo=timezone.utc).astimezone(ZoneInfo(time_zone)).isoformat(" ", timespec="seconds")
+    day, clock, offset = local[:10], local[11:19], local[19:]
+    return f"{text} ({'' if text.startswith(day) else f'{day} '}{clock} {offset})"
 
 
 def count_of(count: int, word: str) -> str:

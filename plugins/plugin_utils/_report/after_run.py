@@ -27,13 +27,15 @@ def after_run(record: Mapping[str, Any], rows: Sequence[VmRow]) -> dict[str, Any
     or has left nothing, false if VMs are in failover, None if that is not known.
     """
     context, session = record["context"], record["session"]
-    undo, action, seen = context["undo"], context["action"], display_time(context["points_seen_at"])
+    undo, action, seen = context["undo"], context["action"], _points_seen(context)
     vms = [vm for vm in rows if vm.attempted or vm.in_failover is not None]
     up, label, next_steps = [vm for vm in vms if vm.in_failover], "Clean-up", None
     clean: bool | None = False if up else None if not vms or any(vm.in_failover is None for vm in vms) else True
     if undo and undo["done"]:
         label = {"test": "Test undone", "start": "Failover undone"}.get(action, "Undone")
-        clean, word, text = True, "Yes", _sentences(f"{label}: Yes", undo["message"])
+        how = f", {display_time(undo['at'], context['time_zone'])}" if undo["at"] else ""
+        how += f", by {undo['by']}" if undo["by"] else ""
+        clean, word, text = True, f"Yes{how}", _sentences(f"{label}: Yes{how}", undo["message"])
     elif action == "start":
         word = {True: "Nothing in failover", False: f"{count_of(len(up), 'VM')} in failover", None: "Not known"}[clean]
         text = _after_failover(record, vms)
@@ -54,6 +56,10 @@ def after_run(record: Mapping[str, Any], rows: Sequence[VmRow]) -> dict[str, Any
     fields = ("name", "point_state", "in_failover", "in_failover_known_by")
     of_vms = [{field: getattr(vm, field) for field in fields} for vm in vms]
     return {"label": label, "word": word, "text": text, "clean": clean, "next_steps": next_steps, "vms": of_vms}
+
+
+def _points_seen(context: Mapping[str, Any]) -> str:
+    return display_time(context["points_seen_at"], context["time_zone"])
 
 
 def _sentences(*texts: str | None) -> str:
@@ -80,7 +86,7 @@ def _after_failover(record: Mapping[str, Any], vms: Sequence[VmRow]) -> str:
         texts.append("It is not known which VMs are up in failover: Enterprise Manager lists no VM of this run")
     known_by = {vm.in_failover_known_by for vm in vms}
     if "replica_point" in known_by:
-        texts.append(f"By the states of their restore points, seen at {display_time(context['points_seen_at'])}")
+        texts.append(f"By the states of their restore points, seen at {_points_seen(context)}")
     if "result" in known_by:
         whose = "Of the others this" if "replica_point" in known_by else "This"
         texts.append(

@@ -73,7 +73,7 @@ def timeline(record: Mapping[str, Any], vms: Sequence[VmRow]) -> dict[str, Any] 
     idle = [(parse_time(gap["from"]), parse_time(gap["to"])) for gap in verdict["idle"]]
     gaps = [(seconds(start), seconds(end)) for start, end in idle if start and end and start < end]
     step = next((step for step in _STEPS if length / step <= 6), length / 6)
-    text = [f"The axis starts at {display_time(format_time(zero))}."]
+    text = [f"The axis starts at {display_time(format_time(zero), record['context']['time_zone'])}."]
     if gaps:
         lost = format_duration(sum(end - start for start, end in gaps))
         text.append(f"Gaps in the top bar: for {lost} no VM was being processed.")

@@ -12,10 +12,14 @@ from typing import Any
 from ...module_utils._api.errors import OptionError
 from .._document.text import canonical_json, sha256
 from .after_run import after_run
+from .junit import junit_text
 from .manifest import chain_ends, report_name
 from .page import page_html
 from .record import make_record
 from .tables import csv_text, vm_rows
+
+EXTENSIONS = {"junit": "xml"}
+"""Of the kinds of files that are not called like their extension."""
 
 
 def make(session: Any, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,10 +41,18 @@ def make(session: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     name = report_name(record)
     previous = record["previous_manifests"] = chain_ends(manifests, f"{name}.sha256")
 
-    def file(kind: str, content: str) -> dict[str, str]:
-        return {"kind": kind, "name": f"{name}.{kind}", "content": content, "sha256": sha256(content)}
+    record["report_id"] = name
 
-    texts = {"html": page_html(record, name, vms), "json": canonical_json(record), "csv": csv_text(record, vms)}
+    def file(kind: str, content: str) -> dict[str, str]:
+        extension = EXTENSIONS.get(kind, kind)
+        return {"kind": kind, "name": f"{name}.{extension}", "content": content, "sha256": sha256(content)}
+
+    texts = {
+        "html": page_html(record, name, vms),
+        "json": canonical_json(record),
+        "csv": csv_text(record, vms),
+        "junit": junit_text(record, name, vms),
+    }
     files = [file(kind, text) for kind, text in texts.items()]
     files.append(file("sha256", "".join(f"{item['sha256']}  {item['name']}\n" for item in [*previous, *files])))
     return {"name": name, "files": files, "previous_manifests": previous, "after_run": record["after_run"]}

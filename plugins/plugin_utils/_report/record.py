@@ -10,29 +10,24 @@ facts give the same bytes on every machine.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from ...module_utils._api.client import VERSION
 from ...module_utils._api.errors import OptionError
-from ...module_utils._api.options import check_text
-from ...module_utils._failover.times import parse_time
-from ...module_utils._verdict.evaluate import SESSION_SOURCES
+from ...module_utils._failover.facts import Plan
+from ...module_utils._history.bodies import COMMANDS, plan_body
+from ...module_utils._history.records import canonical
+from ...module_utils._history.records import sha256 as digest_of
 from .._document.shape import check_shape
 from .._plain import plain
+from .context import CONTEXT, kind_of, make_context
 
-RECORD_FORMAT = 1
-"""Part of every record. To be raised when the record changes its shape."""
+RECORD_FORMAT = 2
+"""Part of every record. To be raised when the record changes its shape, as is the name of docs/schema/failover_report-2.json."""
 
-ACTIONS = {"start": "Failover", "test": "Test of the failover plan", "undo": "Undo of a failover"}
-"""The actions of the module ``failover_plan``, and how the page calls them."""
-
-CONTEXT = ("action", "change_id", "operator", "points_seen_at", "queried_at", "session_source", "undo", "url")
-"""What the job knows and EM does not. Each is a text or None, except for ``undo``, see :func:`_undo`."""
-
-PLAN = ("id", "name", "tenant", "backup_server", "vms")
-"""What is kept of a plan. Its commands are left out, since some of them contain passwords."""
+PLAN = tuple(key for key in Plan.__annotations__ if key not in (*COMMANDS, "actions"))
+"""What is kept of a plan, as in the history. Its commands are left out, since some of them contain passwords."""
 
 NO_FIGURES = {"target": None, "achieved": None, "margin": None}
 _NO_VERDICT: dict[str, Any] = {
@@ -53,7 +48,7 @@ _SHAPES: dict[str, dict[str, Any]] = {
         "targets": {"vm_rto?": {}, "required_vms?": [str]}, "idle": [{"from": _TEXT, "to": _TEXT}], "not_attempted": [str],
         "vms": [{"name": _TEXT, "reasons": [str], "rto": _FIGURES, "rpo": _FIGURES, "started_after?": _NUMBER}],
     },
-    "plan": {"tenant?": {}, "backup_server?": {}, "vms?": [{"name?": str, "order?": _NUMBER}]},
+    "plan": {"name?": str, "description?": str, "tenant?": {}, "backup_server?": {}, "vms?": [{"name?": str, "order?": _NUMBER}]},
 }  # fmt: skip
 """What the report uses of what is given: lists of one kind of item, keys of dictionaries, types. A key with ``?`` may be
 missing or null."""
@@ -65,7 +60,8 @@ def make_record(session: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     :raises OptionError: something given cannot be used.
     """
     session = plain("session", session)
-    verdict, plan, *values = [plain(option, options.get(option)) for option in ("verdict", "plan", *CONTEXT)]
+    given = {option: plain(option, options.get(option)) for option in ("verdict", "plan", *CONTEXT)}
+    verdict, plan = given.pop("verdict"), given.pop("plan")
     if not isinstance(session, dict) or not session.get("id") or "state" not in session:
         raise OptionError("session", session, "Give one session, an element of failover_sessions, with id and state.")
     _check_type("verdict", verdict, dict, "the result of the filter failover_verdict")
@@ -78,7 +74,7 @@ def make_record(session: Any, options: Mapping[str, Any]) -> dict[str, Any]:
         "Give the result of failover_verdict as it is returned.",
     )
     check_shape("plan", plan or {}, _SHAPES["plan"], "Give the plan as failover_plan_info returns it.")
-    context = _context(dict(zip(CONTEXT, values)))
+    context = make_context(given, session)
     _check_verdict(session, verdict or {}, context["session_source"])
     return {
         "format": RECORD_FORMAT,
@@ -86,44 +82,22 @@ def make_record(session: Any, options: Mapping[str, Any]) -> dict[str, Any]:
         "context": context,
         "session": session,
         "verdict": verdict or None,
-        "plan": {key: plan.get(key) for key in PLAN} if plan else None,
+        "kind": kind_of(context),
+        "plan": {key: plan[key] for key in PLAN if key in plan} if plan else None,
+        "plan_version": _plan_version(plan or {}),
     }
+
+
+def _plan_version(plan: Mapping[str, Any]) -> str | None:
+    """The digest of the plan's facts, as the history records it. None if they are not whole."""
+    if not all(key in plan for key in PLAN):
+        return None
+    return digest_of(canonical(plan_body(cast(Plan, {key: plan[key] for key in PLAN}))))
 
 
 def verdict_of(record: Mapping[str, Any]) -> dict[str, Any]:
     """The verdict, with nothing in the parts that it lacks, or that there are without a verdict."""
     return {**_NO_VERDICT, **(record["verdict"] or {})}
-
-
-def _context(given: Mapping[str, Any]) -> dict[str, Any]:
-    texts = {option: _text(option, value) for option, value in given.items() if option != "undo"}
-    for option, words in (("action", ACTIONS), ("session_source", SESSION_SOURCES)):
-        if texts[option] not in (None, *words):
-            raise OptionError(option, texts[option], f"Give one of {', '.join(words)}, or leave it out.")
-    for option in ("queried_at", "points_seen_at"):
-        if texts[option] is not None and parse_time(texts[option]) is None:
-            raise OptionError(option, texts[option], "Give the time as failover_session_info returns it.")
-    if texts["url"]:
-        texts["url"] = re.sub(r"(?s)^(\w+://)?.*@", r"\1", texts["url"])  # no user name and password
-    return {**texts, "undo": _undo(given["undo"])}
-
-
-def _undo(value: Any) -> dict[str, Any] | None:
-    """The result of the undo: ``done``, ``needed`` (None is not known) and ``message`` (a text or None). None if nobody knows."""
-    if value in (None, "", {}):
-        return None
-    accepted = "a dictionary with done (true or false), needed (true, false or null) and message"
-    _check_type("undo", value, dict, accepted)
-    undo = {"done": None, "needed": None, **value, "message": _text("undo", value.get("message"))}
-    if len(undo) > 3 or undo["done"] not in (True, False) or undo["needed"] not in (True, False, None):
-        raise OptionError("undo", value, f"Give {accepted}.")
-    return undo
-
-
-def _text(option: str, value: Any) -> str | None:
-    if value is not None:
-        check_text(option, value)
-    return None if value in (None, "") else str(value)
 
 
 def _check_type(option: str, value: Any, types: Any, accepted: str) -> None:

@@ -63,11 +63,11 @@ class VmRow:
         missed: list[tuple[bool | None, str]] = []
         for name in ("RTO", "RPO"):
             missed += [(False, f"{name} not met")] if f"{name.lower()}_missed" in self.reasons else []
-            missed += [(None, f"{name} not known")] if f"{name.lower()}_unknown" in self.reasons else []
+            missed += [(None, f"{name} not judged")] if f"{name.lower()}_unknown" in self.reasons else []
         if any(code.startswith("required") for code in self.reasons):
             missed.append((False, "Required VM not up"))
         if missed or self.passed is None:
-            return missed or [(None, "Not known")]
+            return missed or [(None, "Not judged")]
         has_target = self.required or self.rto["target"] is not None or self.rpo["target"] is not None
         return [(False, "Did not pass") if not self.passed else (True, "Met") if has_target else (None, "No target")]
 
@@ -171,7 +171,7 @@ def target_rows(record: Mapping[str, Any], vms: Sequence[VmRow]) -> list[dict[st
 
     ``met`` is None where that is not known: while the run has not finished, and where there are no VMs to judge.
     """
-    verdict, session, is_test = verdict_of(record), record["session"], record["context"]["action"] == "test"
+    verdict, session, is_test = verdict_of(record), record["session"], record["kind"]["kind"] == "test"
     wanted, reasons, finished = verdict["targets"], verdict["reasons"], session.get("finished") is True
     has_vms, counts = bool(session.get("tasks")), count_by_status(vms)
     codes = {("vm_" if reason.get("vm") else "") + (reason.get("code") or "") for reason in reasons}

@@ -52,7 +52,7 @@ def report(arguments, /, **variables):
 def test_the_files_come_from_a_template():
     made = report("operator='Ada', action='test'")
     assert made == make(SESSION, {"operator": "Ada", "action": "test"})
-    assert [file["kind"] for file in made["files"]] == ["html", "json", "csv", "sha256"]
+    assert [file["kind"] for file in made["files"]] == ["html", "json", "csv", "junit", "sha256"]
 
 
 def test_the_types_of_the_result_are_plain():

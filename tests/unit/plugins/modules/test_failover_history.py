@@ -500,14 +500,38 @@ def test_a_history_moves_by_export_and_import(em, record, read, tmp_path):
     before = read(export=export)
     assert before["exported"] == head["sequence"]
     options = {"store": moved, "import_from": export, **NO_EM, "look": None}
-    assert record(check_mode=True, **options)["changed"] is True
+    foreseen = record(check_mode=True, **options)
     assert not os.path.exists(moved)
     result = record(**options)
     assert (result["changed"], result["head"], result["recorded"]["session"]) == (True, head, 7)
+    assert {**foreseen, "invocation": None} == {**result, "invocation": None}
     after = read(store=moved, verify=True, expected_head=head)
     assert (after["verified"], after["failover_sessions"]) == (True, before["failover_sessions"])
-    again = record(**options)
-    assert again["failed"] and "There is a history already" in again["msg"]
+    for again in (record(check_mode=True, **options), record(**options)):
+        assert again["failed"] and "There is a history already" in again["msg"]
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda lines: lines[:-1], "its first line names another head"),
+        (lambda lines: [line.replace("clock", "watch") for line in lines], "was changed: its content"),
+        (lambda lines: ["{}", *lines[1:]], "is not an export of a history"),
+        (lambda lines: None, "cannot be read"),
+    ],
+)
+def test_check_mode_finds_what_an_import_would_refuse(em, record, read, tmp_path, check_mode, change, words):
+    export, moved = tmp_path / "export.jsonl", str(tmp_path / "moved.db")
+    record()
+    read(export=str(export))
+    lines = change(export.read_text(encoding="ascii").splitlines())
+    export.unlink()
+    if lines:
+        export.write_text("\n".join(lines), encoding="ascii")
+    result = record(check_mode=check_mode, store=moved, import_from=str(export), **NO_EM)
+    assert result["failed"] and not result["changed"] and words in result["msg"]
+    assert not check_mode or not os.path.exists(moved)
 
 
 def test_every_documented_result_is_returned_and_no_other(em, record):
@@ -533,12 +557,14 @@ def test_a_file_that_is_no_history_is_left_alone(record, store):
         "postgresql://u:S3cr3t@db/dr",
         "postgresql://u:S3/cr3t?@db/dr",
         "postgresql://u@db/dr?sslmode=require&password=S3cr3t",
+        "postgresql://u@db/dr?sslkey=/k.pem&sslpassword=S3cr3t",
     ],
 )
 def test_a_password_in_store_is_refused_and_not_shown_with_the_options(run_module, module, url):
     source = {"source": "history"} if module == "failover_session_info" else {}
     result = run_module(module, store=url, **source)
-    assert "store: '...' cannot be used. It contains a password" in result["msg"]
+    cure = "key without a password" if "sslpassword" in url else "as store_password"
+    assert "store: '...' cannot be used. It contains a password" in result["msg"] and cure in result["msg"]
     if "invocation" in result:  # newer cores add it elsewhere
         assert result["invocation"]["module_args"]["store"] == url.replace("S3cr3t", "********").replace(
             "S3/cr3t?", "********"

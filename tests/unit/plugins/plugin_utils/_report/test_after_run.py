@@ -44,7 +44,7 @@ def after(facts, of_plan=None, **context):
     found = json.loads(made["json"])["after_run"]
     text = Page(made["html"]).text
     assert f"What is in failover after the run {' '.join(found['text'].split())}" in text
-    assert f"{found['label']} {found['word']} Operator" in text
+    assert f"{found['label']} {found['word']}" in text
     assert "<script>" not in made["html"]
     rows = list(csv.DictReader(io.StringIO(made["csv"])))
     told = {True: "yes", False: "no", None: ""}

@@ -32,7 +32,7 @@ def test_names_of_files():
     made = make(*CASES["good"], CONTEXT)
     assert re.fullmatch(r"20260302T080006Z-abc-company-failover-plan-[0-9a-f]{8}", made["name"])
     assert [file["name"] for file in made["files"]] == [
-        f"{made['name']}.{kind}" for kind in ("html", "json", "csv", "sha256")
+        f"{made['name']}.{kind}" for kind in ("html", "json", "csv", "xml", "sha256")
     ]
 
 
@@ -106,7 +106,7 @@ def test_the_chain_of_three_reports_holds(three, tmp_path):
     assert third["previous_manifests"] == [
         {"name": f"{second['name']}.sha256", "sha256": second["files"][-1]["sha256"]}
     ]
-    assert check(tmp_path) == (3 * 3 + 2, [])
+    assert check(tmp_path) == (3 * 4 + 2, [])
     for made in three:
         assert json.loads(made["files"][1]["content"])["previous_manifests"] == made["previous_manifests"]
         page_of_it = Page(made["files"][0]["content"]).text
@@ -115,7 +115,7 @@ def test_the_chain_of_three_reports_holds(three, tmp_path):
 
 
 @needs_sha256sum
-@pytest.mark.parametrize("kind", ["html", "json", "csv", "sha256"])
+@pytest.mark.parametrize("kind", ["html", "json", "csv", "xml", "sha256"])
 def test_a_change_breaks_the_chain(three, tmp_path, kind):
     changed = tmp_path / f"{three[0]['name']}.{kind}"
     changed.write_bytes(changed.read_bytes() + b"\n")

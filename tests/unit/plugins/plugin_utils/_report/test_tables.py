@@ -57,7 +57,7 @@ def targets_of(html):
     """The table of targets: for each the word in its last column."""
     table = html.split('<h2 id="targets">')[1].split("</table>")[0]
     rows = re.findall(r"<th [^>]*rowheader[^>]*>(.*?)</th>(.*?)</tr>", table)
-    return {name: re.search("(Met|Not met|Not known)</bdi>", cells)[1] for name, cells in rows}
+    return {name: re.search("(Met|Not met|Not judged)</bdi>", cells)[1] for name, cells in rows}
 
 
 def test_each_target_is_met_or_missed():
@@ -84,13 +84,13 @@ def test_a_reason_about_several_vms_marks_each_of_them():
     def marks(facts, of_plan=None, **wanted):
         table = page(facts, judge(facts, **wanted), of_plan).split('<h2 id="vms">')[1].split("</table>")[0]
         return re.findall(
-            "(Met|R.O not met|R.O not known|No target|Required VM not up|Did not pass|Not known)</bdi>", table
+            "(Met|R.O not met|R.O not judged|No target|Required VM not up|Did not pass|Not judged)</bdi>", table
         )
 
     same = session(*(task(name, 1.0, 500.0) for name in ("dc01", "web01", "web02")))
     assert len(judge(same, vm_rto={"*": "5m"}, rpo="4h")["reasons"]) == 2
     assert marks(same, vm_rto={"*": "5m"}) == ["RTO not met"] * 3
-    assert marks(same, rpo="4h") == ["RPO not known"] * 3  # the names of the points have no time zone
+    assert marks(same, rpo="4h") == ["RPO not judged"] * 3  # the names of the points have no time zone
     assert targets(same, rto="15m", vm_rto={"*": "5m"}, rpo="4h") == {
         "Recovery time of the run (RTO)": "Met",
         "Recovery times of VMs": "Not met",
@@ -176,7 +176,7 @@ def test_a_vm_without_a_target_meets_none():
     def words(**wanted):
         table = page(GOOD, judge(GOOD, **wanted)).split('<h2 id="vms">')[1].split("</table>")[0]
         return re.findall(
-            "(Met|R.O not met|R.O not known|No target|Required VM not up|Did not pass|Not known)</bdi>", table
+            "(Met|R.O not met|R.O not judged|No target|Required VM not up|Did not pass|Not judged)</bdi>", table
         )
 
     assert words(rto="15m") == ["No target", "No target"]
@@ -186,8 +186,8 @@ def test_a_vm_without_a_target_meets_none():
 
 
 def test_what_is_not_known_meets_no_target():
-    assert set(targets(RUNNING, rto="15m", vm_rto={"*": "10m"}, required_vms="dc01").values()) == {"Not known"}
-    assert targets(EMPTY, rto="15m") == {"Recovery time of the run (RTO)": "Met", "Failed VMs": "Not known"}
+    assert set(targets(RUNNING, rto="15m", vm_rto={"*": "10m"}, required_vms="dc01").values()) == {"Not judged"}
+    assert targets(EMPTY, rto="15m") == {"Recovery time of the run (RTO)": "Met", "Failed VMs": "Not judged"}
 
 
 def ages(made):
