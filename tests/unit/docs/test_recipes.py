@@ -326,11 +326,25 @@ def test_from_the_history(recorded, recipe, tmp_path, web):
     assert done.returncode == 0, done.output
     ((_, slack),) = web.of("/slack")
     assert json.loads(slack)["text"].splitlines()[:2] == ["Plans to test: 1", f"{PLAN}: unproven"]
-    done = recipe("ansible-playbook", "prometheus.yml", "-e", f"folder={tmp_path}")
+    settings = (
+        FILES["policy.yml"]
+        .replace("/var/lib/dr/readiness", "portfolio")
+        .replace("/var/lib/node_exporter", str(tmp_path))
+    )
+    (tmp_path / "policy.yml").write_text(settings)
+    (tmp_path / "textfile").mkdir()
+    done = recipe("ansible-playbook", "dr_runbook.veeam_em.readiness", "-e", "@policy.yml")
     assert done.returncode == 0, done.output
-    assert f'plan="{PLAN}"' in (tmp_path / "failover.prom").read_text()
+    assert f'plan="{PLAN}"' in (tmp_path / "textfile/veeam_em.prom").read_text()
+    assert (tmp_path / "portfolio/portfolio.html").exists()
     done = recipe("ansible-inventory", "-i", "rehearsal.veeam_em.yml", "--graph", user="nobody")
     assert "@succeeded" in done.output and "db01" in done.output, done.output
+
+
+def test_the_gate(recorded, recipe):
+    done = recipe("ansible-playbook", "gate.yml")
+    assert done.returncode == 2
+    assert f"{PLAN} is unproven" in done.output, done.output
 
 
 def test_awx_accepts_the_schedules():
