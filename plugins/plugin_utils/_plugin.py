@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
@@ -111,6 +111,32 @@ def decrypted(name: str, value: Any) -> Any:
         raise OptionError(name, HIDDEN, UNDECRYPTABLE) from None
 
 
+def set_options(plugin: Any, variables: Mapping[str, Any], given: dict[str, Any]) -> None:
+    """Set the options of a lookup: those given, else the variables for them, else the environment.
+
+    :raises OptionError: names one that cannot be used.
+    """
+    given.pop("wantlist", None)  # ansible-core 2.16 gives it where the lookup is a loop (with_...)
+    omit = variables.get("omit")
+    if omit is not None:  # compared with its kind only, since comparing a value of Ansible Vault decrypts it
+        for name in [name for name, value in given.items() if isinstance(value, type(omit)) and value == omit]:
+            del given[name]
+    definitions = {name: entry for name, entry in plugin.option_definitions.items() if name != "_terms"}
+    names = [f"veeam_em_{name}" for name in definitions]
+    known = {name: variables[name] for name in names if name in variables}
+    values = connection_variables(known, plugin._templar, given)
+    plugin.set_options(var_options=values, direct=check_options(given, values, definitions))
+
+
+def flat_terms(terms: Iterable[Any]) -> list[Any]:
+    """The terms of a lookup, with each list among them replaced by its items."""
+    for term in terms:
+        if term == []:
+            # Without terms the criteria alone select, so a runbook that computed no names would get sessions of others.
+            raise OptionError("term", term, "An empty list selects nothing. Check the variable that holds it.")
+    return [decrypted("term", item) for term in terms for item in (term if isinstance(term, list) else [term])]
+
+
 def check_options(
     given: Mapping[str, Any], variables: Mapping[str, Any], definitions: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -126,6 +152,8 @@ def check_options(
     """
     options = without_alias({name: _check_given(name, value, definitions) for name, value in given.items()})
     for name, spec in {**CONNECTION_SPEC, **STORE_SPEC}.items():
+        if name not in definitions:
+            continue
         values = (options.get(name), variables.get(f"veeam_em_{name}"), from_environment(name))
         value = next(filter(is_set, values), None)
         if value is None:
@@ -136,7 +164,7 @@ def check_options(
             if spec["type"] == "str":
                 check_text(name, value)
             options[name] = value
-    if options.get("source") != "history":
+    if "url" in definitions and options.get("source") != "history":
         check_required(options.get, WHERE_TO_GIVE)
     return options
 
