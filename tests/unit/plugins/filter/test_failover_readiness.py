@@ -173,7 +173,7 @@ def seven_plans():
 def snippets(text):
     """Those that are tasks of the filter; others have tests of their own."""
     blocks = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    others = "hosts:|^groups:|failover_metrics|portfolio|veeam_em.failover_readiness'"
+    others = "hosts:|^groups:|failover_readiness_policy:|failover_metrics|portfolio|veeam_em.failover_readiness'"
     return [block for block in blocks if not re.search(others, block)]
 
 
