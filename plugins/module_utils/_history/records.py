@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, TypedDict
 
 KINDS = ("look", "session", "plan", "points", "run", "verdict", "note")
@@ -62,6 +63,16 @@ class NewRecord:
     at: str
     body: Mapping[str, Any]
 
+    @cached_property
+    def text(self) -> str:
+        """The bytes of the body."""
+        return canonical(self.body)
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of the body."""
+        return sha256(self.text)
+
 
 class StoredRecord(NamedTuple):
     """A record as it was stored, but for ``body``, which is without :data:`SEEN_AGAIN`."""
@@ -99,12 +110,15 @@ class IndexRow(NamedTuple):
     seen_at: str
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
 def canonical(value: Any) -> str:
     """The one JSON text of a value: keys sorted, no spaces, ASCII.
 
     :raises ValueError: it holds NaN or an infinity.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def sha256(text: str) -> str:

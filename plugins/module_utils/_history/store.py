@@ -88,13 +88,13 @@ class Store:
         :raises OvertakenError: another state of something was recorded since.
         :raises HistoryError: nothing was appended.
         """
-        texts = [(record, text, sha256(text)) for record in records for text in (canonical(record.body),)]
+        new = [(record, record.text, record.digest) for record in records]
         with self.transaction(keep):
             head = self.head()
             sequence, previous = head["sequence"], head["hash"]
-            digests = self._digests(record for record, dummy, dummy in texts)
+            digests = self.digests(record for record, dummy, dummy in new)
             rows, index, counts = [], [], Counter[str]()
-            for record, text, digest in texts:
+            for record, text, digest in new:
                 known = digests.setdefault((record.kind, record.subject), {})
                 newest = next(reversed(known), None)
                 again = 0
@@ -117,7 +117,7 @@ class Store:
             self.insert(rows, index)
         return dict(counts)
 
-    def _digests(self, records: Iterable[NewRecord]) -> dict[tuple[str, str], dict[str, int]]:
+    def digests(self, records: Iterable[NewRecord]) -> dict[tuple[str, str], dict[str, int]]:
         """The digests of all records of these kinds and subjects, oldest first, with their sequences."""
         subjects: dict[str, dict[str, None]] = {}
         for record in records:
