@@ -45,8 +45,10 @@ help:  ## list the targets
 	@echo "Usage: make TARGET [PYTHON=python3.11]"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-demo: setup  ## the main job against the embedded emulator: sessions as facts and as an inventory, a drill, and a real failover with its undo
-	@ANSIBLE_CALLBACK_RESULT_FORMAT=yaml ANSIBLE_NOCOWS=1 ANSIBLE_DEPRECATION_WARNINGS=false ANSIBLE_DISPLAY_SKIPPED_HOSTS=false \
+DEMO_SETTINGS := ANSIBLE_CALLBACK_RESULT_FORMAT=yaml ANSIBLE_NOCOWS=1 ANSIBLE_DEPRECATION_WARNINGS=false ANSIBLE_DISPLAY_SKIPPED_HOSTS=false
+DEMO_READINESS := $(CURDIR)/build/demo-readiness
+demo: setup  ## the main job against the embedded emulator: sessions as facts and as an inventory, a drill, a real failover with its undo, a portfolio
+	@$(DEMO_SETTINGS) \
 		$(BIN)/python tools/with_emulator.py --sessions 24 --tasks 4 --login admin --drill --clock-rate 20 -- \
 		sh -ec '$(BIN)/ansible-playbook playbooks/demo.yml; echo; \
 			echo "The VMs of the newest run of each plan as an inventory (ansible-inventory -i playbooks/inventory/demo.veeam_em.yml --graph)."; \
@@ -64,6 +66,14 @@ demo: setup  ## the main job against the embedded emulator: sessions as facts an
 			echo "The reports of both are in build/demo-report. Time in the emulator is ahead of the time here: so \"As of\" in a report can be before"; \
 			echo "the start of its run."'
 	@echo
+	@echo "Could we fail over tonight? A year of seven plans, MADE UP by tools/demo_history.py, judged by playbooks/vars/demo_readiness.yml:"
+	@rm -rf $(DEMO_READINESS)
+	@mkdir -p $(DEMO_READINESS)
+	@PYTHONPATH=tests:$(ANSIBLE_COLLECTIONS_PATH) $(BIN)/python tools/demo_history.py $(DEMO_READINESS)/history.db
+	@$(DEMO_SETTINGS) $(BIN)/ansible-playbook playbooks/readiness.yml -e @playbooks/vars/demo_readiness.yml \
+		-e "failover_readiness_store=$(DEMO_READINESS)/history.db failover_readiness_record=false failover_readiness_directory=$(DEMO_READINESS)" \
+		-e "failover_readiness_title=\"Made-up plans\" failover_readiness_classification=\"Made up by make demo\""
+	@echo
 	@echo "(The sessions of 2015 are the samples of Veeam's reference; the emulator makes up the others.)"
 	@echo
 	@echo "That was the emulator, which is stopped again. To run the same playbook, which only reads, on your own Enterprise Manager:"
@@ -74,6 +84,8 @@ demo: setup  ## the main job against the embedded emulator: sessions as facts an
 	@echo "  ANSIBLE_CALLBACK_RESULT_FORMAT=yaml ANSIBLE_COLLECTIONS_PATH=.ansible/collections $(VENV)/bin/ansible-playbook playbooks/demo.yml"
 	@echo
 	@echo "README.md has a first playbook of your own."
+	@echo
+	@echo "The portfolio of the made-up plans, to open in a browser: $(DEMO_READINESS)/portfolio.html"
 
 # Not from the environment, where PORT may mean something else.
 PORT = 9398

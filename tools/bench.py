@@ -264,9 +264,9 @@ def measure(stage: Stage) -> list[Row]:
     return list(rows.values())
 
 
-def measure_history(sessions: int, more: int) -> dict[str, Any]:
-    """The figures of tools/bench/history.py."""
-    command = [sys.executable, str(BENCH / "history.py"), str(sessions), str(more)]
+def measure_script(name: str, *numbers: int) -> dict[str, Any]:
+    """The figures of a script in tools/bench that prints them as JSON."""
+    command = [sys.executable, str(BENCH / name), *map(str, numbers)]
     figures: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return figures
 
@@ -280,13 +280,16 @@ def main(arguments: list[str]) -> int:
         print(f"{time.monotonic() - start:4.0f} s: {stage.sessions:,} sessions, {stage.latency_ms} ms", flush=True)
         rows += measure(stage)
     print(f"{time.monotonic() - start:4.0f} s: history", flush=True)
-    history = measure_history(2_000, 4_000) if quick else measure_history(20_000, 100_000)
+    history = measure_script("history.py", *((2_000, 4_000) if quick else (20_000, 100_000)))
+    print(f"{time.monotonic() - start:4.0f} s: portfolio", flush=True)
+    portfolio = measure_script("portfolio.py", *((50, 20, 20) if quick else (500, 20, 60)))
     results = {
         "quick": quick,
         "load": load,
         "seconds": time.monotonic() - start,
         "rows": list(map(asdict, rows)),
         "history": history,
+        "portfolio": portfolio,
     }
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / ("quick.json" if quick else "results.json")

@@ -119,10 +119,7 @@ BEGIN
 
     CREATE TRIGGER session_index_insert BEFORE INSERT ON session_index FOR EACH ROW EXECUTE FUNCTION history_check_session_index();
 
-    INSERT INTO store (key, value)
-    SELECT 'id', replace(gen_random_uuid()::text, '-', '')
-    UNION ALL SELECT key, to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-      FROM unnest(ARRAY['created', 'schema_1']) AS key;
+    INSERT INTO store (key, value) VALUES ('id', replace(gen_random_uuid()::text, '-', '')), ('schema_1', 'applied');
   END IF;
 
   IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'history_writer') THEN

@@ -160,18 +160,18 @@ from ..module_utils._failover.plans import PlanReader
 from ..module_utils._failover.sessions import SessionReader
 from ..module_utils._history.options import NO_DATA_AGE, open_history
 from ..module_utils._history.reader import HistoryReader
-from ..plugin_utils._plugin import check_options, connect, connection_variables, decrypted, fail_on_error
+from ..plugin_utils._plugin import connect, fail_on_error, flat_terms, set_options
 
 
 class LookupModule(LookupBase):
     def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
         with fail_on_error(AnsibleLookupError):
-            self._set_options(variables or {}, kwargs)
+            set_options(self, variables or {}, kwargs)
             criteria = SessionCriteria.from_options(self.get_option)
             limit = max_age(self.get_option("max_data_age"))
             if self.get_option("latest"):
                 criteria = replace(criteria, limit=1, descending=True)
-            terms = _flat(terms)
+            terms = flat_terms(terms)
             keys = [_key(term) for term in terms]
             if keys and (criteria.ids or criteria.names):
                 name = "id" if criteria.ids else "name"
@@ -182,7 +182,8 @@ class LookupModule(LookupBase):
                 if limit:
                     raise OptionError("max_data_age", self.get_option("max_data_age"), NO_DATA_AGE)
                 with open_history(self.get_option, read_only=True) as store:
-                    found = _read(HistoryReader(store, self.get_option("em_name")), criteria, keys)
+                    reader = HistoryReader(store, self.get_option("em_name"), self._display.warning)
+                    found = _read(reader, criteria, keys)
                 where = f"in the history {store.location}"
             else:
                 with connect(self.get_option) as client:
@@ -201,25 +202,6 @@ class LookupModule(LookupBase):
                 )
             default = [kwargs["default"]] if "default" in kwargs else []
             return [item for sessions in found for item in (wrap_var(sessions) if sessions else default)]
-
-    def _set_options(self, variables: dict[str, Any], kwargs: dict[str, Any]) -> None:
-        kwargs.pop("wantlist", None)  # ansible-core 2.16 gives it where the lookup is a loop (with_...)
-        omit = variables.get("omit")
-        if omit is not None:  # compared with its kind only, since comparing a value of Ansible Vault decrypts it
-            for name in [name for name, value in kwargs.items() if isinstance(value, type(omit)) and value == omit]:
-                del kwargs[name]
-        values = connection_variables(variables, self._templar, kwargs)
-        definitions = {name: entry for name, entry in self.option_definitions.items() if name != "_terms"}
-        self.set_options(var_options=values, direct=check_options(kwargs, values, definitions))
-
-
-def _flat(terms: list[Any]) -> list[Any]:
-    """The terms, with each list among them replaced by its items."""
-    for term in terms:
-        if term == []:
-            # Without terms the criteria alone select, so a runbook that computed no names would get sessions of others.
-            raise OptionError("term", term, "An empty list selects nothing. Check the variable that holds it.")
-    return [decrypted("term", item) for term in terms for item in (term if isinstance(term, list) else [term])]
 
 
 def _key(term: Any) -> tuple[str, str]:

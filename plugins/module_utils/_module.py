@@ -2,45 +2,25 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What all modules share: the module, the client from its options, errors as ``fail_json``."""
+"""What all modules share: the module, checks of its options, errors as ``fail_json``. It loads no client of EM."""
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
-from ._api import transport, xml
-from ._api.client import EnterpriseManager
-from ._api.errors import EmError, OptionError
-from ._api.options import REQUIRED, check_required, check_text, from_environment, is_set
+from ._api.errors import EmError, MissingLibraryError, OptionError
+from ._api.options import REQUIRED, check_text, from_environment, is_set
 from ._argspec import CONNECTION_SPEC, STORE_SPEC
 from ._history.records import HistoryError
 
 _URL_PASSWORDS = re.compile(r"://[^@]*?:(.*)@|[?&](?:ssl)?password=([^&]*)", re.IGNORECASE)
 
-WHERE_TO_GIVE = (
-    "Give {it} as option{s} {options}, with module_defaults for the group dr_runbook.veeam_em.all, or in the environment as {environment}, "
-    "on the machine where the task runs. become (sudo) clears the environment: set become: false for this task."
-)
 _TIME_WITHOUT_QUOTES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d)?")
-
-
-def missing_libraries() -> tuple[str, str] | None:
-    """The sentence about Python libraries that cannot be imported, and why the first one cannot; None if all can."""
-    problems = {"requests": transport.REQUESTS_IMPORT_ERROR, "xmltodict": xml.XMLTODICT_IMPORT_ERROR}
-    missing = {library: str(problem) for library, problem in problems.items() if problem}
-    if not missing:
-        return None
-    names = " and ".join(missing)
-    return f"{missing_required_lib(names)} ({sys.executable} -m pip install {' '.join(missing)})", next(
-        iter(missing.values())
-    )
 
 
 class Module(AnsibleModule):  # type: ignore[misc]
@@ -60,36 +40,13 @@ class Module(AnsibleModule):  # type: ignore[misc]
 
 
 def create_module(argument_spec: dict[str, Any], **options: Any) -> Module:
-    """The module with the connection options added; it fails with a sentence if a Python library is missing."""
+    """The module with the connection options added."""
     module = Module(argument_spec={**CONNECTION_SPEC, **argument_spec}, **options)
     # With -vvv Ansible shows all options, also of a module that refuses them.
     for name in ("url", "store"):
         for secrets in _URL_PASSWORDS.findall(str(module.params.get(name) or "")):
             module.no_log_values.update(filter(None, secrets))
-    missing = missing_libraries()
-    if missing:
-        module.fail_json(msg=missing[0], exception=missing[1])
     return module
-
-
-def client_from_options(option: Callable[[str], Any], warn: Callable[[str], Any]) -> EnterpriseManager:
-    """The client for these connection options, not yet logged on.
-
-    :arg option: gives the value of the option with that name.
-    :raises OptionError: one of them cannot be used.
-    """
-    return EnterpriseManager(**{name: option(name) for name in CONNECTION_SPEC}, warn=warn)
-
-
-def client_from_module(module: Module) -> EnterpriseManager:
-    """The client for the module's connection options, not yet logged on.
-
-    :raises OptionError: one of them cannot be used.
-    """
-    check_required(module.params.get, WHERE_TO_GIVE)
-    check_texts(module, CONNECTION_SPEC)
-    # Each sentence once: a wait polls, and may meet the same problem each time.
-    return client_from_options(module.params.get, cache(module.warn))
 
 
 def check_texts(module: Module, specs: Mapping[str, Any]) -> None:
@@ -140,6 +97,8 @@ def fail_on_error(module: AnsibleModule, known: Callable[[], dict[str, Any]] = d
         yield
     except (OptionError, HistoryError) as exc:
         module.fail_json(msg=str(exc), **known())
+    except MissingLibraryError as exc:
+        module.fail_json(msg=str(exc), exception=exc.reason, **known())
     except EmError as exc:
         error = {"kind": exc.kind, "status": exc.status, "message": exc.server_message}
         module.fail_json(msg=str(exc), error=error, **known())

@@ -151,12 +151,13 @@ msg:
 
 from typing import Any
 
+from ..module_utils._connection import client_from_module
 from ..module_utils._failover.collection import DataCollection, find_backup_servers
 from ..module_utils._failover.data_age import SEVERITY, CollectJob, list_collect_jobs
 from ..module_utils._failover.plans import PlanCriteria
 from ..module_utils._failover.times import format_time
 from ..module_utils._failover.waiter import Poller
-from ..module_utils._module import at_least, check_times, client_from_module, create_module, fail_on_error
+from ..module_utils._module import at_least, check_times, create_module, fail_on_error
 
 SPEC: dict[str, Any] = {
     "backup_server": {"type": "raw"},

@@ -217,6 +217,7 @@ from ..module_utils._api.client import EnterpriseManager
 from ..module_utils._api.errors import OptionError
 from ..module_utils._api.redaction import Redactor
 from ..module_utils._argspec import OPTIONAL_CONNECTION_SPEC, STORE_SPEC
+from ..module_utils._connection import client_from_module
 from ..module_utils._failover.criteria import SessionCriteria
 from ..module_utils._failover.times import format_time, utc_now
 from ..module_utils._history.bodies import masked
@@ -225,7 +226,7 @@ from ..module_utils._history.options import import_history, name_of_em, open_his
 from ..module_utils._history.recorder import Recorder
 from ..module_utils._history.records import FIRST_HASH, KINDS, NewRecord, NoHistoryError, OvertakenError
 from ..module_utils._history.store import Store
-from ..module_utils._module import Module, check_texts, client_from_module, create_module, fail_on_error
+from ..module_utils._module import Module, check_texts, create_module, fail_on_error
 
 SPEC: dict[str, Any] = {
     **OPTIONAL_CONNECTION_SPEC,
@@ -311,13 +312,7 @@ def _import(module: Module) -> dict[str, Any]:
     for name in ("runs", "verdicts", "notes"):
         if params[name]:
             raise OptionError(name, params[name], "import_from records nothing else; hand it over in another task.")
-    counts: dict[str, int] = {}
-    head: Any = EMPTY
-    if not module.check_mode:
-        import_history(params.get, params["import_from"])
-        with open_history(params.get, read_only=True) as store:
-            counts = dict(store.query("SELECT kind, COUNT(*) FROM record GROUP BY kind"))
-            head = store.head()
+    counts, head = import_history(params.get, params["import_from"], keep=not module.check_mode)
     return {"changed": True, "recorded": {kind: counts.get(kind, 0) for kind in KINDS}, "head": head, "gap": None}
 
 

@@ -359,7 +359,7 @@ def main() -> None:
                     verified=False,
                     problems=problems,
                 )
-            result = HistoryReader(store, params["em_name"]).read(criteria)
+            result = HistoryReader(store, params["em_name"], module.warn).read(criteria)
             exported = export(store, params["export"]) if params["export"] and not module.check_mode else None
     verified = {"verified": None} if problems is None else {"verified": True, "problems": problems}
     module.exit_json(changed=False, exported=exported, **verified, **result)

@@ -325,6 +325,7 @@ msg:
 from typing import Any
 
 from ..module_utils._api.errors import EmWaitError
+from ..module_utils._connection import client_from_module
 from ..module_utils._failover import clock
 from ..module_utils._failover.criteria import check_names
 from ..module_utils._failover.em_task import NO_TASK
@@ -335,7 +336,7 @@ from ..module_utils._failover.replica_points import PointReader
 from ..module_utils._failover.run_result import run_result
 from ..module_utils._failover.times import utc_now
 from ..module_utils._failover.undo_condition import undo_condition
-from ..module_utils._module import at_least, client_from_module, create_module, fail_on_error
+from ..module_utils._module import at_least, create_module, fail_on_error
 
 SPEC: dict[str, Any] = {
     "plan": {"type": "raw", "required": True},

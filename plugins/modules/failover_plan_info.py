@@ -206,8 +206,9 @@ msg:
 
 from typing import Any
 
+from ..module_utils._connection import client_from_module
 from ..module_utils._failover.plans import PlanCriteria, PlanReader
-from ..module_utils._module import check_times, client_from_module, create_module, fail_on_error
+from ..module_utils._module import check_times, create_module, fail_on_error
 
 SPEC: dict[str, Any] = {
     "id": {"type": "list", "elements": "str"},

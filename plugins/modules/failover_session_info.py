@@ -435,7 +435,6 @@ msg:
     (https://em.example.com:9398/api/sessionMngr/?v=latest)
 """
 
-from datetime import timedelta
 from typing import Any
 
 from ..module_utils._api.errors import OptionError
@@ -448,11 +447,8 @@ from ..module_utils._argspec import (
     STORE_SPEC,
 )
 from ..module_utils._failover.criteria import SessionCriteria
-from ..module_utils._failover.data_age import DataAgeReader, max_age
-from ..module_utils._failover.replica_points import PointReader
-from ..module_utils._failover.sessions import SessionReader
 from ..module_utils._failover.times import format_time
-from ..module_utils._module import Module, check_texts, check_times, client_from_module, create_module, fail_on_error
+from ..module_utils._module import Module, check_texts, check_times, create_module, fail_on_error
 
 FIELDS = (
     *("id", "uid", "name", "job_type", "state", "result", "progress", "failure_message", "creation_time", "end_time"),
@@ -489,14 +485,21 @@ def main() -> None:
         if module.params["source"] == "history":
             answer = _read_history(module, criteria)
         else:
-            answer = _read_em(module, criteria, max_age(module.params["max_data_age"]))
+            answer = _read_em(module, criteria)
     if fields:
         sessions = [{name: session.get(name) for name in fields} for session in answer["failover_sessions"]]
         answer["failover_sessions"] = sessions
     module.exit_json(changed=False, **answer)
 
 
-def _read_em(module: Module, criteria: SessionCriteria, limit: timedelta | None) -> dict[str, Any]:
+def _read_em(module: Module, criteria: SessionCriteria) -> dict[str, Any]:
+    # Only here, so that reading a history needs no client and no libraries.
+    from ..module_utils._connection import client_from_module
+    from ..module_utils._failover.data_age import DataAgeReader, max_age
+    from ..module_utils._failover.replica_points import PointReader
+    from ..module_utils._failover.sessions import SessionReader
+
+    limit = max_age(module.params["max_data_age"])
     client = client_from_module(module)
     with client:
         data_age = DataAgeReader(client).read(limit) if limit or module.params["data_age"] else None
@@ -529,7 +532,7 @@ def _read_history(module: Module, criteria: SessionCriteria) -> dict[str, Any]:
         raise OptionError("max_data_age", module.params["max_data_age"], NO_DATA_AGE)
     check_texts(module, {**STORE_SPEC, **EM_NAMES_SPEC})
     with open_history(module.params.get, read_only=True) as store:
-        reader = HistoryReader(store, module.params["em_name"])
+        reader = HistoryReader(store, module.params["em_name"], module.warn)
         result = reader.list_sessions(criteria)
         points_seen_at = reader.points_seen_at()
     return {

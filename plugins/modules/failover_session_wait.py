@@ -181,13 +181,14 @@ msg:
 from typing import Any
 
 from ..module_utils._api.errors import EmWaitError, OptionError
+from ..module_utils._connection import client_from_module
 from ..module_utils._failover import clock
 from ..module_utils._failover.criteria import SessionCriteria, check_names, guid_of_session
 from ..module_utils._failover.facts import Session, merge_tasks
 from ..module_utils._failover.replica_points import PointReader
 from ..module_utils._failover.times import format_time, utc_now
 from ..module_utils._failover.waiter import wait_until_appeared, wait_until_finished
-from ..module_utils._module import at_least, client_from_module, create_module, fail_on_error
+from ..module_utils._module import at_least, create_module, fail_on_error
 
 SPEC: dict[str, Any] = {
     "id": {"type": "str"},

@@ -55,7 +55,7 @@ def read_em(option: Option, criteria: SessionCriteria, warn: Warn) -> Answer:
         if meant:
             warn(f"No cloud failover session on {client.base_url} has the name that is wanted. {meant}")
         if option("vm_source") == "history":
-            sessions = _with_recorded_vms(option, sessions, criteria)
+            sessions = _with_recorded_vms(option, sessions, criteria, warn)
         plans = _read_plans(option, PlanReader(client), sessions)
     return {"sessions": sessions, "plans": plans, "collected": collected}
 
@@ -65,7 +65,7 @@ def read_history(option: Option, criteria: SessionCriteria, warn: Warn) -> Answe
     if option("max_data_age"):
         raise OptionError("max_data_age", option("max_data_age"), NO_DATA_AGE)
     with open_history(option, read_only=True) as store:
-        reader = HistoryReader(store, option("em_name"))
+        reader = HistoryReader(store, option("em_name"), warn)
         sessions = _read_sessions(reader, criteria, f"in the history {store.location}", warn)
         return {"sessions": sessions, "plans": _read_plans(option, reader, sessions), "collected": None}
 
@@ -88,14 +88,14 @@ def _read_sessions(
     return result.sessions
 
 
-def _with_recorded_vms(option: Option, sessions: list[Session], criteria: SessionCriteria) -> list[Session]:
+def _with_recorded_vms(option: Option, sessions: list[Session], criteria: SessionCriteria, warn: Warn) -> list[Session]:
     """The sessions, with the VMs that the history has of those that list none."""
     without = tuple(session["id"] for session in sessions if not session["tasks"])
     if not without:
         return sessions
     em_names = list(filter(None, option("em_name") or ())) or [name_of_em(None, option("url"))]
     with open_history(option, read_only=True) as store:
-        result = HistoryReader(store, em_names).list_sessions(SessionCriteria(criteria.now, ids=without))
+        result = HistoryReader(store, em_names, warn).list_sessions(SessionCriteria(criteria.now, ids=without))
     recorded: dict[str, Any] = {session["id"]: session for session in result.sessions}
     return [
         merge_tasks(session, found, found["seen_at"]) if (found := recorded.get(session["id"])) else session

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
@@ -16,7 +16,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.utils.display import Display
 
 from ..module_utils._api.client import EnterpriseManager
-from ..module_utils._api.errors import EmError, OptionError
+from ..module_utils._api.errors import EmError, MissingLibraryError, OptionError
 from ..module_utils._api.options import HIDDEN, check_required, check_text, from_environment, is_set
 from ..module_utils._argspec import (
     CONNECTION_SPEC,
@@ -26,9 +26,9 @@ from ..module_utils._argspec import (
     SOURCE_SPEC,
     STORE_SPEC,
 )
+from ..module_utils._connection import client_from_options
 from ..module_utils._failover.criteria import without_alias
 from ..module_utils._history.records import HistoryError
-from ..module_utils._module import client_from_options, missing_libraries
 
 WHERE_TO_GIVE = "Give {it} as option{s} {options}, as variable{s} {variables}, or in the environment as {environment}."
 UNDECRYPTABLE = (
@@ -42,12 +42,9 @@ _display = Display()
 @contextmanager
 def fail_on_error(error: type[AnsibleError]) -> Iterator[None]:
     """Turns every error of the client, the readers and the history into one of Ansible's, with the same sentence."""
-    missing = missing_libraries()
-    if missing:
-        raise error(missing[0])
     try:
         yield
-    except (OptionError, EmError, HistoryError) as exc:
+    except (OptionError, MissingLibraryError, EmError, HistoryError) as exc:
         raise error(str(exc)) from None
 
 
@@ -55,6 +52,7 @@ def connect(option: Callable[[str], Any]) -> EnterpriseManager:
     """The client for these connection options; ``with`` logs on and off.
 
     :arg option: gives the value of the option with that name.
+    :raises MissingLibraryError: a Python library cannot be imported.
     :raises OptionError: one of them cannot be used.
     """
     return client_from_options(option, _display.warning)
@@ -113,6 +111,32 @@ def decrypted(name: str, value: Any) -> Any:
         raise OptionError(name, HIDDEN, UNDECRYPTABLE) from None
 
 
+def set_options(plugin: Any, variables: Mapping[str, Any], given: dict[str, Any]) -> None:
+    """Set the options of a lookup: those given, else the variables for them, else the environment.
+
+    :raises OptionError: names one that cannot be used.
+    """
+    given.pop("wantlist", None)  # ansible-core 2.16 gives it where the lookup is a loop (with_...)
+    omit = variables.get("omit")
+    if omit is not None:  # compared with its kind only, since comparing a value of Ansible Vault decrypts it
+        for name in [name for name, value in given.items() if isinstance(value, type(omit)) and value == omit]:
+            del given[name]
+    definitions = {name: entry for name, entry in plugin.option_definitions.items() if name != "_terms"}
+    names = [f"veeam_em_{name}" for name in definitions]
+    known = {name: variables[name] for name in names if name in variables}
+    values = connection_variables(known, plugin._templar, given)
+    plugin.set_options(var_options=values, direct=check_options(given, values, definitions))
+
+
+def flat_terms(terms: Iterable[Any]) -> list[Any]:
+    """The terms of a lookup, with each list among them replaced by its items."""
+    for term in terms:
+        if term == []:
+            # Without terms the criteria alone select, so a runbook that computed no names would get sessions of others.
+            raise OptionError("term", term, "An empty list selects nothing. Check the variable that holds it.")
+    return [decrypted("term", item) for term in terms for item in (term if isinstance(term, list) else [term])]
+
+
 def check_options(
     given: Mapping[str, Any], variables: Mapping[str, Any], definitions: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -128,6 +152,8 @@ def check_options(
     """
     options = without_alias({name: _check_given(name, value, definitions) for name, value in given.items()})
     for name, spec in {**CONNECTION_SPEC, **STORE_SPEC}.items():
+        if name not in definitions:
+            continue
         values = (options.get(name), variables.get(f"veeam_em_{name}"), from_environment(name))
         value = next(filter(is_set, values), None)
         if value is None:
@@ -138,7 +164,7 @@ def check_options(
             if spec["type"] == "str":
                 check_text(name, value)
             options[name] = value
-    if options.get("source") != "history":
+    if "url" in definitions and options.get("source") != "history":
         check_required(options.get, WHERE_TO_GIVE)
     return options
 

@@ -14,8 +14,7 @@ from ansible.utils.display import Display
 
 from ..module_utils._api.redaction import single_line, truncate
 from ..module_utils._failover import clock
-from ..module_utils._failover.facts import Session, SessionTask, merge_tasks
-from ..module_utils._failover.session_facts import COLLECTION
+from ..module_utils._failover.facts import SESSIONS_PATH, Session, SessionTask, merge_tasks
 from ..module_utils._failover.times import format_time, utc_now
 from ..module_utils._failover.waiter import Poller, not_appeared, not_finished
 
@@ -143,10 +142,10 @@ def _timed_out(
     """The result of the last run, as if it had waited for the whole time."""
     base_url = result.get("url") or ""
     if time_option == "appear_timeout":
-        problem = not_appeared(base_url + COLLECTION, waited, unavailable)
+        problem = not_appeared(base_url + SESSIONS_PATH, waited, unavailable)
     else:
         guid = session["id"] if session else "that was started"
-        url = base_url + (session["href"] if session else COLLECTION)
+        url = base_url + (session["href"] if session else SESSIONS_PATH)
         problem = not_finished(url, guid, session, waited, unavailable)
     error = {"kind": problem.kind, "status": problem.status, "message": problem.server_message}
     # From ansible-core 2.19 on, the exception of the last run would be the headline, which knows of its own time only.

@@ -63,7 +63,9 @@ def test_no_variable_of_a_role_or_a_drill_is_one_that_others_use():
     assert [
         name
         for name in sorted(names)
-        if not name.startswith(("drill_", "failover_run_", "failover_report_", "failover_history_"))
+        if not name.startswith(
+            ("drill_", "failover_run_", "failover_report_", "failover_history_", "failover_readiness_")
+        )
     ] == []
 
 

@@ -28,6 +28,7 @@ STRATA = [
     ["module_utils/_readiness"],
     ["module_utils/_argspec"],
     ["module_utils/_module"],
+    ["module_utils/_connection"],
     ["doc_fragments"],
     ["plugin_utils/_plain", "plugin_utils/_host_names"],
     ["plugin_utils/_document"],
@@ -54,7 +55,7 @@ INSIDE = [
     (
         "module_utils/_api",
         [
-            ["redaction", "xml", "interrupts", "filters"],
+            ["redaction", "ids", "xml", "interrupts", "filters"],
             ["errors"],
             ["options"],
             ["response", "advice", "proxy"],
@@ -74,12 +75,12 @@ INSIDE = [
         "module_utils/_history",
         [
             ["records"],
-            ["schema"],
+            ["schema", "conditions"],
             ["sqlite", "postgresql"],
             ["store"],
             ["verify", "kind"],
             ["export", "bodies"],
-            ["options", "handed_over"],
+            ["options", "handed_over", "looks"],
             ["recorder", "reader", "session_log"],
         ],
     ),

@@ -2,21 +2,22 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The history in a SQLite file, without Ansible and without EM: history.py SESSIONS MORE
+"""A year of a history in a SQLite file, without Ansible and without EM: history.py FILE SESSIONS MORE
 
-Records SESSIONS sessions of 10 VMs at once, then as many more as make it MORE in all, and reads 100 runs of one plan five times.
-Prints JSON: seconds for the first append, seconds of each reading, bytes on disk for 1,000 sessions.
+Records SESSIONS sessions of 10 VMs at once in a new file, then as many more as make it MORE in all, and a look for each hour of a year.
+Prints JSON: seconds for the first append, bytes on disk for 1,000 sessions.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 import sys
-import tempfile
 import time
 import types
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 package = types.ModuleType("core")
@@ -24,76 +25,95 @@ package.__path__ = [str(Path(__file__).resolve().parents[2] / "plugins" / "modul
 sys.modules["core"] = package
 records = importlib.import_module("core._history.records")
 open_store = importlib.import_module("core._history.store").open_store
-SessionCriteria = importlib.import_module("core._failover.criteria").SessionCriteria
+format_time = importlib.import_module("core._failover.times").format_time
 
 RUNS = 100
 """Sessions of each plan."""
+VMS = 10
+LOOKS = 365 * 24
+"""Looks, one each hour, in which all sessions were recorded."""
+EM = "em.example.com"
+YEAR = datetime(2025, 3, 1, tzinfo=timezone.utc)
 GUID = "d045-4493-9869-0a970e08f6f9"
-AT = "2026-03-01T00:00:00.000000Z"
-ENDED = {
-    "state": "Stopped",
-    "result": "Success",
-    "failure_message": None,
-    "creation_time": AT,
-    "end_time": "2026-03-01T00:18:40.000000Z",
-    "duration": 1120.0,
-    "finished": True,
-    "succeeded": True,
-}
-VMS = [
-    {
-        "vm_name": f"abc-filesrv{number:02d}",
-        **ENDED,
-        "replica_point": {
-            "id": f"{number:08d}-{GUID}",
-            "name": "as of 2026-02-28 22:00:15",
-            "creation_time": None,
-            "state": None,
-        },
+
+
+def text(seconds: float) -> str:
+    return str(format_time(YEAR + timedelta(seconds=seconds)))
+
+
+def session(number: int, sessions: int) -> records.NewRecord:
+    """One of the sessions of a year. Each VM of each of them used a restore point of its own."""
+    start = number * LOOKS * 3600 // sessions
+    ended = {
+        "state": "Stopped",
+        "result": "Success",
+        "failure_message": None,
+        "creation_time": text(start),
+        "end_time": text(start + 1120),
+        "duration": 1120.0,
+        "finished": True,
+        "succeeded": True,
     }
-    for number in range(10)
-]
-
-
-def session(number: int, plans: int) -> records.NewRecord:
-    guid = f"{number:08d}-{GUID}"
+    guid = f"{number:08x}-{GUID}"
     facts = {
         "id": guid,
         "uid": f"urn:veeam:CloudFailoverSession:{guid}",
-        "name": f"ABC Company Failover Plan {number % plans}",
+        "name": f"ABC Company Failover Plan {number % (sessions // RUNS)}",
         "job_type": "CloudFailover",
         "backup_server": {"id": f"00000001-{GUID}", "name": "sp-vbr1.example.net"},
-        **ENDED,
-        "creation_time": f"2026-03-{number // 86400 % 28 + 1:02d}T{number // 3600 % 24:02d}:{number // 60 % 60:02d}:{number % 60:02d}.000000Z",
-        "tasks": VMS,
-        "task_summary": {"total": 10, "success": 10, "warning": 0, "failed": 0, "running": 0, "other": 0},
+        **ended,
+        "tasks": [
+            {
+                "vm_name": f"abc-filesrv{vm:02d}",
+                **ended,
+                "replica_point": {"id": point(number, vm), "name": "as of 2026-02-28 22:00:15"},
+            }
+            for vm in range(VMS)
+        ],
+        "task_summary": {"total": VMS, "success": VMS, "warning": 0, "failed": 0, "running": 0, "other": 0},
     }
-    return records.NewRecord("session", records.subject_of("em.example.com", guid), AT, facts)
+    return records.NewRecord("session", records.subject_of(EM, guid), text(start + 3600), facts)
 
 
-def main(first: int, more: int) -> None:
-    plans = more // RUNS
-    with tempfile.TemporaryDirectory(prefix="veeam-em-bench-") as folder:
-        path = f"{folder}/history.db"
-        with open_store(path, create=True) as store:
-            new = [session(number, plans) for number in range(first)]
-            start = time.perf_counter()
-            counts = store.append(new)
-            recorded = time.perf_counter() - start
-            size = os.path.getsize(path)
-            for begin in range(first, more, first):
-                store.append(session(number, plans) for number in range(begin, min(begin + first, more)))
-            criteria = SessionCriteria.from_options({"name": ["ABC Company Failover Plan 7"], "limit": RUNS}.get)
-            reading = []
-            for _round in range(5):
-                start = time.perf_counter()
-                found = store.sessions(criteria)
-                reading.append(time.perf_counter() - start)
-    if (counts, len(found)) != ({"session": first}, RUNS):
-        sys.exit(f"Recorded {counts}, found {len(found)}")
-    figures = {"sessions": first, "of": more, "recorded": recorded, "reading": reading, "size": size / first * 1000}
-    print(json.dumps(figures))
+def point(number: int, vm: int) -> str:
+    return f"{number * VMS + vm:08x}-{GUID}"
+
+
+def look(hour: int, sessions: int) -> records.NewRecord:
+    """What a look records: the restore points of all sessions that have ended in this hour were Ready."""
+    first, last = (math.ceil((end * 3600 - 1120) * sessions / LOOKS / 3600) for end in (hour, hour + 1))
+    at = text((hour + 1) * 3600)
+    facts = {
+        "user": "DR\\robot",
+        "url": f"https://{EM}:9398",
+        "source": "query",
+        "created_after": None,
+        "clock": "em",
+        "local_time": at,
+        "collected_at": text((hour + 1) * 3600 - 60),
+        "complete": True,
+        "missing": [],
+        "sessions": {"count": last, "oldest": text(0), "digest": "0" * 64},
+        "plans": {"count": sessions // RUNS, "digest": "1" * 64},
+        "points": {"Ready": [point(number, vm) for number in range(max(0, first), last) for vm in range(VMS)]},
+    }
+    return records.NewRecord("look", records.subject_of(EM, at), at, facts)
+
+
+def main(path: str, first: int, more: int) -> None:
+    with open_store(path, create=True) as store:
+        new = [session(number, more) for number in range(first)]
+        start = time.perf_counter()
+        counts = store.append(new)
+        recorded = time.perf_counter() - start
+        size = os.path.getsize(path)
+        for begin in range(first, more, first):
+            store.append(session(number, more) for number in range(begin, min(begin + first, more)))
+        store.append(look(hour, more) for hour in range(LOOKS))
+    if counts != {"session": first}:
+        sys.exit(f"Recorded {counts}")
+    print(json.dumps({"sessions": first, "of": more, "recorded": recorded, "size": size / first * 1000}))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

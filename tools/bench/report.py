@@ -244,6 +244,16 @@ def history(figures: Row) -> str:
     return table("The store of the history, SQLite | Figure", rows)
 
 
+def portfolio(figures: Row) -> str:
+    size = f"{figures['plans']:,} plans of {figures['vms']} VMs and {figures['runs']} runs each"
+    rows = [
+        [f"Judge {size}, seconds of processor time (target ≤ 2)", spread(figures["judged"])],
+        ["Make page, CSV and JSON of them, seconds of processor time (target ≤ 5)", spread(figures["made"])],
+        ["Size of the page (target ≤ 3 MB)", f"{figures['page'] / 1e6:.1f} MB"],
+    ]
+    return table("Readiness and its page | Figure", rows)
+
+
 # Growth
 
 
@@ -335,6 +345,8 @@ def figures_text(results: dict[str, Any]) -> str:
         inventories(figures),
         "### History\n",
         history(results["history"]),
+        "### Readiness\n",
+        portfolio(results["portfolio"]),
     ]
     if not results["quick"]:
         parts += ["### Growth\n", growth(figures)]

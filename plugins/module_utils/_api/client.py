@@ -30,11 +30,12 @@ from .errors import (
     EmTimeoutError,
     Operation,
 )
+from .ids import GUID
 from .interrupts import Signals
 from .options import base_url_of, check_options, split_url, verification_of
 from .response import Response, logon_error, status_error
 from .transport import TOKEN_HEADER, Counters, Transport
-from .xml import GUID, Document, XmlError, log_off_path, parse
+from .xml import Document, XmlError, log_off_path, parse
 
 VERSION = "1.0.0"
 """The collection's version, as in galaxy.yml (a unit test compares the two)."""

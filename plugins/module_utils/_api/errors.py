@@ -7,6 +7,7 @@
 ::
 
     OptionError             an option cannot be used; nothing was sent
+    MissingLibraryError     a Python library is missing; nothing was sent
     EmError
         EmAuthError         user name or password            EmAmbiguousError    several plans or sessions fit
         EmPermissionError   a role is missing                EmBusyError         the plan has a running session
@@ -46,6 +47,17 @@ class OptionError(ValueError):
     def __init__(self, option: str, value: object, accepted: str) -> None:
         super().__init__(f"{option}: {describe(value, MAX_MESSAGE)} cannot be used. {accepted}")
         self.option = option
+
+
+class MissingLibraryError(Exception):
+    """A Python library cannot be imported.
+
+    :ivar reason: why the first one cannot.
+    """
+
+    def __init__(self, sentence: str, reason: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
 
 
 class Operation(NamedTuple):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import ssl
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
@@ -158,6 +157,8 @@ def verification_of(validate_certs: bool, ca_path: str | None) -> bool | str:
     if ca_path and not os.path.isdir(ca_path):
         if not os.path.isfile(ca_path):
             raise OptionError("ca_path", ca_path, f"There is no such file as {os.path.abspath(ca_path)}. {accepted}")
+        import ssl  # takes long, and what reads a history does not need it
+
         try:
             ssl.create_default_context(cafile=ca_path)
         except (ssl.SSLError, OSError):

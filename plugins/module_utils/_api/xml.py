@@ -24,6 +24,8 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple, NoReturn
 from xml.parsers import expat
 
+from .ids import GUID
+
 try:
     import xmltodict
 
@@ -36,9 +38,6 @@ Entity = dict[str, Any]
 
 NAMESPACE = "http://www.veeam.com/ent/"
 """How the namespace of EM's documents begins; its version follows."""
-
-GUID = re.compile("-".join(f"[0-9a-fA-F]{{{length}}}" for length in (8, 4, 4, 4, 12)))
-"""The unique part of EM's URNs and Hrefs."""
 
 MAX_ERROR = 64 * 1024
 """Bytes. An error body is read so far; EM's own are far shorter."""

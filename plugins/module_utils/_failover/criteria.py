@@ -14,8 +14,8 @@ from typing import Any
 
 from .._api.errors import OptionError
 from .._api.filters import all_of, all_that_fit, any_of, one_of, quoted
+from .._api.ids import GUID
 from .._api.options import HIDDEN, check_text
-from .._api.xml import GUID
 from .facts import RESULTS, STATES, Plan, Reference, Session, last_time
 from .times import format_time, parse_age, parse_zoned_time, utc_now
 

@@ -11,6 +11,7 @@ failover_session_info and failover_plan_info describes each field.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 STATES = ("Starting", "Working", "Stopping", "Stopped")
@@ -20,6 +21,8 @@ READY = "Ready"
 IN_FAILOVER = "Failover"
 FAILED_OVER = (IN_FAILOVER, "Failback", "PermanentFailover")
 """States of a replica point whose VM is not at rest. No other word says anything."""
+SESSIONS_PATH = "/api/cloud/failoverSessions"
+"""What the path of a session starts with."""
 
 
 class Reference(TypedDict):
@@ -41,6 +44,13 @@ class ReplicaPoint(PointState):
 
     id: str | None
     name: str | None
+
+
+class PointFacts(ReplicaPoint):
+    """All that EM says of a replica point. It has no link to a plan."""
+
+    vm_name: str | None
+    backup_server: Reference | None
 
 
 class Progress(TypedDict):
@@ -90,6 +100,22 @@ class Session(Progress, _Kept):
     href: str
     tasks: list[SessionTask]
     task_summary: TaskSummary
+
+
+@dataclass
+class SessionResult:
+    """What a reading of sessions found, from EM or from a history.
+
+    :ivar sessions: facts, sorted and cut as the criteria say.
+    :ivar missing_ids: GUIDs that were requested and that EM does not know.
+    :ivar filter: the filter that EM accepted, or None. Those of several queries for ids are joined by "," (OR).
+    :ivar from_collection: whether EM refused or forbade to query sessions, so that its list was read, which covers 30 days.
+    """
+
+    sessions: list[Session] = field(default_factory=list)
+    missing_ids: list[str] = field(default_factory=list)
+    filter: str | None = None
+    from_collection: bool = False
 
 
 class Command(TypedDict):

@@ -18,7 +18,7 @@ from .._api.errors import EmError, EmNotFoundError, EmPermissionError
 from .._api.filters import any_of, batches, quoted
 from .._api.query import is_refusal, query_path
 from .._api.resource import ResourceType, is_reference, read_list, read_resource
-from .facts import IN_FAILOVER, READY, Reference, ReplicaPoint, Session, SessionTask, point_ids
+from .facts import IN_FAILOVER, READY, PointFacts, Session, SessionTask, point_ids
 from .permissions import PORTAL_USER, READ_POINTS, VM_RESTORE_OPERATOR
 from .session_facts import backup_server
 from .times import format_time, parse_and_format_time, utc_now
@@ -33,13 +33,6 @@ MAX_PAGES = 20
 
 _SORT = "sortAsc=Name"
 _NO_POINT = "00000000-0000-0000-0000-000000000000"
-
-
-class PointFacts(ReplicaPoint):
-    """All that EM says of a replica point. It has no link to a plan."""
-
-    vm_name: str | None
-    backup_server: Reference | None
 
 
 class PointReader:

@@ -12,10 +12,9 @@ from __future__ import annotations
 from typing import cast
 
 from .._api import xml
-from .facts import Progress, Reference, ReplicaPoint, Session, SessionTask, TaskSummary
+from .facts import SESSIONS_PATH, Progress, Reference, ReplicaPoint, Session, SessionTask, TaskSummary
 from .times import parse_and_format_time
 
-COLLECTION = "/api/cloud/failoverSessions"
 ENTITY_TYPE = "CloudFailoverSession"
 
 
@@ -33,7 +32,7 @@ def session_facts(entity: xml.Entity) -> Session:
         "job_type": xml.text(entity, "JobType"),
         **_progress_facts(entity),  # type: ignore[typeddict-item, unused-ignore]  # it has no tasks_kept_at
         "backup_server": backup_server(entity),
-        "href": _path(xml.text(entity, "Href")) or f"{COLLECTION}/{guid}",
+        "href": _path(xml.text(entity, "Href")) or f"{SESSIONS_PATH}/{guid}",
         "tasks": tasks,
         "task_summary": _task_summary(tasks),
     }

@@ -10,7 +10,7 @@ Source of what EM does: docs/evidence.md, "The cloud failover session" and "Quer
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import NoReturn
 
 from .._api import xml
@@ -20,31 +20,15 @@ from .._api.filters import any_of, batches, quoted
 from .._api.query import QueryPager
 from .._api.resource import DIRECT_READS, ResourceType, is_reference, read_by_ids, read_resource
 from .criteria import SessionCriteria
-from .facts import Session, newest_per_plan, sort_key
+from .facts import SESSIONS_PATH, Session, SessionResult, newest_per_plan, sort_key
 from .permissions import READ_SESSIONS
-from .session_facts import COLLECTION, ENTITY_TYPE, session_facts, session_guid
+from .session_facts import ENTITY_TYPE, session_facts, session_guid
 
 SESSIONS = ResourceType(
-    ENTITY_TYPE, "session", COLLECTION, READ_SESSIONS, ", which Veeam documents to cover the last 30 days only"
+    ENTITY_TYPE, "session", SESSIONS_PATH, READ_SESSIONS, ", which Veeam documents to cover the last 30 days only"
 )
 MIN_PAGE_SIZE = 10
 """Sessions on a page if fewer are wanted: those that do not meet the criteria may come before those that do."""
-
-
-@dataclass
-class SessionResult:
-    """What :meth:`SessionReader.list_sessions` found.
-
-    :ivar sessions: facts, sorted and cut as the criteria say.
-    :ivar missing_ids: GUIDs that were requested and that EM does not know.
-    :ivar filter: the filter that EM accepted, or None. Those of several queries for ids are joined by "," (OR).
-    :ivar from_collection: whether EM refused or forbade to query sessions, so that its list was read, which covers 30 days.
-    """
-
-    sessions: list[Session] = field(default_factory=list)
-    missing_ids: list[str] = field(default_factory=list)
-    filter: str | None = None
-    from_collection: bool = False
 
 
 class SessionReader:
@@ -125,7 +109,7 @@ class SessionReader:
 
     def _fail(self, problem: str) -> NoReturn:
         hint = "Nothing is returned, since it may be incomplete. Try again, and check the state of EM."
-        url = self._client.on_base_url(COLLECTION)
+        url = self._client.on_base_url(SESSIONS_PATH)
         raise EmProtocolError(READ_SESSIONS, url, self._client.redact(problem), hint, 200) from None
 
     def _first(self, criteria: SessionCriteria, limit: int) -> SessionResult:

@@ -28,9 +28,8 @@ from .._api.errors import (
 )
 from . import clock
 from .criteria import SessionCriteria
-from .facts import Session, may_change, merge_tasks, same_backup_server, vms_done
+from .facts import SESSIONS_PATH, Session, may_change, merge_tasks, same_backup_server, vms_done
 from .plans import PlanReader
-from .session_facts import COLLECTION
 from .sessions import SessionReader
 from .times import format_time, utc_now
 
@@ -168,7 +167,7 @@ def wait_until_appeared(
     )
     if meant:
         client.warn(f"EM has no plan with the name that is waited for. {meant}")
-    raise not_appeared(client.on_base_url(COLLECTION), seconds, poller.unavailable)
+    raise not_appeared(client.on_base_url(SESSIONS_PATH), seconds, poller.unavailable)
 
 
 def _newest(client: EnterpriseManager, sessions: list[Session]) -> Session:
@@ -178,7 +177,7 @@ def _newest(client: EnterpriseManager, sessions: list[Session]) -> Session:
     if any(same_backup_server(session, sessions[0]) is False for session in sessions):
         problem = f"shows {len(sessions)} sessions on different backup servers: {client.redact(listed)}"
         hint = "Give the id of the session to wait for."
-        raise EmAmbiguousError("Wait for a failover session", client.on_base_url(COLLECTION), problem, hint)
+        raise EmAmbiguousError("Wait for a failover session", client.on_base_url(SESSIONS_PATH), problem, hint)
     if len(sessions) > 1:
         client.warn(f"EM shows {len(sessions)} matching sessions; using the newest: {client.redact(listed)}.")
     return sessions[0]
@@ -222,7 +221,7 @@ def wait_until_finished(
                 return
     if last and last["finished"]:
         return  # without a result, and there was no time to wait longer for one
-    url = client.on_base_url(f"{COLLECTION}/{guid}")
+    url = client.on_base_url(f"{SESSIONS_PATH}/{guid}")
     raise not_finished(url, guid, last, clock.monotonic() - started, poller.unavailable)
 
 

@@ -10,19 +10,19 @@ What changes by itself (``progress``), follows from the rest (``href``) or may b
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, TypedDict, cast
 
-from .._failover.facts import Plan, Progress, Session, SessionTask
-from .._failover.replica_points import PointFacts
-from .._failover.session_facts import COLLECTION
+from .._failover.facts import SESSIONS_PATH, Plan, PointFacts, Progress, Session, SessionTask
 from .._failover.times import format_time, parse_time
 from .kind import Sighting
-from .records import canonical, sha256
+from .records import NewRecord, sha256
 
 LISTED = timedelta(days=30)
 """How long EM surely lists a session (docs/evidence.md, "Requests in general")."""
+_PASSWORD_IN_URL = re.compile(r"(?<=://)([^\s/?#@:]*):[^\s/?#@]+(?=@)")
 COMMANDS = frozenset({"pre_command", "post_command"})
 
 
@@ -53,7 +53,7 @@ def session_of_body(body: Mapping[str, Any], points: Mapping[str, Mapping[str, A
         **{name: body[name] for name in ("id", "uid", "name", "job_type")},
         **_progress_of_body(body),
         "backup_server": body["backup_server"],
-        "href": f"{COLLECTION}/{body['id']}",
+        "href": f"{SESSIONS_PATH}/{body['id']}",
         "tasks": tasks,
         "task_summary": body["task_summary"],
         **({"tasks_kept_at": body["tasks_kept_at"]} if "tasks_kept_at" in body else {}),
@@ -79,16 +79,23 @@ def plan_body(plan: Plan) -> dict[str, Any]:
     return {**body, "deleted": False}
 
 
-def digest_of_all(bodies: Iterable[Mapping[str, Any]]) -> str:
+def digest_of_all(records: Iterable[NewRecord]) -> str:
     """One digest of many bodies: the SHA-256 of their digests, sorted, one a line."""
-    return sha256("\n".join(sorted(sha256(canonical(body)) for body in bodies)))
+    return sha256("\n".join(sorted(record.digest for record in records)))
 
 
 def masked(value: Any, mask: Callable[[str], str]) -> Any:
-    """The body of a record without secrets, which servers put into their messages and tenants into names."""
+    """The body of a record without secrets, which servers put into their messages and people into notes.
+
+    :arg mask: takes known secrets out of a text; a password in a URL needs not be known.
+    """
+
+    def mask_all(text: str) -> str:
+        return _PASSWORD_IN_URL.sub(r"\1:********", mask(text))
+
     text = json.dumps(value)
     # Only where there is something to mask, text by text: thousands of small searches take longer than a big one.
-    return value if mask(text) == text else _masked(value, mask)
+    return value if mask_all(text) == text else _masked(value, mask_all)
 
 
 def _masked(value: Any, mask: Callable[[str], str]) -> Any:

@@ -4,7 +4,7 @@
 
 """A history as JSON Lines: export for auditors and backups, import to move it to another database.
 
-The first line is ``{"created", "head", "history": 1, "store_id"}``, each other one a record with its eight columns. ``body``
+The first line is ``{"head", "history": 1, "store_id"}``, each other one a record with its eight columns. ``body``
 is a string, the bytes that ``digest`` is of. docs/history.md shows how to check such a file without this collection.
 """
 
@@ -13,16 +13,27 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
-from typing import Any
+from contextlib import ExitStack, nullcontext, suppress
+from itertools import islice
+from typing import Any, NamedTuple
 
-from .records import FIRST_HASH, Head, HistoryError, canonical, index_row
+from .records import FIRST_HASH, Head, HistoryError, IndexRow, NoHistoryError, canonical, index_row
 from .schema import RECORD_COLUMNS
 from .store import PAGE, Store, connect
 from .verify import record_problems
 
 FORMAT = 1
+
+
+class Imported(NamedTuple):
+    """What was imported: the number of records by kind, and the newest one."""
+
+    counts: dict[str, int]
+    head: Head
+
+
 _COLUMNS = RECORD_COLUMNS.split(", ")
 _TYPES = [int] + [str] * 7
 
@@ -38,7 +49,7 @@ def export(store: Store, path: str) -> int:
             "The export would replace the history itself", "Nothing was written. Give another file as export", path
         )
     head = store.head()
-    start = {"history": FORMAT, "store_id": store.store_id, "created": store.created, "head": head}
+    start = {"history": FORMAT, "store_id": store.store_id, "head": head}
     count, unfinished = 0, ""
     try:
         handle, unfinished = tempfile.mkstemp(
@@ -62,59 +73,70 @@ def export(store: Store, path: str) -> int:
     return count
 
 
-def import_records(path: str, location: str, password: str | None = None) -> int:
+def import_records(path: str, location: str, password: str | None = None, *, keep: bool = True) -> Imported:
     """Create a store from an export: same id, sequences and hashes, so that heads that were noted still hold.
 
     For a user this is the option ``import_from`` of failover_history, which then reads no EM. All or nothing.
 
     :arg path: the export.
     :arg location: of the new store; see :func:`open_store`.
-    :returns: the number of records.
+    :arg keep: False for check mode, which creates nothing.
     :raises HistoryError: the file is not a whole export, or there is a history at the location already.
     """
     try:
-        with open(path, encoding="ascii") as file, Store(connect(location, password, create=True)) as store:
-            return _import(_lines(file, path), store, path)
+        with ExitStack() as stack:
+            lines = _lines(stack.enter_context(open(path, encoding="ascii")), path)
+            store = None
+            with suppress(NoHistoryError):  # no file yet, and none may be created
+                store = stack.enter_context(Store(connect(location, password, create=keep)))
+            return _import(lines, store, path, keep)
     except (OSError, UnicodeDecodeError) as exc:
         problem = f"The export cannot be read ({getattr(exc, 'strerror', None) or 'it is not ASCII'})"
         raise HistoryError(problem, "Nothing was imported. Check the file", path) from None
 
 
-def _import(lines: Iterator[dict[str, Any]], store: Store, path: str) -> int:
+def _import(lines: Iterator[dict[str, Any]], store: Store | None, path: str, keep: bool) -> Imported:
     start = next(lines, {})
-    if start.get("history") != FORMAT or not {"store_id", "created", "head"} <= set(start):
+    if start.get("history") != FORMAT or not isinstance(start.get("store_id"), str) or "head" not in start:
         raise HistoryError("The file is not an export of a history", "Nothing was imported. Give another file", path)
-    sequence, previous = 0, FIRST_HASH
-    rows: list[list[Any]] = []
-    with store.transaction():
-        if store.version():
+    counts = Counter[str]()
+    head = Head(sequence=0, hash=FIRST_HASH)
+    with store.transaction(keep) if store else nullcontext():
+        if store and store.version():
             hint = "Nothing was imported. Give a new file or an empty database"
             raise HistoryError("There is a history already, and an import replaces none", hint, store.location)
-        store.create(0, start["store_id"], start["created"])
-        for line in lines:
-            row = [line.get(name) for name in _COLUMNS]
+        if store:
+            store.create(0, start["store_id"])
+        for rows in _pages(lines, start["store_id"], path):
+            index = _index(rows, path)
+            if store:
+                store.insert(rows, index)
+            counts.update(row[1] for row in rows)
+            head = Head(sequence=rows[-1][0], hash=rows[-1][7])
+        if start["head"] != head:
+            raise _broken(f"It ends with record {head['sequence']}, but its first line names another head", path)
+    return Imported(dict(counts), head)
+
+
+def _pages(lines: Iterator[dict[str, Any]], store_id: str, path: str) -> Iterator[list[list[Any]]]:
+    """The rows of all records, checked."""
+    sequence, previous = 0, FIRST_HASH
+    while page := list(islice(lines, PAGE)):
+        rows: list[list[Any]] = [[line.get(name) for name in _COLUMNS] for line in page]
+        for row in rows:
             if [type(value) for value in row] != _TYPES:
                 raise _broken(f"What follows record {sequence} is not a record", path)
-            for problem in record_problems(start["store_id"], row, sequence, previous):
+            for problem in record_problems(store_id, row, sequence, previous):
                 raise _broken(problem[:-1], path)
-            sequence, previous = line["sequence"], line["hash"]
-            rows.append(row)
-            if len(rows) == PAGE:
-                _insert(store, rows, path)
-                rows = []
-        _insert(store, rows, path)
-        if start["head"] != Head(sequence=sequence, hash=previous):
-            raise _broken(f"It ends with record {sequence}, but its first line names another head", path)
-    return sequence
+            sequence, previous = row[0], row[7]
+        yield rows
 
 
-def _insert(store: Store, rows: list[list[Any]], path: str) -> None:
-    sessions = [row for row in rows if row[1] == "session"]
+def _index(rows: list[list[Any]], path: str) -> list[IndexRow]:
     try:
-        index = [index_row(row[0], row[2], row[3], json.loads(row[5])) for row in sessions]
+        return [index_row(row[0], row[2], row[3], json.loads(row[5])) for row in rows if row[1] == "session"]
     except (ValueError, AttributeError, TypeError):
         raise _broken("A record of a session has no facts", path) from None
-    store.insert(rows, index)
 
 
 def _lines(file: Iterator[str], path: str) -> Iterator[dict[str, Any]]:

@@ -61,14 +61,16 @@ def run_kind(
     note: Mapping[str, Any] | None,
     sightings: Iterable[Sighting],
     until: str | None,
+    in_failover: bool,
 ) -> RunKind:
     """The kind of a run, by the first that is there: our own record, a person's note, the states of its replica points.
 
     :arg run: what was recorded of our own run: ``action``, and ``session_source`` as failover_plan returns it.
     :arg note: the newest note of type ``kind``: ``kind``, ``by``, ``text``.
-    :arg sightings: of any points, at any time.
+    :arg sightings: of any points, at any time, oldest first. No more of them are taken than are needed.
     :arg until: when the plan was run again (see :func:`next_runs`), the run was undone, or another one used its points;
         what was seen from then on proves nothing.
+    :arg in_failover: whether one of its points was ever seen in failover.
     """
     if run is not None and run.get("session_source") != "inferred":
         kind = KIND_OF_ACTION[run["action"]]
@@ -79,7 +81,7 @@ def run_kind(
     if note is not None:
         reason = f"Noted by {note['by']}: {note['text']}"
         return RunKind(kind=note["kind"], kind_basis="recorded", kind_reasons=[reason])
-    return _inferred(session, sightings, until)
+    return _inferred(session, sightings, until, in_failover)
 
 
 def next_runs(sessions: Iterable[Session]) -> dict[str, str]:
@@ -101,47 +103,46 @@ def next_runs(sessions: Iterable[Session]) -> dict[str, str]:
     return found
 
 
-def _inferred(session: Session, sightings: Iterable[Sighting], until: str | None) -> RunKind:
+def _inferred(session: Session, sightings: Iterable[Sighting], until: str | None, in_failover: bool) -> RunKind:
     end = parse_time(session["end_time"])
     if end is None:
         return _unknown("The run has not ended." if not session["finished"] else "EM does not say when the run ended.")
-    ended_at = str(session["end_time"])
+    ended_at, window = str(session["end_time"]), format_time(end + TEST_WINDOW) or ""
     points = {
         point["id"]: task["vm_name"]
         for task in session["tasks"]
         if (point := task["replica_point"]) is not None and point["id"]
     }
-    seen = sorted(
-        (
-            sighting
-            for sighting in sightings
-            if sighting.at >= ended_at
-            and (until is None or sighting.at < until)
-            # An older copy shows how the points were before the end.
-            and (sighting.collected_at is None or sighting.collected_at >= ended_at)
-        ),
-        key=lambda sighting: sighting.at,
-    )
-    in_failover = [(sighting, guid) for sighting in seen for guid in points if sighting.states.get(guid) in FAILED_OVER]
-    failed_over = [
-        f"the replica point of {points[guid]} was in state {sighting.states[guid]} at {sighting.at}"
-        for sighting, guid in in_failover
-    ]
-    # Points that are Ready after they were in failover show that it was undone.
-    window = min([format_time(end + TEST_WINDOW) or "", *(sighting.at for sighting, dummy in in_failover)])
-    ready = [
-        sighting
-        for sighting in seen
-        if sighting.collected_at is not None
-        and sighting.at <= window
-        and all(sighting.states.get(guid) == READY for guid in points)
-    ]
     no_points = [
         str(task["vm_name"])
         for task in session["tasks"]
         if task["replica_point"] is None or not task["replica_point"]["id"]
     ]
-    at_rest = ready[0] if ready and points and not no_points else None
+    seen = False
+    failed_over: list[str] = []
+    failed_over_at = "9999"
+    at_rest: Sighting | None = None
+    for sighting in sightings:
+        # Points that are Ready after they were in failover show that it was undone.
+        if sighting.at > failed_over_at or (until is not None and sighting.at >= until):
+            break
+        if not in_failover and (at_rest or sighting.at > window):
+            break
+        states = {guid: sighting.states[guid] for guid in points if guid in sighting.states}
+        # An older copy shows how the points were before the end.
+        if min(sighting.at, sighting.collected_at or sighting.at) < ended_at or not states:
+            continue
+        seen = True
+        found = [
+            f"the replica point of {points[guid]} was in state {state} at {sighting.at}"
+            for guid, state in states.items()
+            if state in FAILED_OVER
+        ]
+        if found:
+            failed_over, failed_over_at = found, sighting.at
+        is_ready = len(states) == len(points) and set(states.values()) == {READY} and not no_points
+        if at_rest is None and is_ready and sighting.collected_at is not None and sighting.at <= window:
+            at_rest = sighting
     if failed_over and at_rest:
         return _unknown(
             f"The replica points contradict each other: all were Ready at {at_rest.at}, and {failed_over[0]}, without another run."
@@ -160,7 +161,9 @@ def _inferred(session: Session, sightings: Iterable[Sighting], until: str | None
     if no_points:
         return _unknown(f"The replica points of these VMs are not known: {some_of(no_points, MAX_LISTED)}.")
     if not seen:
-        return _unknown("The states of its replica points were not seen between its end and the next run or undo.")
+        return _unknown(
+            "The states of its replica points were not seen within 24 hours after its end, before the next run or undo."
+        )
     return _unknown(
         "Its replica points were not all seen Ready within 24 hours after its end in a copy that EM collected after it, "
         "and none was seen in failover."

@@ -12,10 +12,10 @@ from typing import Any
 
 from .._api.errors import OptionError
 from .._api.options import HIDDEN, base_url_of, check_characters, split_url
-from .export import import_records
+from .export import Imported, import_records
 from .store import Store, open_store
 
-_WITH_PASSWORD = re.compile(r"postgres(?:ql)?://(?:[^@]*?:.*@|.*[?&]password=)", re.IGNORECASE)
+_WITH_PASSWORD = re.compile(r"postgres(?:ql)?://(?:[^@]*?:.*@|.*[?&](ssl)?password=)", re.IGNORECASE)
 
 NO_DATA_AGE = "With source: history, no data of EM is read, however old it is. Leave the option out; seen_at says when a session was seen."
 """What is wrong with a limit for the age of EM's data."""
@@ -32,13 +32,15 @@ def open_history(option: Callable[[str], Any], create: bool = False, read_only: 
     return open_store(*_location(option), create=create, read_only=read_only)
 
 
-def import_history(option: Callable[[str], Any], path: str) -> None:
+def import_history(option: Callable[[str], Any], path: str, keep: bool) -> Imported:
     """Create the store that the options name from an export.
+
+    :arg keep: False for check mode.
 
     :raises OptionError: none is given.
     :raises HistoryError: as :func:`import_records`.
     """
-    import_records(path, *_location(option))
+    return import_records(path, *_location(option), keep=keep)
 
 
 def _location(option: Callable[[str], Any]) -> tuple[str, str | None]:
@@ -48,10 +50,14 @@ def _location(option: Callable[[str], Any]) -> tuple[str, str | None]:
             "to a lookup or an inventory also as variable veeam_em_store."
         )
         raise OptionError("store", "", accepted)
-    if _WITH_PASSWORD.match(option("store")):
-        raise OptionError(
-            "store", HIDDEN, "It contains a password, which logs would show. Give that as store_password."
+    found = _WITH_PASSWORD.match(option("store"))
+    if found:
+        cure = (
+            "Give sslkey a key without a password, in a file that only its user can read."
+            if found[1]
+            else "Give that as store_password."
         )
+        raise OptionError("store", HIDDEN, f"It contains a password, which logs would show. {cure}")
     check_characters("store", option("store"))
     return option("store"), option("store_password") or None
 

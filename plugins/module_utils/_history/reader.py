@@ -6,63 +6,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
+from .._api.redaction import some_of
 from .._failover.criteria import SessionCriteria
-from .._failover.facts import FAILED_OVER, READY, Session, point_ids
-from .._failover.sessions import SessionResult
-from .bodies import reaches_back_to, session_of_body, sighting_of
+from .._failover.facts import FAILED_OVER, Session, SessionResult, point_ids
+from .bodies import session_of_body
 from .kind import Sighting, next_runs, run_kind
+from .looks import Looks
 from .records import StoredRecord, split_subject, subject_of
 from .store import Store
 
-MAX_LOOKS = 100
-"""Maximum number of looks that are returned unless a period is asked for: thousands take longer than the sessions."""
-LOOK_FACTS = ("user", "url", "source", "created_after", "clock", "collected_at", "complete", "missing")
-"""What is returned of a look."""
+MAX_NAMES = 5
 
 
 class HistoryReader:
     """Reads a history as if it were EM.
 
     :arg em_names: only what was recorded of these EMs; None for all.
+    :arg warn: is given a sentence if nothing was recorded of one of them.
     """
 
-    def __init__(self, store: Store, em_names: Collection[str] | None = None) -> None:
+    def __init__(
+        self, store: Store, em_names: Collection[str] | None = None, warn: Callable[[str], Any] | None = None
+    ) -> None:
         self._store = store
         self._em_names = [name for name in em_names or () if name.strip()] or None
+        unknown = [repr(name) for name in self._em_names or () if warn and not store.has_em(name)]
+        if warn and unknown:
+            known = some_of(list(map(repr, store.em_names())), MAX_NAMES) or "none"
+            warn(
+                f"The history has no records of Enterprise Manager {some_of(unknown, MAX_NAMES)} (em_name), so nothing of it is "
+                f"returned. Enterprise Managers with looks: {known}. ({store.location})"
+            )
 
     def list_sessions(self, criteria: SessionCriteria) -> SessionResult:
         """The sessions for which all criteria hold, each with ``em_name``, and ``seen_at``: since when the history has it so."""
         records = self._store.sessions(criteria, self._em_names)
+        return self._result(criteria, records, self._points_of(records))
+
+    def _result(
+        self, criteria: SessionCriteria, records: list[StoredRecord], points: Mapping[str, Sequence[StoredRecord]]
+    ) -> SessionResult:
         missing = set(criteria.ids or ()) - {record.body["id"] for record in records}
         if missing:  # or excluded by another criterion
             known = SessionCriteria(criteria.now, ids=tuple(missing))
             missing -= {record.body["id"] for record in self._store.sessions(known, self._em_names)}
-        ems = [split_subject(record.subject)[0] for record in records]
+        by_em: dict[str, dict[str, Any]] = {}
+        for subject, versions in points.items():
+            em_name, guid = split_subject(subject)
+            by_em.setdefault(em_name, {})[guid] = versions[-1].body
+        sessions: list[Any] = []
+        for record in records:
+            em_name = split_subject(record.subject)[0]
+            facts = session_of_body(record.body, by_em.get(em_name, {}))
+            sessions.append({**facts, "em_name": em_name, "seen_at": record.at})
+        return SessionResult(sessions, [guid for guid in criteria.ids or () if guid in missing])
+
+    def _points_of(self, records: Iterable[StoredRecord]) -> dict[str, list[StoredRecord]]:
+        """All records of the restore points of these sessions, by subject, each oldest first."""
         subjects = {
-            subject_of(em_name, guid)
-            for em_name, record in zip(ems, records)
+            subject_of(split_subject(record.subject)[0], guid): None
+            for record in records
             for guid in point_ids([cast(Session, record.body)])
         }
-        points: dict[str, dict[str, Any]] = {}
-        for point in self._store.newest("points", subjects):
-            em_name, guid = split_subject(point.subject)
-            points.setdefault(em_name, {})[guid] = point.body
-        sessions: list[Any] = [
-            {**session_of_body(record.body, points.get(em_name, {})), "em_name": em_name, "seen_at": record.at}
-            for em_name, record in zip(ems, records)
-        ]
-        return SessionResult(sessions, [guid for guid in criteria.ids or () if guid in missing])
+        points: dict[str, list[StoredRecord]] = {}
+        for point in self._store.of_subjects("points", subjects):
+            points.setdefault(point.subject, []).append(point)
+        return points
 
     def points_seen_at(self) -> str | None:
         """When the states of replica points were read last, of several EMs the earliest; None if they were never read."""
-        seen = [
-            next((look.at for look in self._store.looks(name) if look.body["points"] is not None), None)
-            for name in self._ems()
-        ]
-        return min(filter(None, seen)) if seen and all(seen) else None
+        return _earliest(
+            next((look.at for look in self._store.looks(em_name) if look.body["points"] is not None), None)
+            for em_name in self._ems()
+        )
 
     def _ems(self) -> Collection[str]:
         return self._store.em_names() if self._em_names is None else self._em_names
@@ -75,12 +94,12 @@ class HistoryReader:
 
     def read(self, criteria: SessionCriteria) -> dict[str, Any]:
         """All that the history has of the sessions for which the criteria hold: see RETURN of failover_history_info."""
-        result = self.list_sessions(criteria)
+        records = self._store.sessions(criteria, self._em_names)
+        points = self._points_of(records)
+        result = self._result(criteria, records, points)
         sessions: list[Any] = result.sessions
-        subjects = {subject_of(session["em_name"], session["id"]): session for session in sessions}
-        looks = _Looks()
-        for em_name in self._ems():
-            looks.add(em_name, self._store.looks(em_name), criteria)
+        subjects = {record.subject: session for record, session in zip(records, sessions)}
+        looks = {em_name: Looks(self._store, em_name) for em_name in self._ems()}
         notes = [note for note in self._store.records("note") if self._is_wanted(note)]
         kinds = {note.subject: note.body for note in notes if note.body["type"] == "kind"}
         runs = {record.subject: record for record in self._store.newest("run", subjects)}
@@ -89,28 +108,45 @@ class HistoryReader:
         for subject, session in subjects.items():
             run = runs.get(subject)
             undone_at = run.at if run and (run.body.get("undo") or {}).get("done") is True else None
-            seen = looks.sightings_of(_points_of(session))
-            used_at = self._used_again(session, seen, criteria)
+            em_looks = looks.get(session["em_name"])
+            seen = em_looks.sightings(session["end_time"]) if em_looks and session["end_time"] else iter(())
+            in_failover = any(
+                version.body["state"] in FAILED_OVER for point in _points(session) for version in points.get(point, ())
+            )
+            used_at = None
+            if in_failover:
+                sightings = list(seen)
+                used_at = self._used_again(session, sightings, criteria)
+                seen = iter(sightings)
             until = min(filter(None, (again.get(subject), undone_at, used_at)), default=None)
-            session.update(run_kind(session, run and run.body, kinds.get(subject), seen, until))
+            session.update(run_kind(session, run and run.body, kinds.get(subject), seen, until, in_failover))
             session.update(run=run and run.body, verdict=verdicts.get(subject))
         plans = self._plans(criteria)
         names = {name for plan in plans for name in (plan["id"], plan["name"])} | (criteria.names or set())
-        points = {subject for session in sessions for subject in _points_of(session)} | looks.not_ready
+        newest_points = {em_name: those.newest_points() for em_name, those in looks.items()}
+        shown = {subject: versions[-1] for subject, versions in points.items()}
+        not_ready = {
+            subject_of(em_name, guid) for em_name, found in newest_points.items() if found for guid in found[1]
+        }
+        shown.update((point.subject, point) for point in self._store.newest("points", not_ready - set(shown)))
+        listed = [look for those in looks.values() for look in those.listed(criteria)]
         return {
             "failover_sessions": sessions,
             "missing_ids": result.missing_ids,
             "failover_plans": plans,
-            "looks": looks.newest(),
-            "gaps": looks.gaps,
+            "looks": sorted(listed, key=lambda look: look["seen_at"], reverse=True),
+            "gaps": [{"em_name": em_name, **gap} for em_name, those in looks.items() for gap in those.gaps()],
             "notes": [
                 {**_origin(note), **note.body}
                 for note in notes
                 if note.subject in subjects
                 or ("plan" in note.body and (criteria.names is None or note.body["plan"] in names))
             ],
-            "points": [{**_origin(record), **record.body} for record in self._store.newest("points", points)],
-            "points_seen_at": self.points_seen_at(),
+            "points": [
+                {**_origin(record), **record.body}
+                for record in sorted(shown.values(), key=lambda record: record.sequence)
+            ],
+            "points_seen_at": _earliest(found and found[0] for found in newest_points.values()),
             "head": self._store.head(),
         }
 
@@ -122,8 +158,8 @@ class HistoryReader:
         names = {session["name"] for session in sessions}
         all_runs = SessionCriteria(criteria.now, names=None if None in names else frozenset(names))
         by_em: dict[str, list[Any]] = {}
-        for record in self._store.sessions(all_runs, self._em_names) if sessions else ():
-            by_em.setdefault(split_subject(record.subject)[0], []).append(record.body)
+        for em_name, fact, dummy in self._store.session_facts(all_runs, self._em_names) if sessions else ():
+            by_em.setdefault(em_name, []).append(fact)
         return {
             subject_of(em_name, guid): created
             for em_name, those in by_em.items()
@@ -167,67 +203,15 @@ class HistoryReader:
         ]
 
 
-class _Looks:
-    """What many looks saw.
-
-    :ivar gaps: with the name of the EM, oldest first.
-    :ivar not_ready: subjects of the points that were not ready when they were seen last.
-    """
-
-    def __init__(self) -> None:
-        self.gaps: list[dict[str, Any]] = []
-        self.not_ready: set[str] = set()
-        self._listed: list[dict[str, Any]] = []
-        self._by_point: dict[str, list[Sighting]] = {}
-
-    def add(self, em_name: str, looks: Iterable[StoredRecord], criteria: SessionCriteria) -> None:
-        """Add the looks at one EM, newest first."""
-        gaps: list[dict[str, Any]] = []
-        listed: list[dict[str, Any]] = []
-        later: StoredRecord | None = None
-        reach = "9999"
-        full: list[StoredRecord] = []
-        partial: list[StoredRecord] = []
-        newest: Sighting | None = None
-        for look in looks:
-            if later and look.at < reach:
-                # Of thousands of looks, those that matter: what one left out, a later one may have seen.
-                reach = min(reaches_back_to(one.at, one.body["created_after"]) for one in [*full, *partial])
-                if look.at < reach:
-                    gaps.insert(0, {"em_name": em_name, "from": look.at, "to": later.at})
-            later = look
-            if look.body["created_after"]:
-                partial.append(look)
-            else:
-                full = [look]
-            if _is_within(look.at, criteria) and (criteria.created_after or len(listed) < MAX_LOOKS):
-                listed.append({**_origin(look), **{name: look.body[name] for name in LOOK_FACTS}})
-            sighting = sighting_of(look.at, look.body)
-            for guid in sighting.states:
-                self._by_point.setdefault(subject_of(em_name, guid), []).append(sighting)
-            if newest is None and look.body["points"] is not None:
-                newest = sighting
-        self.gaps += gaps
-        self._listed += listed
-        if newest is not None:
-            self.not_ready |= {subject_of(em_name, guid) for guid, state in newest.states.items() if state != READY}
-
-    def newest(self) -> list[dict[str, Any]]:
-        """The looks of all EMs, newest first."""
-        return sorted(self._listed, key=lambda look: look["seen_at"], reverse=True)
-
-    def sightings_of(self, points: Iterable[str]) -> list[Sighting]:
-        """All that was seen of these points, given by their subjects."""
-        return list({id(sighting): sighting for point in points for sighting in self._by_point.get(point, ())}.values())
+def _earliest(times: Iterable[str | None]) -> str | None:
+    """The earliest of these times; None if one is missing, or all are."""
+    known = list(times)
+    return min(filter(None, known)) if known and all(known) else None
 
 
 def _origin(record: StoredRecord) -> dict[str, Any]:
     return {"em_name": split_subject(record.subject)[0], "seen_at": record.at}
 
 
-def _points_of(session: Any) -> list[str]:
+def _points(session: Any) -> list[str]:
     return [subject_of(session["em_name"], guid) for guid in point_ids([session])]
-
-
-def _is_within(at: str, criteria: SessionCriteria) -> bool:
-    return at >= (criteria.created_after or "") and (criteria.created_before is None or at < criteria.created_before)

@@ -10,17 +10,17 @@ Its sessions are complete, or nothing is recorded. What else may not be read is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, cast
 
 from .._api.client import EnterpriseManager
 from .._api.errors import EmError
 from .._failover.criteria import PlanCriteria, SessionCriteria
 from .._failover.data_age import DataAge, DataAgeReader
-from .._failover.facts import READY, Session, last_time, merge_tasks, point_ids
+from .._failover.facts import READY, PointFacts, Session, last_time, merge_tasks, point_ids
 from .._failover.plans import PlanReader
-from .._failover.replica_points import PointFacts, PointReader
+from .._failover.replica_points import PointReader
 from .._failover.sessions import SessionReader
 from .._failover.times import format_time, utc_now
 from .bodies import Gap, digest_of_all, gap_between, ids_by_state, masked, plan_body, session_body, sighting_of
@@ -85,12 +85,9 @@ class Recorder:
         points = self._read_points(client, sessions, at)
         found = {"data_age": data_age is not None, "plans": plans is not None, "points": points.complete}
         missing = [name for name, complete in found.items() if not complete]
-        bodies: dict[str, list[dict[str, Any]]] = {
-            "session": [session_body(session) for session in sessions],
-            "plan": plans or [],
-            "points": [dict(point) for point in (points.by_id or {}).values()],
-        }
-        bodies = masked(bodies, client.mask_secrets)
+        session_records = self._records("session", map(session_body, sessions), at, client.mask_secrets)
+        plan_records = self._records("plan", plans or (), at, client.mask_secrets)
+        point_records = self._records("points", map(dict, (points.by_id or {}).values()), at, client.mask_secrets)
         look = {
             "user": client.username,
             "url": client.base_url,
@@ -104,18 +101,35 @@ class Recorder:
             "sessions": {
                 "count": len(sessions),
                 "oldest": min((session["creation_time"] or "" for session in sessions), default=None),
-                "digest": digest_of_all(bodies["session"]),
+                "digest": digest_of_all(session_records),
             },
-            "plans": None if plans is None else {"count": len(plans), "digest": digest_of_all(bodies["plan"])},
+            "plans": None if plans is None else {"count": len(plans), "digest": digest_of_all(plan_records)},
             "points": None if points.by_id is None else ids_by_state(points.by_id.values()),
         }
-        bodies["plan"] += [] if plans is None else self._deleted_plans({plan["id"] for plan in plans})
-        bodies["points"] += self._gone_points(points.gone)
-        records = [NewRecord("look", subject_of(self._em_name, at), at, look)]
-        for kind, of_kind in bodies.items():
-            records += [NewRecord(kind, subject_of(self._em_name, body["id"]), at, body) for body in of_kind]
+        deleted = [] if plans is None else self._deleted_plans({plan["id"] for plan in plans})
+        records = [
+            NewRecord("look", subject_of(self._em_name, at), at, look),
+            *session_records,
+            *plan_records,
+            *self._records("plan", deleted, at, client.mask_secrets),
+            *point_records,
+            *self._records("points", self._gone_points(points.gone), at, client.mask_secrets),
+        ]
         gap = gap_between(previous.at, at, criteria.created_after) if previous else None
         return Look(at, records, gap)
+
+    def _records(
+        self, kind: str, bodies: Iterable[dict[str, Any]], at: str, mask: Callable[[str], str]
+    ) -> list[NewRecord]:
+        """The records of these bodies, without secrets. What the history has already is without them, and need not be searched."""
+        records = [NewRecord(kind, subject_of(self._em_name, body["id"]), at, body) for body in bodies]
+        known = self._store.digests(records) if self._store else {}
+        return [
+            record
+            if record.digest in known.get((kind, record.subject), ())
+            else replace(record, body=masked(record.body, mask))
+            for record in records
+        ]
 
     def append(self, store: Store, records: Iterable[NewRecord]) -> dict[str, int]:
         """Append what is new, all or nothing; returns the number of records by kind.

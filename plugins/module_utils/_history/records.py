@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, TypedDict
 
 KINDS = ("look", "session", "plan", "points", "run", "verdict", "note")
@@ -61,6 +62,16 @@ class NewRecord:
     subject: str
     at: str
     body: Mapping[str, Any]
+
+    @cached_property
+    def text(self) -> str:
+        """The bytes of the body."""
+        return canonical(self.body)
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of the body."""
+        return sha256(self.text)
 
 
 class StoredRecord(NamedTuple):

@@ -4,7 +4,8 @@
 
 """The tables, triggers and views of a store, as numbered migrations for SQLite (from 3.34) and PostgreSQL (from 13).
 
-The schema version is the number of rows ``schema_N`` in ``store``: they are added, never changed, as everything here.
+The table ``store`` has the id of the history and a row ``schema_N`` for each migration: their number is the schema version. Nothing
+else is in it, so that each change shows: the id is in each hash, and the rest is always the same. Migrations are added, never changed.
 extensions/history/postgresql.sql has the same statements for the owner of a database; a test compares them.
 """
 
@@ -16,6 +17,8 @@ from .records import FIRST_HASH, IndexRow
 
 RECORD_COLUMNS = "sequence, kind, subject, at, digest, body, previous_hash, hash"
 INDEX_COLUMNS = ", ".join(IndexRow._fields)
+APPLIED = "applied"
+"""What ``store`` has as the value of each migration."""
 
 # {text} is a type that sorts by bytes. {no_rowid}: in SQLite, INSERT OR REPLACE could name the rowid of a row to replace.
 _CREATE = (

@@ -11,8 +11,8 @@ started, however many write meanwhile.
 from __future__ import annotations
 
 import json
+import os
 import re
-import uuid
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,10 +20,11 @@ from typing import Any, cast
 
 from .._failover.criteria import SessionCriteria
 from .._failover.facts import Session, newest_per_plan, sort_key
-from .._failover.times import format_time, utc_now
+from .conditions import batches, one_of, session_terms
 from .postgresql import Postgresql
 from .records import (
     FIRST_HASH,
+    KINDS,
     SEEN_AGAIN,
     STATES,
     Head,
@@ -39,13 +40,11 @@ from .records import (
     split_subject,
     subject_of,
 )
-from .schema import INDEX_COLUMNS, MIGRATIONS, RECORD_COLUMNS
+from .schema import APPLIED, INDEX_COLUMNS, MIGRATIONS, RECORD_COLUMNS
 from .sqlite import Sqlite
 
 PAGE = 1000
 """Rows that are read at a time: no read holds a lock for long."""
-BATCH = 500
-"""Values in one list of a query."""
 
 
 class Store:
@@ -53,14 +52,12 @@ class Store:
 
     :ivar location: file or URL, fit to be shown.
     :ivar store_id: 32 hex digits, which each hash contains.
-    :ivar created: when it was created, by the clock of the machine that did.
     """
 
     def __init__(self, database: Sqlite | Postgresql) -> None:
         self.database = database
         self.location = database.location
         self.store_id = ""
-        self.created = ""
 
     def __enter__(self) -> Store:
         return self
@@ -91,13 +88,13 @@ class Store:
         :raises OvertakenError: another state of something was recorded since.
         :raises HistoryError: nothing was appended.
         """
-        texts = [(record, text, sha256(text)) for record in records for text in (canonical(record.body),)]
+        new = [(record, record.text, record.digest) for record in records]
         with self.transaction(keep):
             head = self.head()
             sequence, previous = head["sequence"], head["hash"]
-            digests = self._digests(record for record, dummy, dummy in texts)
+            digests = self.digests(record for record, dummy, dummy in new)
             rows, index, counts = [], [], Counter[str]()
-            for record, text, digest in texts:
+            for record, text, digest in new:
                 known = digests.setdefault((record.kind, record.subject), {})
                 newest = next(reversed(known), None)
                 again = 0
@@ -120,15 +117,15 @@ class Store:
             self.insert(rows, index)
         return dict(counts)
 
-    def _digests(self, records: Iterable[NewRecord]) -> dict[tuple[str, str], dict[str, int]]:
+    def digests(self, records: Iterable[NewRecord]) -> dict[tuple[str, str], dict[str, int]]:
         """The digests of all records of these kinds and subjects, oldest first, with their sequences."""
         subjects: dict[str, dict[str, None]] = {}
         for record in records:
             subjects.setdefault(record.kind, {})[record.subject] = None
         digests: dict[tuple[str, str], dict[str, int]] = {}
         for kind, wanted in subjects.items():
-            for batch in _batches(wanted):
-                condition, values = _one_of("subject", batch)
+            for batch in batches(wanted):
+                condition, values = one_of("subject", batch)
                 sql = f"SELECT subject, digest, sequence FROM record WHERE kind = ? AND {condition} ORDER BY sequence"
                 for subject, digest, sequence in self.query(sql, [kind, *values]):
                     digests.setdefault((kind, subject), {})[digest] = sequence
@@ -165,11 +162,33 @@ class Store:
         if em_name is not None:
             terms.append("substr(subject, 1, ?) = ?")
             values += [len(em_name) + 1, f"{em_name}/"]
-        for batch in [None] if subjects is None else _batches(subjects):
-            condition, wanted = ("1 = 1", []) if batch is None else _one_of("subject", batch)
+        for batch in [None] if subjects is None else batches(subjects):
+            condition, wanted = ("1 = 1", []) if batch is None else one_of("subject", batch)
             for record in self._pages([*terms, condition], [*values, *wanted], until=until):
                 if em_name is None or split_subject(record.subject)[0] == em_name:
                     yield record
+
+    def of_subjects(self, kind: str, subjects: Iterable[str]) -> Iterator[StoredRecord]:
+        """All records of these subjects, in batches of subjects, those of each subject oldest first."""
+        until = self.head()["sequence"]
+        for batch in batches(subjects):
+            condition, wanted = one_of("subject", batch)
+            yield from self._pages(["kind = ?", condition], [kind, *wanted], until=until)
+
+    def records_at(self, sequences: Collection[int]) -> list[StoredRecord]:
+        """The records with these sequences."""
+        condition, values = one_of("sequence", sequences)
+        return list(map(self._stored, self.query(f"SELECT {RECORD_COLUMNS} FROM record WHERE {condition}", values)))
+
+    def look_times(self, em_name: str) -> list[tuple[str, int]]:
+        """The time and the sequence of each look at an EM, oldest first."""
+        # "0" follows "/". The subjects are in the index, the looks themselves need not be read.
+        sql = (
+            "SELECT subject, sequence FROM record WHERE kind = 'look' AND subject >= ? AND subject < ?"
+            " ORDER BY subject, sequence"
+        )
+        rows = self.query(sql, [f"{em_name}/", f"{em_name}0"])
+        return [(split_subject(subject)[1], sequence) for subject, sequence in rows]
 
     def looks(self, em_name: str, since: str = "") -> Iterator[StoredRecord]:
         """The looks at an EM, newest first.
@@ -185,6 +204,12 @@ class Store:
         while rows := self.query(sql, [subject_of(em_name, since), subject, sequence]):
             yield from map(self._stored, rows)
             sequence, subject = rows[-1][0], rows[-1][2]
+
+    def has_em(self, em_name: str) -> bool:
+        """Whether there is any record of this EM."""
+        condition, kinds = one_of("kind", KINDS)
+        sql = f"SELECT 1 FROM record WHERE {condition} AND subject >= ? AND subject < ? LIMIT 1"
+        return bool(self.query(sql, [*kinds, f"{em_name}/", f"{em_name}0"]))
 
     def em_names(self) -> list[str]:
         """The names of the EMs that were looked at."""
@@ -204,13 +229,13 @@ class Store:
 
         :arg em_names: only sessions of these EMs.
         """
-        terms, values = _session_terms(criteria, em_names)
+        terms, values = session_terms(criteria, em_names)
         columns = ", ".join(f"r.{name}" for name in RECORD_COLUMNS.split(", "))
         sql = f"SELECT {columns} FROM newest_session s JOIN record r ON r.sequence = s.sequence WHERE "
         rows: list[tuple[Any, ...]] = []
         if criteria.latest_per_plan:
-            for batch in _batches(self._latest_per_plan(criteria, em_names)):
-                condition, wanted = _one_of("s.sequence", batch)
+            for batch in batches(self._latest_per_plan(criteria, em_names)):
+                condition, wanted = one_of("s.sequence", batch)
                 rows += self.query(sql + condition, wanted)
         else:
             order = "DESC" if criteria.descending else "ASC"
@@ -222,20 +247,31 @@ class Store:
         found.sort(key=lambda record: sort_key(cast(Session, record.body)), reverse=criteria.descending)
         return found[: criteria.limit]
 
-    def _latest_per_plan(self, criteria: SessionCriteria, em_names: Collection[str] | None) -> list[int]:
-        """The sequences of the newest session of each plan of each EM, whatever else is asked of it."""
-        terms, values = _session_terms(SessionCriteria(criteria.now, names=criteria.names), em_names)
+    def session_facts(
+        self, criteria: SessionCriteria, em_names: Collection[str] | None
+    ) -> Iterator[tuple[str, Any, int]]:
+        """Of each session the EM, what tells its plan and its place among its runs, and the sequence; oldest first.
+
+        Only the criteria that the index has are used.
+        """
+        terms, values = session_terms(criteria, em_names)
         sql = (
             "SELECT em_name, plan, session_id, backup_server_id, backup_server, creation_time, sequence FROM newest_session"
             f" WHERE {' AND '.join(terms)} ORDER BY COALESCE(creation_time, ''), session_id"
         )
-        sequences = {}
-        by_em: dict[str, list[Any]] = {}
         for em_name, plan, session_id, server_id, server, creation_time, sequence in self.query(sql, values):
             reference = {"id": server_id, "name": server} if server_id or server else None
             fact = {"id": session_id, "name": plan, "creation_time": creation_time, "backup_server": reference}
+            yield em_name, fact, sequence
+
+    def _latest_per_plan(self, criteria: SessionCriteria, em_names: Collection[str] | None) -> list[int]:
+        """The sequences of the newest session of each plan of each EM, whatever else is asked of it."""
+        sequences = {}
+        by_em: dict[str, list[Any]] = {}
+        all_runs = SessionCriteria(criteria.now, names=criteria.names)
+        for em_name, fact, sequence in self.session_facts(all_runs, em_names):
             by_em.setdefault(em_name, []).append(fact)
-            sequences[em_name, session_id] = sequence
+            sequences[em_name, fact["id"]] = sequence
         return [sequences[em_name, fact["id"]] for em_name, facts in by_em.items() for fact in newest_per_plan(facts)]
 
     def _stored(self, row: Sequence[Any]) -> StoredRecord:
@@ -315,21 +351,25 @@ class Store:
                 raise NoHistoryError(self.location)
             with self.transaction():
                 version = self.version()  # another process may have been faster
-                self.create(version, uuid.uuid4().hex, str(format_time(utc_now())))
-        facts = dict(self.query("SELECT key, value FROM store"))
-        self.store_id, self.created = facts["id"], facts["created"]
+                self.create(version, os.urandom(16).hex())
+        self.store_id = dict(self.query("SELECT key, value FROM store"))["id"]
 
-    def create(self, version: int, store_id: str, created: str) -> None:
+    def create(self, version: int, store_id: str) -> None:
         """Run the migrations after this schema version, inside of a transaction.
 
-        :arg store_id: of a new store, as ``created``.
+        :arg store_id: of a new store.
         """
-        rows = [] if version else [("id", store_id), ("created", created)]
-        for number, statements in enumerate(MIGRATIONS[self.database.dialect][version:], version + 1):
+        for statements in MIGRATIONS[self.database.dialect][version:]:
             for statement in statements:
                 self.database.execute(statement)
-            rows.append((f"schema_{number}", str(format_time(utc_now()))))
+        self.store_id = store_id
+        rows = self.facts()[version + 1 if version else 0 :]
         self.database.executemany("INSERT INTO store (key, value) VALUES (?, ?)", rows)
+
+    def facts(self) -> list[tuple[str, str]]:
+        """The rows of the table ``store``: the id, which each hash contains, and one for each migration. Nothing else is in it."""
+        migrations = range(1, len(MIGRATIONS[self.database.dialect]) + 1)
+        return [("id", self.store_id), *((f"schema_{number}", APPLIED) for number in migrations)]
 
     def version(self) -> int:
         """The schema version, 0 where there are no tables.
@@ -342,7 +382,7 @@ class Store:
             return 0
         if {"store", "record", "session_index"} <= tables:
             keys = {key for (key,) in self.query("SELECT key FROM store")}
-            if {"id", "created", "schema_1"} <= keys:
+            if {"id", "schema_1"} <= keys:
                 return sum(str(key).startswith("schema_") for key in keys)
         hint = "Give another file or database as store; this one was not changed"
         raise HistoryError("The database belongs to another application", hint, self.location)
@@ -377,42 +417,3 @@ def connect(location: str, password: str | None, create: bool, read_only: bool =
         hint = "Give the path of a file, or postgresql://user@host/database"
         raise HistoryError(f"A history cannot be kept in {scheme}", hint, f"{scheme}://...")
     return Sqlite(location, create, read_only)
-
-
-def _batches(values: Iterable[Any]) -> Iterator[list[Any]]:
-    rest = list(values)
-    while rest:
-        yield rest[:BATCH]
-        rest = rest[BATCH:]
-
-
-def _one_of(column: str, values: Collection[Any]) -> tuple[str, list[Any]]:
-    """A condition that a column is one of some values, and these; PostgreSQL has no empty list."""
-    return f"{column} IN ({', '.join('?' for dummy in values) or 'NULL'})", list(values)
-
-
-def _session_terms(criteria: SessionCriteria, em_names: Collection[str] | None) -> tuple[list[str], list[Any]]:
-    """The criteria as conditions on the columns of the index, and their values. They let through what matches exactly."""
-    terms, values = ["1 = 1"], []
-    for column, wanted in (
-        ("em_name", em_names),
-        ("session_id", criteria.ids),
-        ("plan", criteria.names),
-        ("state", criteria.states),
-        ("result", criteria.results),
-        ("backup_server", criteria.backup_servers),
-    ):
-        if wanted is not None:
-            condition, texts = _one_of(column, wanted)
-            terms.append(condition)
-            values += texts
-    for condition, bound in (
-        ("creation_time >= ?", criteria.created_after),
-        ("creation_time < ?", criteria.created_before),
-        ("end_time >= ?", criteria.ended_after),
-        ("end_time < ?", criteria.ended_before),
-    ):
-        if bound is not None:
-            terms.append(condition)
-            values.append(bound)
-    return terms, values

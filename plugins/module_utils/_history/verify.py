@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Find what was changed in a store: content, hashes, their chain, the index, a missing end."""
+"""Find what was changed in a store: content, hashes, their chain, the index, what the store says of itself, a missing end."""
 
 from __future__ import annotations
 
@@ -71,6 +71,8 @@ def _problems(store: Store, expected_head: Head | None) -> Iterator[str]:
     )
     for (number,) in store.query(surplus):
         yield f"The session index has a row {number}, but record {number} is not of a session, or is missing."
+    if dict(store.query("SELECT key, value FROM store")) != dict(store.facts()):
+        yield "The table store was changed: it does not have the values that it was created with."
     if expected_head is not None:
         yield from _head_problems(store, expected_head, sequence)
 

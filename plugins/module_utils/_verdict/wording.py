@@ -25,7 +25,7 @@ _ABBREVIATIONS = {"rto": "RTO", "vm_rto": "RTO of VMs", "rpo": "RPO"}
 _SPECIAL = re.compile(r"([\\`*_\[\]{}|~$<>&@#!%^])(?=(\w)?)")
 _REFERENCES = "@#!%^~$&"
 """What makes a word after it a mention or a reference in GitHub, GitLab or a chat."""
-_HOST_DOT = re.compile(r"(?<=\w)\.(?=\w*[^\W\d])")
+_HOST_DOT = re.compile(r"\.(?=\w*[^\W\d])|(?<=www)\.", re.IGNORECASE)
 _BLOCK = re.compile(r"^(\d*)([#+=.)-])")
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 _NOTHING = "&#8203;"
@@ -40,8 +40,8 @@ def escape_markdown(text: str) -> str:
 
 def _escaped(match: re.Match[str]) -> str:
     char, word = match[1], match[2]
-    escaped = _ENTITIES.get(char, char if char in "@#!%^" else f"\\{char}")
-    return escaped + (_NOTHING if word and char in _REFERENCES else "")
+    escaped = _ENTITIES.get(char, char if char in "@#!%" else f"\\{char}")
+    return escaped + (_NOTHING if char == "@" or (word and char in _REFERENCES) else "")
 
 
 def summary(verdict: Mapping[str, Any]) -> str:

@@ -74,5 +74,5 @@ def cells_of(runs: Sequence[Mapping[str, Any]], months: Sequence[str], blind: Co
 
 def _cell(marks: Sequence[str], is_blind: bool) -> Cell:
     words = [MARKS[mark] for mark in marks]
-    text = ", ".join([*words, "for some time nobody looked"] if is_blind and words else words)
-    return Cell(marks, is_blind, text or ("nobody looked, for some time at least" if is_blind else "no run"))
+    text = ", ".join([*words, "nobody looked"] if is_blind and words else words)
+    return Cell(marks, is_blind, text or ("nobody looked" if is_blind else "no run"))

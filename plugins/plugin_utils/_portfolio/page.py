@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,8 +38,10 @@ MAX_NAME = 120
 """Characters of a name that are shown on the page. JSON and CSV have all."""
 MAX_RUNS = 12
 """Runs of a plan that are listed on the page; JSON has all."""
-MAX_VMS = 30
+MAX_VMS = 20
 """VMs of a plan that are named in one place on the page; CSV and JSON have all."""
+MAX_PAGE = 3_000_000
+"""Bytes of the page. If it had more, details are left out, from the best plan on; JSON has all."""
 MAX_NEXT = 3
 """Plans that are named as the next to test."""
 
@@ -62,6 +65,21 @@ class _Row(NamedTuple):
 
 
 def page_html(record: Mapping[str, Any], name: str) -> str:
+    page = _page(record, name, len(record["plans"]))
+    data = page.encode()
+    if len(data) <= MAX_PAGE:
+        return page
+    starts = [found.start() for found in re.finditer(b"<article ", data)]
+    fitting = [
+        number for number, start in enumerate(starts) if start + len(data) - data.rindex(b"</article>") <= MAX_PAGE
+    ]
+    return _page(record, name, max(fitting, default=0))
+
+
+def _page(record: Mapping[str, Any], name: str, detailed: int) -> str:
+    """
+    :arg detailed: number of plans with details, worst first.
+    """
     now, evidence = record["now"], record["evidence"]
     when = parse_time(now)
     assert when
@@ -119,6 +137,7 @@ def page_html(record: Mapping[str, Any], name: str) -> str:
         "period": _period(record["plans"]),
         "max_runs": MAX_RUNS,
         "max_vms": MAX_VMS,
+        "detailed": detailed,
     }  # fmt: skip
     return render_page(_FOLDER, filters, values)
 

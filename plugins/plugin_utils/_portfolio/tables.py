@@ -70,8 +70,10 @@ _UNPROVEN = {
 
 
 def advice(plan: Mapping[str, Any], now: datetime) -> str:
-    """What to do about the status of a plan."""
+    """What to do about the status of a plan; nothing while somebody has accepted it."""
     status = plan["status"]
+    if plan["waived"]:
+        return ""
     if status != "in_failover" and status != "ready" and plan["in_failover"]:
         return "It is in failover: finish or undo that first."
     if status == "due":

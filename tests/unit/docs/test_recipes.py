@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The recipes of docs/recipes.md, run as they are printed: real playbooks against the emulator, with stand-ins for all other services."""
+"""The recipes and the quick start, run as they are printed: real playbooks against the emulator, with stand-ins for all other services."""
 
 from __future__ import annotations
 
@@ -326,11 +326,25 @@ def test_from_the_history(recorded, recipe, tmp_path, web):
     assert done.returncode == 0, done.output
     ((_, slack),) = web.of("/slack")
     assert json.loads(slack)["text"].splitlines()[:2] == ["Plans to test: 1", f"{PLAN}: unproven"]
-    done = recipe("ansible-playbook", "prometheus.yml", "-e", f"folder={tmp_path}")
+    settings = (
+        FILES["policy.yml"]
+        .replace("/var/lib/dr/readiness", "portfolio")
+        .replace("/var/lib/node_exporter", str(tmp_path))
+    )
+    (tmp_path / "policy.yml").write_text(settings)
+    (tmp_path / "textfile").mkdir()
+    done = recipe("ansible-playbook", "dr_runbook.veeam_em.readiness", "-e", "@policy.yml")
     assert done.returncode == 0, done.output
-    assert f'plan="{PLAN}"' in (tmp_path / "failover.prom").read_text()
+    assert f'plan="{PLAN}"' in (tmp_path / "textfile/veeam_em.prom").read_text()
+    assert (tmp_path / "portfolio/portfolio.html").exists()
     done = recipe("ansible-inventory", "-i", "rehearsal.veeam_em.yml", "--graph", user="nobody")
     assert "@succeeded" in done.output and "db01" in done.output, done.output
+
+
+def test_the_gate(recorded, recipe):
+    done = recipe("ansible-playbook", "gate.yml")
+    assert done.returncode == 2
+    assert f"{PLAN} is unproven" in done.output, done.output
 
 
 def test_awx_accepts_the_schedules():
@@ -352,3 +366,38 @@ def test_the_units_of_systemd():
     command = units["failover-drill.service"]["Service"]["ExecStart"].split()
     assert (REPO / "playbooks" / f"{command[1].rpartition('.')[2]}.yml").exists()
     assert units["failover-drill.timer"]["Timer"]["OnCalendar"] == "Sat *-*-01..07 06:00"
+
+
+def blocks(page):
+    return re.findall(r"^```yaml\n(.*?)^```$", (REPO / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def test_the_first_playbooks(em, recipe, tmp_path):
+    """Of the quick start, of the README, and of the guide on Galaxy."""
+    em.world.add_session("Acme", result="Failed", tasks=[{"vm_name": "db01", "result": "Failed"}])
+    (text,) = [text for text in blocks("docs/quick-start.md") if text.startswith("# sessions.yml")]
+    (tmp_path / "sessions.yml").write_text(text)
+    (text,) = [text for text in blocks("README.md") if "hosts:" in text]
+    (tmp_path / "readme.yml").write_text(text)
+    guide = (REPO / "docs/docsite/rst/guide.rst").read_text(encoding="utf-8")
+    text = re.search(r"code-block:: yaml\+jinja\n\n(.*?)\nTest a plan", guide, re.DOTALL)[1]
+    text = text.replace("https://em.example.com:9398", em.url).replace("DOMAIN\\user", "reader")
+    (tmp_path / "guide.yml").write_text("---\n" + re.sub("^   ", "", text, flags=re.MULTILINE))
+    done = recipe(
+        "ansible-playbook", "sessions.yml", "readme.yml", "guide.yml", "-e", "vault_veeam_em_password=Passw0rd!"
+    )
+    assert done.returncode == 0, done.output
+    for line in ("db01: no reason given", "Acme: Failed", "Acme: Stopped, Failed"):
+        assert line in done.output
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("options", [["--check"], []], ids=str)
+def test_the_first_drill(em, recipe, tmp_path, options):
+    (text,) = [text for text in blocks("docs/quick-start.md") if text.startswith("# targets.yml")]
+    (tmp_path / "targets.yml").write_text(text)
+    plan = yaml.safe_load(text)["failover_run_plan"]
+    em.world.add_plan(plan, [{"name": "abc-dc01", "duration": 20}], tenant="ABC Company")
+    done = recipe("ansible-playbook", "dr_runbook.veeam_em.drill", "-e", "@targets.yml", *options, user="both")
+    assert done.returncode == 0, done.output
+    assert bool(list(tmp_path.glob("reports/*.html"))) is not bool(options)

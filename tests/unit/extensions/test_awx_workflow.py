@@ -707,6 +707,52 @@ def test_a_drill_that_passes(awx, workflow, settings, drill, run_module, tmp_pat
     assert "https://localhost:1/api/" in verdict["reasons"][0]["text"]
 
 
+@pytest.fixture
+def database(postgres):
+    """The URL of a history as the guide has it: its owner has run the script, and AWX records as another role."""
+    name = postgres.new_database()
+    postgres.execute((REPO / "extensions/history/postgresql.sql").read_text(encoding="utf-8"), name, "owner")
+    postgres.execute(f"CREATE ROLE awx_{name} LOGIN; GRANT history_writer TO awx_{name}")
+    return postgres.url(name, f"awx_{name}")
+
+
+@pytest.mark.matrix
+def test_a_drill_that_is_recorded_in_postgresql(awx, workflow, database, run_module):
+    awx.em.world.add_plan(name=PLAN, vms=[{"name": "db", "duration": 60}, {"name": "web", "duration": 100}])
+    awx.env["VEEAM_EM_STORE"] = database
+    assert workflow.run(failover_run_plan=PLAN), workflow.told
+    [session] = [session for session in awx.em.world.sessions if session.name == PLAN]
+    history = run_module("failover_history_info", store=database, id=[session.id], verify=True)
+    [run] = history["failover_sessions"]
+    assert (run["kind"], run["kind_basis"], run["verdict"]["passed"]) == ("test", "recorded", True)
+    assert [task["vm_name"] for task in run["tasks"]] == ["db", "web"]
+    assert (run["run"]["job"], run["run"]["problems"], history["verified"]) == ("7", [], True)
+    head = workflow.jobs["report"].output.rpartition("Its newest record is ")[2].split()
+    assert str(history["head"]["sequence"]) == head[0]
+
+
+def test_a_record_after_a_collection(awx, run_module, tmp_path):
+    """The role collects first if it is asked to, so that what it records is newer than the job."""
+    awx.use_checkout()
+    awx.em.clock.rate = 60
+    awx.em.world.add_session(PLAN, state="Stopped")
+    awx.env["VEEAM_EM_STORE"] = str(tmp_path / "history.db")
+    before = f"{awx.em.clock.now():%Y-%m-%dT%H:%M:%S}"
+    done = awx.job("playbooks/history.yml", extra_vars={"failover_history_collect": True})
+    assert done.rc == 0, done.output
+    history = run_module("failover_history_info", store=awx.env["VEEAM_EM_STORE"], verify=True)
+    assert history["looks"][0]["collected_at"] > before
+    assert done.artifacts["failover_history"]["head"] == history["head"]
+    assert f"Newest record of the history: {history['head']['sequence']} {history['head']['hash']}" in done.output
+
+    # What it cannot collect is recorded as it is, also where EM was not even asked.
+    options = {"failover_history_collect": True, "failover_history_collect_timeout": 0}
+    done = awx.job("playbooks/history.yml", extra_vars=options)
+    assert done.rc and "it may be old, since new data could not be collected first. wait_timeout: 0" in done.output
+    looks = run_module("failover_history_info", store=awx.env["VEEAM_EM_STORE"])["looks"]
+    assert len(looks) == len(history["looks"]) + 1
+
+
 @pytest.mark.matrix
 def test_a_drill_with_a_failed_vm(awx, workflow):
     failing = {"name": "web", "duration": 90, "result": "Failed", "failure_message": "no {{ memory }}"}

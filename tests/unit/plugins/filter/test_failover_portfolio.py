@@ -264,7 +264,7 @@ def test_vms_that_never_came_up_and_what_changed():
     page = Page(content(portfolio))
     assert (
         "Many , 35 of 40:" in page.words["never"]
-        and "and 5 more, see 20261128T200000Z-portfolio.vms.csv" in page.words["never"]
+        and "and 15 more, see 20261128T200000Z-portfolio.vms.csv" in page.words["never"]
     )
     assert "5 of 40" in page.words["plans"] and "1 removed" in page.words["plans"]
     vms = rows_of(portfolio, "vms.csv")
@@ -514,26 +514,48 @@ def test_what_is_no_readiness_and_no_history(change, sentence):
 # Sizes, and what the documentation shows
 
 
-@pytest.mark.matrix
-def test_five_hundred_plans():
-    names = [f"cust{number:03d}" for number in range(500)]
+def five_hundred(failed_vms, message, words):
     plans = {}
-    for place, name in enumerate(names):
-        vms = [f"{name}-vm{number:02d}" for number in range(20)]
-        runs = [
-            run(number * 7 + place % 90, *[task(vm, "Failed" if (place + number) % 11 == 0 and vm == vms[0] else "Success") for vm in vms],
-                result="Failed" if (place + number) % 11 == 0 else "Success", kind="failover" if number % 13 == 12 else "test")
-            for number in range(60)
-        ]  # fmt: skip
-        plans[f"Failover plan of {name}"] = (vms, runs, {"tenant": {"id": None, "name": f"Tenant {place % 50}"}})
-    portfolio = made(facts_of(**plans))
-    assert len(content(portfolio).encode()) <= 3_000_000
+    for place in range(500):
+        vms = [f"cust{place:03d}{words}-vm{number:02d}" for number in range(20)]
+        runs = []
+        for number in range(60):
+            failed = failed_vms if (place + number) % 11 == 0 or failed_vms == 20 else 0
+            runs.append(
+                run(
+                    number * 7 + place % 90,
+                    *[task(vm, "Failed" if position < failed else "Success") for position, vm in enumerate(vms)],
+                    result="Failed" if failed else "Success",
+                    failure_message=message,
+                    kind="failover" if number % 13 == 12 else "test",
+                )
+            )
+        plans[f"Failover plan {place:03d}{words}"] = (
+            vms,
+            runs,
+            {"tenant": {"id": None, "name": f"Tenant {place % 50}"}},
+        )
+    return facts_of(**plans)
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize(
+    ("failed_vms", "message", "words", "whole"),
+    [
+        (1, None, "", True),
+        (20, "The VM could not be started, for a reason of many words. " * 9, " with words in its name" * 3, False),
+    ],
+)
+def test_five_hundred_plans(failed_vms, message, words, whole):
+    portfolio = made(five_hundred(failed_vms, message, words))
+    page = content(portfolio)
+    assert len(page.encode()) <= 3_000_000
     assert len(rows_of(portfolio)) == 500 and len(rows_of(portfolio, "vms.csv")) == 10_000
     assert len(portfolio["tenants"]) == 50
-
-
-def tasks_of(text):
-    return [task for task in yaml.safe_load(text) if FILTER in str(task)]
+    detailed = page.count("<article ")
+    said = re.findall(r"with the details of the other (\d+) plans. They are in <code>", page)
+    assert (detailed == 500 and not said) if whole else (100 < detailed < 500 and said == [str(500 - detailed)])
+    assert set(re.findall(r'href="?#([\w-]+)', page)) <= set(re.findall(r' id="([^"]+)"', page))
 
 
 @pytest.mark.parametrize("where", ["guide", "examples"])

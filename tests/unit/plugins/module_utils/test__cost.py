@@ -33,6 +33,7 @@ INSPECT = {
     "_opcode_metadata",
     "importlib.machinery",
 }  # by dataclasses
+PLUGINS = "ansible_collections.dr_runbook.veeam_em.plugins"
 COLLECTIONS = (
     COLLECTION.parents[2] if "ansible_collections" in COLLECTION.parts else COLLECTION / ".ansible/collections"
 )
@@ -115,13 +116,34 @@ def loaded_by(statement, **environment):
     return set(json.loads(run.stdout))
 
 
+@pytest.mark.parametrize("module", ["failover_session_info", "failover_history_info"])
+def test_what_reads_a_history_loads_no_client(module):
+    """Each file goes to the target with every task, and is compiled there; and the libraries take longer than most histories."""
+    loaded = loaded_by(f"import {PLUGINS}.modules.{module}")
+    basic = loaded_by("import ansible.module_utils.basic")
+    client = {f"{PLUGINS}.module_utils.{part}" for part in ("_connection", "_api.client", "_api.transport", "_api.xml")}
+    slow = {
+        "requests",
+        "xmltodict",
+        "ssl",
+        "http.client",
+        "asyncio",
+        "concurrent.futures",
+        "multiprocessing",
+        "unittest",
+    }
+    assert loaded & (client | slow | {"xml.etree.ElementTree", "sqlite3", "psycopg"}) - basic == set()
+
+
 def test_the_module_takes_along_what_it_needs_and_no_more():
-    """Each file goes to the target with every task, and is compiled there."""
-    name = "ansible_collections.dr_runbook.veeam_em.plugins"
-    loaded = loaded_by(f"import {name}.modules.failover_session_info")
-    ours = {module for module in loaded if module.startswith(f"{name}.module_utils.")}
+    reading = ("_connection", "_failover.data_age", "_failover.replica_points", "_failover.sessions")
+    loaded = loaded_by(
+        f"import {PLUGINS}.modules.failover_session_info; "
+        + "; ".join(f"import {PLUGINS}.module_utils.{part}" for part in reading)
+    )
+    ours = {module for module in loaded if module.startswith(f"{PLUGINS}.module_utils.")}
     assert {module for module in ours if not module.endswith(("_api", "_failover", "_history"))} == {
-        f"{name}.module_utils.{part}"
+        f"{PLUGINS}.module_utils.{part}"
         for part in (
             "_api.advice",
             "_api.client",
@@ -129,6 +151,7 @@ def test_the_module_takes_along_what_it_needs_and_no_more():
             "_api.response",
             "_api.errors",
             "_api.filters",
+            "_api.ids",
             "_api.interrupts",
             "_api.proxy",
             "_api.query",
@@ -146,6 +169,7 @@ def test_the_module_takes_along_what_it_needs_and_no_more():
             "_failover.times",
             "_history.records",
             "_argspec",
+            "_connection",
             "_module",
         )
     }

@@ -18,6 +18,7 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.crit
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import utc_now
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.handed_over import handed_over
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.recorder import Recorder
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.sqlite import Sqlite
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.store import open_store
 from ansible_collections.dr_runbook.veeam_em.plugins.modules import failover_history
 
@@ -464,8 +465,29 @@ def test_check_mode_predicts_and_creates_nothing(em, record, read, store):
     assert read()["head"] == real["head"]
 
 
-def test_no_secret_is_recorded(em, record, read, store, tmp_path):
-    """Also where a server repeats it, and where a playbook hands it over."""
+@pytest.fixture
+def written(store, monkeypatch):
+    """All that is in the folder of the store whenever a transaction is about to end, and may be on the disk if the machine stops then.
+
+    The cache is so small that most pages are written before the end.
+    """
+    found = {}
+    execute = Sqlite.execute
+
+    def watched(self, sql, values=()):
+        if sql.startswith("BEGIN"):
+            execute(self, "PRAGMA cache_size = 1")
+        if sql in ("COMMIT", "ROLLBACK"):
+            for path in Path(store).parent.iterdir():
+                found[path.name] = found.get(path.name, b"") + path.read_bytes()
+        return execute(self, sql, values)
+
+    monkeypatch.setattr(Sqlite, "execute", watched)
+    return found
+
+
+def test_no_secret_is_recorded(em, record, read, store, written, tmp_path):
+    """Also where a server repeats it, and where a playbook hands it over; not in a journal either, which a crash leaves behind."""
     basic = base64.b64encode(f"admin:{PASSWORD}".encode()).decode()
     command = r"C:\scripts\secret.ps1"
     plan = em.world.add_plan("Acme", ["db"], pre_command=command, description=f"with {PASSWORD}")
@@ -477,18 +499,23 @@ def test_no_secret_is_recorded(em, record, read, store, tmp_path):
     facts = {"id": plan.id, "pre_command": {"command": command}, "vms": []}
     handed_over = {
         "runs": [{"session_id": GUID, "action": "test", "plan": facts, "log": [f"p={PASSWORD}", "store_secret"]}],
-        "verdicts": [{"passed": True, "session": {"id": GUID}, "plan": facts}],
-        "notes": [{**NOTE, "text": f"The password is {PASSWORD}"}],
+        "verdicts": [
+            {"passed": True, "session": {"id": GUID}, "plan": facts, "reasons": [{"message": f"with {basic}"}]}
+        ],
+        "notes": [{**NOTE, "text": f"Password {PASSWORD}, see https://jdoe:T1ck3t@tickets.example.com/CHG0042"}],
     }
     assert record(store_password="store_secret", **handed_over)["changed"] is True
     assert record(store_password="store_secret", **handed_over)["changed"] is False
+    assert record(check_mode=True, store_password="store_secret", **handed_over)["changed"] is False
+    assert all(part in written["history.db"] for part in (b"https://jdoe:********@tickets", b"********, see"))
+    assert len(written["history.db-journal"]) > os.path.getsize(store) / 2
     (note,) = [note for note in read(export=str(tmp_path / "export"))["notes"] if note] or [None]
-    files = [path.read_bytes() for path in tmp_path.iterdir()]
-    assert len(files) == 2
+    files = [*(path.read_bytes() for path in tmp_path.iterdir()), *written.values()]
+    assert len(files) == 4
     tokens = [
         value for entry in em.requests for name, value in entry.headers.items() if name.lower() == "x-restsvcsessionid"
     ]
-    for secret in (PASSWORD, basic, command, "store_secret", "secret.ps1", *tokens):
+    for secret in (PASSWORD, basic, command, "store_secret", "secret.ps1", "T1ck3t", *tokens):
         assert not any(secret.encode() in content for content in files), secret
         assert not any(secret.replace("\\", "\\\\").encode() in content for content in files), secret
 
@@ -500,14 +527,38 @@ def test_a_history_moves_by_export_and_import(em, record, read, tmp_path):
     before = read(export=export)
     assert before["exported"] == head["sequence"]
     options = {"store": moved, "import_from": export, **NO_EM, "look": None}
-    assert record(check_mode=True, **options)["changed"] is True
+    foreseen = record(check_mode=True, **options)
     assert not os.path.exists(moved)
     result = record(**options)
     assert (result["changed"], result["head"], result["recorded"]["session"]) == (True, head, 7)
+    assert {**foreseen, "invocation": None} == {**result, "invocation": None}
     after = read(store=moved, verify=True, expected_head=head)
     assert (after["verified"], after["failover_sessions"]) == (True, before["failover_sessions"])
-    again = record(**options)
-    assert again["failed"] and "There is a history already" in again["msg"]
+    for again in (record(check_mode=True, **options), record(**options)):
+        assert again["failed"] and "There is a history already" in again["msg"]
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda lines: lines[:-1], "its first line names another head"),
+        (lambda lines: [line.replace("clock", "watch") for line in lines], "was changed: its content"),
+        (lambda lines: ["{}", *lines[1:]], "is not an export of a history"),
+        (lambda lines: None, "cannot be read"),
+    ],
+)
+def test_check_mode_finds_what_an_import_would_refuse(em, record, read, tmp_path, check_mode, change, words):
+    export, moved = tmp_path / "export.jsonl", str(tmp_path / "moved.db")
+    record()
+    read(export=str(export))
+    lines = change(export.read_text(encoding="ascii").splitlines())
+    export.unlink()
+    if lines:
+        export.write_text("\n".join(lines), encoding="ascii")
+    result = record(check_mode=check_mode, store=moved, import_from=str(export), **NO_EM)
+    assert result["failed"] and not result["changed"] and words in result["msg"]
+    assert not check_mode or not os.path.exists(moved)
 
 
 def test_every_documented_result_is_returned_and_no_other(em, record):
@@ -533,12 +584,14 @@ def test_a_file_that_is_no_history_is_left_alone(record, store):
         "postgresql://u:S3cr3t@db/dr",
         "postgresql://u:S3/cr3t?@db/dr",
         "postgresql://u@db/dr?sslmode=require&password=S3cr3t",
+        "postgresql://u@db/dr?sslkey=/k.pem&sslpassword=S3cr3t",
     ],
 )
 def test_a_password_in_store_is_refused_and_not_shown_with_the_options(run_module, module, url):
     source = {"source": "history"} if module == "failover_session_info" else {}
     result = run_module(module, store=url, **source)
-    assert "store: '...' cannot be used. It contains a password" in result["msg"]
+    cure = "key without a password" if "sslpassword" in url else "as store_password"
+    assert "store: '...' cannot be used. It contains a password" in result["msg"] and cure in result["msg"]
     if "invocation" in result:  # newer cores add it elsewhere
         assert result["invocation"]["module_args"]["store"] == url.replace("S3cr3t", "********").replace(
             "S3/cr3t?", "********"

@@ -86,10 +86,20 @@ def test_the_name_of_an_em_is_a_text(record, read, em_name):
     assert "em_name: " in read(em_name=em_name)["msg"]
 
 
-def test_many_looks_are_cut(em, record, read, monkeypatch):
-    from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history import reader
+def test_an_em_that_the_history_does_not_know_is_warned_of(record, read):
+    record()
+    result = read(em_name=["127.0.0.1", "emm"])
+    (warning,) = result["warnings"]
+    assert "no records of Enterprise Manager 'emm' (em_name)" in warning and "with looks: '127.0.0.1'" in warning
+    assert "warnings" not in read(em_name="127.0.0.1")
+    record(look=False, em_name="by hand", notes=[{"type": "comment", "plan": "Acme", "by": "J. Doe", "text": "x"}])
+    assert "warnings" not in read(em_name="by hand")
 
-    monkeypatch.setattr(reader, "MAX_LOOKS", 2)
+
+def test_many_looks_are_cut(em, record, read, monkeypatch):
+    from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history import looks as module
+
+    monkeypatch.setattr(module, "MAX_LISTED", 2)
     heads = [record()["head"]["sequence"] for dummy in range(3)]
     looks = read()["looks"]
     assert len(looks) == 2 and heads == sorted(heads)

@@ -74,7 +74,7 @@ def test_an_export_that_cannot_be_written(file, tmp_path, make, monkeypatch, the
 
 def test_a_history_moves_to_another_database(exported, location, tmp_path, make):
     path, head = exported
-    assert import_records(str(path), location) == 8
+    assert import_records(str(path), location) == ({"look": 4, "session": 4}, head)
     with open_store(location) as store:
         assert store.head() == head and verify(store, head) == []
         again = tmp_path / "again.jsonl"
@@ -133,7 +133,7 @@ def test_an_export_whose_session_has_no_facts(tmp_path, file, body):
     digest = sha256(body)
     chain = hash_of("id", 1, "session", "em/x", "2026", digest, FIRST_HASH)
     record = [1, "session", "em/x", "2026", digest, body, FIRST_HASH, chain]
-    start = {"history": 1, "store_id": "id", "created": "2026", "head": {"sequence": 1, "hash": chain}}
+    start = {"history": 1, "store_id": "id", "head": {"sequence": 1, "hash": chain}}
     path = tmp_path / "crafted.jsonl"
     path.write_text(f"{json.dumps(start)}\n{json.dumps(dict(zip(RECORD_COLUMNS.split(', '), record)))}\n")
     with pytest.raises(

@@ -185,7 +185,7 @@ CATALOG = {
     "triggers": "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
     "functions": "SELECT proname, regexp_replace(prosrc, '\\s+', ' ', 'g'), proconfig::text FROM pg_proc"
     " WHERE pronamespace = 'public'::regnamespace",
-    "store": "SELECT key, length(value) FROM store",
+    "store": "SELECT key, CASE key WHEN 'id' THEN length(value)::text ELSE value END FROM store",
 }
 
 

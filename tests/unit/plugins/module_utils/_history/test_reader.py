@@ -7,16 +7,21 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+import tempfile
+from datetime import datetime, timedelta
 
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import SessionCriteria
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import RESULTS, STATES
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.replica_points import PointReader
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import SessionReader
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import format_time, parse_time
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.reader import HistoryReader
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.recorder import Recorder
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import NewRecord, subject_of
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.store import open_store
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 NAMES = ["Acme", "acme", "Acme, full site", 'The "big" one', "Überfall <&>", "007"]
 SERVERS = ["vbr01", "vbr02", None]
@@ -152,6 +157,31 @@ def test_looks_are_found_by_em_whatever_the_names_are(store):
     assert history["gaps"] == [{"em_name": "b", "from": times[-1], "to": "2026-06-01T00:00:00.000000Z"}]
     assert len(history["looks"]) == 4 * 100
     assert (history["points_seen_at"], HistoryReader(store, ["a"]).points_seen_at()) == (None, times[-1])
+
+
+DAYS = st.integers(0, 200)
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(DAYS, st.none() | DAYS), max_size=12))
+def test_a_gap_is_where_no_later_look_reaches_back(days):
+    """As the guide says it, of looks some of which left out what was created before a time."""
+    start = datetime(2026, 1, 1)
+    looks = [
+        (format_time(start + timedelta(days=at)), None if after is None else format_time(start + timedelta(days=after)))
+        for at, after in sorted(days, key=lambda look: look[0])
+    ]
+    with tempfile.TemporaryDirectory() as folder, open_store(f"{folder}/history.db", create=True) as store:
+        store.append(
+            NewRecord("look", subject_of("a", at), at, {**LOOK, "created_after": after}) for at, after in looks
+        )
+        gaps = HistoryReader(store).read(SessionCriteria.from_options({}.get))["gaps"]
+    reach = [max(after or "", format_time(parse_time(at) - timedelta(days=30))) for at, after in looks]
+    assert gaps == [
+        {"em_name": "a", "from": looks[place][0], "to": looks[place + 1][0]}
+        for place in range(len(looks) - 1)
+        if looks[place][0] < min(reach[place + 1 :])
+    ]
 
 
 def test_kinds_are_read_from_all_that_was_recorded(em, connect, store):

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import SessionCriteria
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.facts import newest_per_plan, sort_key
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import utc_now
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history import conditions
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history import store as module
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import (
     FIRST_HASH,
@@ -102,7 +103,7 @@ def test_nothing_is_left_of_an_append_that_fails(store, make, monkeypatch):
 
 def test_newest_is_by_subject_and_em(store, make, monkeypatch):
     monkeypatch.setattr(module, "PAGE", 2)
-    monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setattr(conditions, "BATCH", 2)
     for version in range(3):
         store.append(
             make.record("plan", identity, em, version=version) for identity in "abc" for em in ("em", "em/b", "em2")

@@ -61,6 +61,8 @@ def test_a_value_of_the_index(store, without_triggers):
         ("UPDATE record SET body = ' ' || body WHERE sequence = 4", "Record 4 was changed: its content"),
         ("UPDATE record SET kind = 'note' WHERE sequence = 4", "Record 4 was changed: its kind"),
         ("UPDATE store SET value = 'x' WHERE key = 'id'", "Record 1 was changed: its kind"),
+        ("UPDATE store SET value = 'x' WHERE key = 'schema_1'", "The table store was changed"),
+        ("INSERT INTO store VALUES ('created', '2026')", "The table store was changed"),
     ],
 )
 def test_other_changes(store, location, without_triggers, statement, problem):
