@@ -238,7 +238,10 @@ FULL = {
         {"label": "Comment of the tester", "value": "Went well"},
     ],
     "findings": [
-        {"severity": "high", "finding": "web02 has too little memory", "action": "Add a host", "owner": "Ada Lovelace", "due": "2026-12-15", "by": None, "retested_by": None}
+        {
+            "severity": "high", "finding": "web02 has too little memory", "action": "Add a host", "owner": "Ada Lovelace",
+            "due": "2026-12-15", "by": None, "retested_by": None,
+        }
     ],
     "kind": "test",
     "kind_basis": "recorded",
