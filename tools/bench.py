@@ -34,6 +34,8 @@ BIN = Path(sys.executable).parent
 PASSWORD = "Passw0rd!"  # of the emulator's default users
 TASKS = 10
 """VMs of each session."""
+RUNS = 100
+"""Runs of one plan that are read from a history."""
 LONG = 5.0
 """Seconds; a peer that takes longer is measured in fewer rounds."""
 
@@ -74,6 +76,7 @@ QUERY = playbook("query", "query.yml")
 LOOP = playbook("loop", "loop.yml", rounds=1)
 FIELDS = playbook("fields", "fields.yml")
 LOOK = playbook("look", "look.yml")
+RECORDED = playbook("recorded", "recorded.yml")
 HANDED_OVER = playbook("handed over", "ready.yml")
 FLOOR = script("floor", "floor.py")
 CLIENT = script("client", "client.py", "list")
@@ -264,9 +267,22 @@ def measure(stage: Stage) -> list[Row]:
     return list(rows.values())
 
 
-def measure_script(name: str, *numbers: int) -> dict[str, Any]:
+def measure_history(sessions: int, more: int) -> dict[str, Any]:
+    """The figures of history.py, and the seconds of a playbook that reads runs from its history beside one that does nothing."""
+    stage = Stage(RUNS, (PING, RECORDED))
+    rows = {peer: Row(RUNS, 0, peer.name) for peer in stage.peers}
+    with serving(stage) as server:
+        figures = measure_script("history.py", server.environment["VEEAM_EM_STORE"], sessions, more)
+        for _round in range(stage.rounds + 1):
+            for peer, row in rows.items():
+                run_once(peer, stage, server, row)
+    # The first round only warms up.
+    return {**figures, "reading": rows[RECORDED].seconds[1:], "ping": rows[PING].seconds[1:]}
+
+
+def measure_script(name: str, *arguments: str | int) -> dict[str, Any]:
     """The figures of a script in tools/bench that prints them as JSON."""
-    command = [sys.executable, str(BENCH / name), *map(str, numbers)]
+    command = [sys.executable, str(BENCH / name), *map(str, arguments)]
     figures: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return figures
 
@@ -280,7 +296,7 @@ def main(arguments: list[str]) -> int:
         print(f"{time.monotonic() - start:4.0f} s: {stage.sessions:,} sessions, {stage.latency_ms} ms", flush=True)
         rows += measure(stage)
     print(f"{time.monotonic() - start:4.0f} s: history", flush=True)
-    history = measure_script("history.py", *((2_000, 4_000) if quick else (20_000, 100_000)))
+    history = measure_history(*((2_000, 4_000) if quick else (20_000, 100_000)))
     print(f"{time.monotonic() - start:4.0f} s: portfolio", flush=True)
     portfolio = measure_script("portfolio.py", *((50, 20, 20) if quick else (500, 20, 60)))
     results = {

@@ -147,7 +147,8 @@ class Year:
     def make(self) -> None:
         """Let everything happen, in the order of time."""
         for event in sorted(EVENTS, key=lambda event: (-event.days, event.plan)):
-            self.until((self.now - timedelta(days=event.days)).replace(hour=2, minute=0, second=0, microsecond=0))
+            day = self.now - timedelta(days=event.days)
+            self.until(day.replace(hour=1 + event.days % 5, minute=event.days * 7 % 60, second=0, microsecond=0))
             if event.plan and event.plan not in self.ids:
                 self.add(event.plan)
             self.record(event, self.run(event) if event.action else None)
@@ -181,7 +182,7 @@ class Year:
         as_run = [
             replace(
                 vm,
-                duration=round(vm.duration * event.slower, 1),
+                duration=round(vm.duration * (event.slower + event.days % 13 / 200)),
                 result="Failed" if vm.name in messages else "Success",
                 failure_message=messages.get(vm.name),
             )

@@ -14,12 +14,13 @@ from ansible.utils.unsafe_proxy import wrap_var
 
 from ..module_utils._api.errors import OptionError
 from ..plugin_utils._metrics import textfile
+from ..plugin_utils._plain import whole
 
 
 def failover_metrics(readiness: Any, history: Any = None) -> str:
     """The text of the file. It is marked as text of others, since names in it may look like templates."""
     try:
-        return cast(str, wrap_var(textfile(readiness, history)))
+        return cast(str, wrap_var(textfile(whole(readiness), whole(history))))
     except OptionError as exc:
         raise AnsibleFilterError(f"failover_metrics: {exc}") from None
 

@@ -13,6 +13,7 @@ from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ..module_utils._api.errors import OptionError
+from ..plugin_utils._plain import whole
 from ..plugin_utils._portfolio.files import make
 from ..plugin_utils._portfolio.record import OPTIONS
 
@@ -24,7 +25,7 @@ def failover_portfolio(readiness: Any, /, history: Any = None, *args: Any, **opt
         wrong = f"there is no option {unknown[0]}" if unknown else "each option needs its name"
         raise AnsibleFilterError(f"failover_portfolio: {wrong}. Options are: {', '.join(OPTIONS)}.")
     try:
-        return cast("dict[str, Any]", wrap_var(make(readiness, history, options)))
+        return cast("dict[str, Any]", wrap_var(make(whole(readiness), whole(history), options)))
     except OptionError as exc:
         raise AnsibleFilterError(f"failover_portfolio: {exc}") from None
 

@@ -7,21 +7,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from ansible.errors import AnsibleFilterError
-from ansible.utils.unsafe_proxy import wrap_var
 
 from ..module_utils._api.errors import OptionError
 from ..module_utils._readiness.status import readiness
-from ..plugin_utils._plain import plain
+from ..plugin_utils._plain import plain, unsafe, whole
 
 
 def failover_readiness(history: Any, policy: Any = None, now: Any = None) -> dict[str, Any]:
     """How ready the plans are: plain data in which texts of the server are marked as no templates."""
     try:
         # The history may have millions of values, and comes from a module: it is only checked where it is used.
-        return wrap_var(readiness(history, plain("policy", policy), plain("now", now)))
+        return cast("dict[str, Any]", unsafe(readiness(whole(history), plain("policy", policy), plain("now", now))))
     except OptionError as exc:
         raise AnsibleFilterError(f"failover_readiness: {exc}") from None
 

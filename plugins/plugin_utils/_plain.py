@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a template gives to a filter, as plain JSON types."""
+"""What a template gives to a filter, as plain JSON types, and what a filter gives back, marked as no template."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from ansible.utils.unsafe_proxy import wrap_var
 from jinja2 import Undefined
 
 from ..module_utils._api.errors import OptionError
@@ -40,3 +41,37 @@ def plain(option: str, value: Any) -> Any:
         return float(value)
     accepted = "It can hold texts, numbers, true, false, null, lists and dictionaries only."
     raise OptionError(option, str(value), accepted)
+
+
+def whole(value: Any) -> Any:
+    """A dictionary of lists, such as a history, with what is in these as the variable has it: no template in it is rendered.
+
+    ansible-core 2.19 and newer gives a filter lists and dictionaries that render each value when it is read. The result of a
+    module holds no templates, and a history has so many values that this takes 40 s (500 plans of 20 VMs with 60 runs each).
+    """
+    return {key: _as_stored(value[key]) for key in value} if isinstance(value, Mapping) else value
+
+
+def _as_stored(value: Any) -> Any:
+    copy = getattr(value, "_non_lazy_copy", None)
+    return copy() if copy else value
+
+
+def unsafe(value: Any) -> Any:
+    """As ``wrap_var`` of ansible-core, for much data with the same texts again and again: each text is marked once. Keys
+    of dictionaries are no templates anyway.
+    """
+    marked: dict[str, Any] = {}
+
+    def mark(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {key: mark(part) for key, part in item.items()}
+        if isinstance(item, list):
+            return [mark(part) for part in item]
+        if isinstance(item, str):
+            if item not in marked:
+                marked[item] = wrap_var(item)
+            return marked[item]
+        return wrap_var(item)
+
+    return mark(value)

@@ -4,7 +4,8 @@
 
 """A year of a history in a SQLite file, without Ansible and without EM: history.py FILE SESSIONS MORE
 
-Records SESSIONS sessions of 10 VMs at once in a new file, then as many more as make it MORE in all, and a look for each hour of a year.
+Records SESSIONS sessions of 10 VMs with their restore points at once in a new file, then as many more as make it MORE in all (with
+the restore points of one plan, whose runs are read), and a look for each hour of a year.
 Prints JSON: seconds for the first append, bytes on disk for 1,000 sessions.
 """
 
@@ -17,6 +18,7 @@ import os
 import sys
 import time
 import types
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -29,6 +31,8 @@ format_time = importlib.import_module("core._failover.times").format_time
 
 RUNS = 100
 """Sessions of each plan."""
+PLAN = 7
+"""The plan whose runs are read."""
 VMS = 10
 LOOKS = 365 * 24
 """Looks, one each hour, in which all sessions were recorded."""
@@ -79,6 +83,21 @@ def point(number: int, vm: int) -> str:
     return f"{number * VMS + vm:08x}-{GUID}"
 
 
+def points(number: int) -> Iterator[records.NewRecord]:
+    """The restore points of one of the sessions."""
+    for vm in range(VMS):
+        guid = point(number, vm)
+        facts = {
+            "id": guid,
+            "name": f"abc-filesrv{vm:02d}@2026-02-28 22:00:15",
+            "creation_time": text(0),
+            "state": "Ready",
+            "vm_name": f"abc-filesrv{vm:02d}",
+            "backup_server": {"id": f"00000001-{GUID}", "name": "sp-vbr1.example.net"},
+        }
+        yield records.NewRecord("points", records.subject_of(EM, guid), text(3600), facts)
+
+
 def look(hour: int, sessions: int) -> records.NewRecord:
     """What a look records: the restore points of all sessions that have ended in this hour were Ready."""
     first, last = (math.ceil((end * 3600 - 1120) * sessions / LOOKS / 3600) for end in (hour, hour + 1))
@@ -103,14 +122,16 @@ def look(hour: int, sessions: int) -> records.NewRecord:
 def main(path: str, first: int, more: int) -> None:
     with open_store(path, create=True) as store:
         new = [session(number, more) for number in range(first)]
+        new += [record for number in range(first) for record in points(number)]
         start = time.perf_counter()
         counts = store.append(new)
         recorded = time.perf_counter() - start
         size = os.path.getsize(path)
         for begin in range(first, more, first):
             store.append(session(number, more) for number in range(begin, min(begin + first, more)))
+        store.append(record for number in range(PLAN, more, more // RUNS) for record in points(number))
         store.append(look(hour, more) for hour in range(LOOKS))
-    if counts != {"session": first}:
+    if counts != {"session": first, "points": first * VMS}:
         sys.exit(f"Recorded {counts}")
     print(json.dumps({"sessions": first, "of": more, "recorded": recorded, "size": size / first * 1000}))
 

@@ -110,12 +110,15 @@ class IndexRow(NamedTuple):
     seen_at: str
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
 def canonical(value: Any) -> str:
     """The one JSON text of a value: keys sorted, no spaces, ASCII.
 
     :raises ValueError: it holds NaN or an infinity.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def sha256(text: str) -> str:

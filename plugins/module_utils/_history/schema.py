@@ -20,6 +20,11 @@ INDEX_COLUMNS = ", ".join(IndexRow._fields)
 APPLIED = "applied"
 """What ``store`` has as the value of each migration."""
 
+NEWEST_SESSION = """SELECT * FROM session_index i
+WHERE NOT EXISTS (SELECT 1 FROM session_index n
+  WHERE n.session_id = i.session_id AND n.em_name = i.em_name AND n.sequence > i.sequence)"""
+"""The row of each session as it was seen last. The store does not read the view of it: nothing shows whether a view was changed."""
+
 # {text} is a type that sorts by bytes. {no_rowid}: in SQLite, INSERT OR REPLACE could name the rowid of a row to replace.
 _CREATE = (
     "CREATE TABLE store (key {text} PRIMARY KEY, value {text} NOT NULL){no_rowid}",
@@ -52,10 +57,7 @@ _CREATE = (
     "CREATE INDEX session_index_plan ON session_index (plan, creation_time)",
     "CREATE INDEX session_index_created ON session_index (creation_time, session_id)",
     "CREATE INDEX session_index_ended ON session_index (end_time)",
-    """CREATE VIEW newest_session AS
-SELECT * FROM session_index i
-WHERE NOT EXISTS (SELECT 1 FROM session_index n
-  WHERE n.session_id = i.session_id AND n.em_name = i.em_name AND n.sequence > i.sequence)""",
+    f"CREATE VIEW newest_session AS\n{NEWEST_SESSION}",
     f"""CREATE VIEW newest_session_of_plan AS
 SELECT {INDEX_COLUMNS} FROM (
   SELECT s.*, ROW_NUMBER() OVER (

@@ -40,7 +40,7 @@ from .records import (
     split_subject,
     subject_of,
 )
-from .schema import APPLIED, INDEX_COLUMNS, MIGRATIONS, RECORD_COLUMNS
+from .schema import APPLIED, INDEX_COLUMNS, MIGRATIONS, NEWEST_SESSION, RECORD_COLUMNS
 from .sqlite import Sqlite
 
 PAGE = 1000
@@ -231,7 +231,7 @@ class Store:
         """
         terms, values = session_terms(criteria, em_names)
         columns = ", ".join(f"r.{name}" for name in RECORD_COLUMNS.split(", "))
-        sql = f"SELECT {columns} FROM newest_session s JOIN record r ON r.sequence = s.sequence WHERE "
+        sql = f"SELECT {columns} FROM ({NEWEST_SESSION}) s JOIN record r ON r.sequence = s.sequence WHERE "
         rows: list[tuple[Any, ...]] = []
         if criteria.latest_per_plan:
             for batch in batches(self._latest_per_plan(criteria, em_names)):
@@ -256,8 +256,8 @@ class Store:
         """
         terms, values = session_terms(criteria, em_names)
         sql = (
-            "SELECT em_name, plan, session_id, backup_server_id, backup_server, creation_time, sequence FROM newest_session"
-            f" WHERE {' AND '.join(terms)} ORDER BY COALESCE(creation_time, ''), session_id"
+            "SELECT em_name, plan, session_id, backup_server_id, backup_server, creation_time, sequence"
+            f" FROM ({NEWEST_SESSION}) s WHERE {' AND '.join(terms)} ORDER BY COALESCE(creation_time, ''), session_id"
         )
         for em_name, plan, session_id, server_id, server, creation_time, sequence in self.query(sql, values):
             reference = {"id": server_id, "name": server} if server_id or server else None
@@ -276,6 +276,8 @@ class Store:
 
     def _stored(self, row: Sequence[Any]) -> StoredRecord:
         try:
+            if sha256(row[5]) != row[4]:
+                raise ValueError
             body = json.loads(row[5])
             body.pop(SEEN_AGAIN, None)
         except (TypeError, ValueError, AttributeError):
@@ -352,7 +354,7 @@ class Store:
             with self.transaction():
                 version = self.version()  # another process may have been faster
                 self.create(version, os.urandom(16).hex())
-        self.store_id = dict(self.query("SELECT key, value FROM store"))["id"]
+        self.store_id = str(dict(self.query("SELECT key, value FROM store"))["id"])
 
     def create(self, version: int, store_id: str) -> None:
         """Run the migrations after this schema version, inside of a transaction.

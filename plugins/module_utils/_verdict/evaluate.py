@@ -20,7 +20,7 @@ from .evidence import CLOCK_TOLERANCE, Evidence, VmEvidence, seconds_between, se
 from .reasons import add_reason, fold
 from .status import compare, overall, rpo_of_run, rto_of_run, rto_of_vm, status_by_target
 from .targets import Targets, text_of
-from .wording import markdown, summary
+from .wording import MAX_NAMES, markdown, summary
 
 SESSION_SOURCES = ("task", "inferred")
 """How it is known that a session is that of a run, in the words of the module failover_plan."""
@@ -91,7 +91,8 @@ def evaluate(
         "idle": run.idle(),
         "not_attempted": [reason.vm for reason in missing for dummy in range(reason.target - reason.achieved)],
     }
-    return {**verdict, "summary": summary(verdict), "markdown": markdown(verdict)}
+    short = {**verdict, "reasons": fold(run, MAX_NAMES)}
+    return {**verdict, "summary": summary(short), "markdown": markdown(short)}
 
 
 def _vm_verdict(

@@ -32,7 +32,7 @@ class Reason(NamedTuple):
 
     :ivar vm: name of the VM, None for the session.
     :ivar template: the sentence for one VM and for several: ``[is|are]`` is a choice between the two, ``{who}`` the
-        run, the VM, or the number and names of the VMs.
+        run, the VM, or the number and names of the VMs, ``{names}`` and ``{count}`` these alone.
     :ivar values: what else is put into the sentence. Only here are words of the server, which may contain anything.
     :ivar detail: what is particular to this VM, in a sentence about several that differ.
     :ivar hint: what the operator can do about it. It may name options, which auditors do not know.
@@ -49,9 +49,9 @@ class Reason(NamedTuple):
     hint: str = ""
     about: tuple[str, ...] = ()
 
-    def text(self, vm_names: Sequence[str]) -> str:
-        """The sentence on all VMs of which it is true; on the session if there is none."""
-        names, several = list_names(vm_names), len(vm_names) > 1
+    def text(self, vm_names: Sequence[str], most: int = MAX_NAMES) -> str:
+        """The sentence on all VMs of which it is true, naming at most so many; on the session if there is none."""
+        names, several = list_names(vm_names, most), len(vm_names) > 1
         who = f"{len(vm_names)} VMs ({names})" if several else names or "The run"
         chosen = _CHOICE.sub(lambda match: match[1 + several], self.template)
         return chosen.format(who=who, names=names, count=len(vm_names), **dict(self.values))

@@ -2,13 +2,14 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The kinds of reasons, their sentences, and how those of several VMs become one. Each code is explained in docs/verdict.md.
+"""The kinds of reasons, their sentences, and how those of several VMs become one. Each code is explained in docs/drill.md.
 
 The sentences are for people who do not know the options. What names an option is a hint, for the operator.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -52,15 +53,15 @@ REASONS = {
     ),
     "failed": Kind("{who} failed{because}."),
     "warning": Kind("{who} ended with a warning{because}.", "{count} VMs ended with a warning"),
-    "too_many_failed": Kind("{text}"),
-    "success_with_failed_vms": Kind("The run ended with Success, but {failed} failed.", hint=_IN_CONSOLE),
+    "too_many_failed": Kind("{count} VM[|s] failed ({names}); {most} allowed to.{messages}"),
+    "success_with_failed_vms": Kind("The run ended with Success, but {names} failed.", hint=_IN_CONSOLE),
     "warning_with_only_failed_vms": Kind("The run ended with a warning, but every VM failed.", hint=_IN_CONSOLE),
     "failed_without_failed_vms": Kind("The run failed, but none of its VMs did.", hint=_IN_CONSOLE),
     "failed_without_tasks": Kind(
         "The run failed, and Enterprise Manager lists no VMs, so which of them failed is unknown.", hint=_IN_CONSOLE
     ),
     "stopped_with_running_vms": Kind(
-        "The run has stopped, but Enterprise Manager last listed {running} as not finished.",
+        "The run has stopped, but Enterprise Manager last listed {names} as not finished.",
         hint="Read the session again in some minutes: Enterprise Manager's copy may lag behind.",
     ),
     "outcome_unknown": Kind(
@@ -70,8 +71,8 @@ REASONS = {
     "contradicting_times": Kind("{vm} {problem}.", "The times of {count} VMs contradict each other"),
     "rto_missed": Kind("{who} took {took}, target {limit}.", "{count} VMs missed their recovery time targets (RTO)"),
     "rto_unknown": Kind(
-        "{who} cannot be compared with [its|their] {limit} target: Enterprise Manager gives no usable {missing}.",
-        "{count} VMs cannot be compared with their recovery time targets (RTO)",
+        "{who} cannot be compared with [its|their] {limit} target: Enterprise Manager gives no usable times.",
+        "{count} VMs cannot be compared with their recovery time targets (RTO), since their times are not known",
     ),
     "rpo_missed": Kind(
         "The restore [point of {who} was|points of {who} were] {age} old when the run started, target {limit}.",
@@ -142,21 +143,25 @@ def add_reason(
     )
 
 
-def fold(run: SessionEvidence) -> list[dict[str, Any]]:
+def fold(run: SessionEvidence, most: int = MAX_NAMES) -> list[dict[str, Any]]:
     """The reasons as plain data, those of the session first. Those of one kind against several VMs are one, in the place
-    of the first: a hundred sentences would bury the one that matters."""
+    of the first: a hundred sentences would bury the one that matters.
+
+    :arg most: how many VMs a sentence names.
+    """
     groups: dict[object, list[Reason]] = {}
     for each in (run, *run.vms):
         for reason in each.reasons:
             if not _is_implied(each, reason.code):
                 groups.setdefault(reason.code if reason.vm is not None else len(groups), []).append(reason)
-    return [_as_one(reasons) for reasons in groups.values()]
+    return [_as_one(reasons, most) for reasons in groups.values()]
 
 
-def _as_one(reasons: Sequence[Reason]) -> dict[str, Any]:
+def _as_one(reasons: Sequence[Reason], most: int) -> dict[str, Any]:
     first = reasons[0]
-    names = [reason.vm for reason in reasons if reason.vm is not None]
+    names = [reason.vm for reason in reasons if reason.vm is not None] or list(first.about)
     same = all(reason[1:] == first[1:] for reason in reasons)
+    one_sentence = len(reasons) == 1 or (same and "{who}" in first.template)
 
     def if_same(field: str) -> Any:
         value = getattr(first, field)
@@ -164,34 +169,43 @@ def _as_one(reasons: Sequence[Reason]) -> dict[str, Any]:
 
     return {
         "code": first.code,
-        "vm": names[0] if len(names) == 1 else None,
-        "vms": names or list(first.about),
+        "vm": names[0] if len(reasons) == 1 and first.vm is not None else None,
+        "vms": names,
         "target": if_same("target"),
         "achieved": if_same("achieved"),
-        "text": first.text(names) if len(names) < 2 or (same and "{who}" in first.template) else _of_several(reasons),
+        "text": first.text(names, most) if one_sentence else _of_several(reasons, most),
         "hint": " ".join(dict.fromkeys(reason.hint for reason in reasons if reason.hint)) or None,
     }
 
 
-def _of_several(reasons: Sequence[Reason]) -> str:
-    """One sentence on several VMs that differ: who, and in brackets what is particular to them."""
+def _of_several(reasons: Sequence[Reason], most: int) -> str:
+    """One sentence on several VMs that differ: who, and in brackets what is particular to them. The worst first."""
     by_detail: dict[str, list[str]] = {}
-    for reason in reasons:
+    for reason in sorted(reasons, key=_severity):
         by_detail.setdefault(truncate(reason.detail, 100), []).append(reason.vm or "")
-    parts, left = [], MAX_NAMES
+    parts, left = [], most
     for detail, names in by_detail.items():
         if left > 0:
-            parts.append(list_names(names[:left]) + (f" ({detail})" if detail else ""))
+            parts.append(list_names(names[:left], left) + (f" ({detail})" if detail else ""))
         left -= len(names)
     more = f" and {-left} more" if left < 0 else ""
     start = REASONS[reasons[0].code].of_several.format(count=len(reasons), **dict(reasons[0].values))
     return f"{start}: {'; '.join(parts)}{more}."
 
 
+def _severity(reason: Reason) -> float:
+    """By how much a target was missed, as a number that is lower the worse it is. What failed has no figure, and is worst."""
+    if reason.code not in ("rto_missed", "rpo_missed"):
+        return 0
+    return -math.inf if reason.achieved is None else reason.target - reason.achieved
+
+
 def _is_implied(of: Evidence, code: str) -> bool:
-    """Whether a reason only follows from another, which says that the VM or the session failed."""
+    """Whether a reason only follows from another, which says that the VM or the session failed, or has no result."""
     if code == "failed":
         return of.name is not None or of.has_reason("too_many_failed")
     if code == "required_not_successful" and of.has_reason("warning"):
+        return True
+    if code == "rto_unknown" and of.has_reason("no_result", "unknown_result"):
         return True
     return of.failed and of.has_reason(*_FOLLOWS_FROM.get(code, ()))

@@ -103,9 +103,8 @@ def check_failures(session: SessionEvidence, targets: Targets) -> None:
         add_reason(session, "failed", "Success", session.result, because=_because(session))
     if too_many:
         most = f"at most {allowed} {'is' if allowed == 1 else 'are'}" if allowed else "none is"
-        text = f"{len(failed)} VM{'s' * (len(failed) > 1)} failed ({_names(failed)})"
-        text = f"{text}; {most} allowed to.{_messages(failed)}"
-        add_reason(session, "too_many_failed", allowed, len(failed), about=failed, text=text)
+        messages = _messages(failed)
+        add_reason(session, "too_many_failed", allowed, len(failed), about=failed, most=most, messages=messages)
         for vm in failed:
             add_reason(vm, "failed", "Success", vm.result, because=_because(vm))
     elif failed:
@@ -140,9 +139,9 @@ def check_contradictions(session: SessionEvidence) -> None:
         text += f"; {_names(running)} had not finished then." if running else "."
         add_note(session, "tasks_kept", text, running)
     elif running:
-        add_reason(session, "stopped_with_running_vms", 0, len(running), about=running, running=_names(running))
+        add_reason(session, "stopped_with_running_vms", 0, len(running), about=running)
     if session.result == "Success" and failed:
-        add_reason(session, "success_with_failed_vms", 0, len(failed), about=failed, failed=_names(failed))
+        add_reason(session, "success_with_failed_vms", 0, len(failed), about=failed)
     if session.result == "Warning" and failed and len(failed) == len(vms):
         add_reason(session, "warning_with_only_failed_vms", 0, len(failed), about=failed)
     if session.failed and vms and not failed and not (session.kept_at and running):
@@ -174,9 +173,7 @@ def check_rto(of: Evidence, target: float | None, excused: bool = False) -> None
         text = "{who} failed and so missed [its|their] {limit} target."
         add_reason(of, "rto_missed", target, template=text, detail=f"failed, target {limit}", limit=limit)
     elif achieved is None and of.finished:
-        missing = "times" if of.came_up or excused else "result"
-        detail = f"target {limit}, no usable {missing}"
-        add_reason(of, "rto_unknown", target, detail=detail, limit=limit, missing=missing)
+        add_reason(of, "rto_unknown", target, detail=f"target {limit}", limit=limit)
 
 
 def ended_within(session: SessionEvidence, target: float) -> bool:

@@ -16,6 +16,8 @@ from .._failover.times import distinct_durations, format_duration, parse_time
 
 MAX_REASONS = 5
 """Maximum number of reasons in the Markdown text."""
+MAX_NAMES = 3
+"""Maximum number of VMs that a sentence names here."""
 MAX_TEXT = 400
 """Maximum number of characters of each sentence."""
 

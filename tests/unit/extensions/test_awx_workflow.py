@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import html
 import json
 import os
 import re
@@ -49,6 +50,16 @@ PLAN = "Payroll {{ 7 * 7 }}"
 PASSWORD = "S3cr3tPart and more"
 UNKNOWN = "00000000-0000-4000-8000-000000000001"
 ADDED = "The job that created this report added the steps"
+# What a user sets of the report, in the settings.
+PEOPLE = {
+    "failover_report_approved_by": "Change board",
+    "failover_report_participants": [{"name": "Grace Hopper", "role": "Observer"}],
+    "failover_report_details": [{"label": "Scenario", "value": "Loss of the data center"}],
+    "failover_report_findings": [{"finding": "web02 is slow", "severity": "low", "owner": "Ada", "due": "2027-01-31"}],
+    "failover_report_classification": "Confidential",
+    "failover_report_time_zone": "Europe/Berlin",
+    "failover_report_next_test": "2027-03-31",
+}
 # The configuration
 
 # In place of a module, since that would be a process of its own.
@@ -122,7 +133,7 @@ def configured(settings, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def configured_for_real(settings, tmp_path_factory):
-    more = {"em_project_credential": "Git", "em_instance_group": "DR"}
+    more = {"em_project_credential": "Git", "em_instance_group": "DR", **PEOPLE}
     run, made = configure(tmp_path_factory.mktemp("for_real"), {**settings, **more}, "failover")
     assert run.returncode == 0, run.output
     return made
@@ -218,7 +229,7 @@ def test_the_parts_name_each_other(configured, configured_for_real, settings, ac
         assert template["extra_vars"] == {
             "failover_report_directory": settings["failover_report_directory"],
             "failover_run_targets": settings["failover_run_targets"],
-            **({"failover_run_action": "start"} if real else {}),
+            **({"failover_run_action": "start", **PEOPLE} if real else {}),
         }
         assert template["allow_simultaneous"] is real
         assert template["execution_environment"] == settings["em_execution_environment"]
@@ -253,7 +264,7 @@ def test_a_failover_for_real_has_a_workflow_of_its_own(configured, configured_fo
         assert "failover_run_action" not in template["extra_vars"]
     for name, template in real.items():
         assert template["name"] == f"Real failover: {name}"
-        assert template["extra_vars"] == {**drill["run"]["extra_vars"], "failover_run_action": "start"}
+        assert template["extra_vars"] == {**drill["run"]["extra_vars"], **PEOPLE, "failover_run_action": "start"}
         assert template["instance_groups"] == ["DR"]
         assert template["ask_variables_on_launch"]  # else AWX drops the variable of the node
     [workflow] = given(configured_for_real, "workflow_job_template")
@@ -663,7 +674,7 @@ def test_a_drill_that_passes(awx, workflow, settings, drill, run_module, tmp_pat
     told = reported(workflow.jobs["report"])
     assert told["verdict"]["passed"] and told["verdict"]["session"]["tasks_kept_at"]
     assert [vm["name"] for vm in told["verdict"]["vms"]] == ["db", "web"]
-    assert (told["context"]["operator"], told["context"]["change_id"]) == ("ada", "CHG0042")
+    assert (told["context"]["operator"], told["context"]["change_id"]) == ("ada (AWX user)", "CHG0042")
     assert (told["context"]["undo"]["done"], told["context"]["undo"]["needed"]) == (False, False)
     assert told["context"]["points_seen_at"] and told["context"]["session_source"] == "task"
     assert told["after_run"]["clean"] is True
@@ -800,6 +811,7 @@ def test_a_real_failover_is_undone_only_if_a_person_approves_it(awx, workflow_fo
     assert len(json.dumps(artifacts)) < 1500
     told = reported(real.jobs["report"])
     assert told["after_run"]["clean"] is False and told["context"]["undo"] is None
+    each_field_is_filled_or_says_that_nobody_gave_it(real)
     if approved:
         assert actions(awx) == ["start", "undo"]
         assert "keep" not in real.jobs
@@ -809,6 +821,52 @@ def test_a_real_failover_is_undone_only_if_a_person_approves_it(awx, workflow_fo
         assert "undo" not in real.jobs
         assert "Nothing was undone: what session" in real.jobs["keep"].output
 
+
+def each_field_is_filled_or_says_that_nobody_gave_it(workflow):
+    """What auditors ask for, as the page has it: from EM, from the job, from the settings of AWX (PEOPLE), or from nobody."""
+    told = reported(workflow.jobs["report"])
+    page = Path(workflow.jobs["report"].artifacts["failover_report"]["html"]).read_text(encoding="utf-8")
+    text = re.sub(r"<(style|svg).*?</\1>|<bdi[^>]*>|</bdi>|</?code>", "", html.unescape(page), flags=re.DOTALL)
+    pairs = re.findall(r"<dt>(.*?)</dt><dd[^>]*>(.*?)</dd>|<th [^>]*>([^<]*)</th><td [^>]*>(.*?)</tr>", text)
+    fields = {a or c: " ".join(re.sub(r"<[^>]*>", " ", b or d).split()) for a, b, c, d in reversed(pairs)}
+    nobody = "not recorded"
+    session = told["session"]
+    assert {fields[name] for name in NOT_GIVEN} == {nobody}
+    expected = {
+        "Report id": told["report_id"],
+        "Session": session["id"],
+        "Plan": PLAN,
+        "Version of the plan": told["plan_version"][:16],
+        "Tenant": "Acme",
+        "Backup server": session["backup_server"]["name"],
+        "Virtual machines in scope": "1: db",
+        "Kind of run": "Failover Requested by the job, and Enterprise Manager's task links to this session.",
+        "Clean-up": "1 VM in failover",
+        "Operator": "ada (AWX user)",
+        "Approved by": "Change board",
+        "Participants": "Grace Hopper (Observer)",
+        "Scenario": "Loss of the data center",
+        "Next test": "2027-03-31",
+        "Recovery time of the run (RTO)": "1 h",
+        "web02 is slow": "not recorded Ada 2027-01-31",
+        **dict.fromkeys(("Tester", "Owner of the plan", "Approver"), ""),  # to be signed
+    }
+    found = {name: fields.get(name) for name in expected}
+    assert not {name: value for name, value in found.items() if value is None or not value.startswith(expected[name])}
+    assert "TCP ports" in text  # the application check, with its outcome and who made it
+    assert [(check["vm"], check["passed"], check["by"]) for check in told["context"]["checks"]] == [
+        ("db", True, "The playbook drill_checks")
+    ]
+    assert session["tasks"][0]["replica_point"]["name"] in text  # the restore point that was used, and its age
+    assert "Comparison with the run before" in text and "+01:00" in text and "Confidential" in text
+    assert told["context"]["url"] in text and told["context"]["queried_at"][:10] in text and "sha256sum -c" in text
+
+
+NOT_GIVEN = (
+    *("Change", "Description of the plan", "Retest"),
+    *("Type of exercise", "Objective", "Isolation and impact", "Comment of the tester"),
+)
+"""What nobody gives in a workflow of the tests. The rows are there nevertheless."""
 
 # Single nodes
 
@@ -883,7 +941,7 @@ def test_a_step_that_was_lost_or_is_of_another_session_has_not_passed(awx, finis
     assert done.artifacts["failover_report"]["passed"] is False
     verdict = reported(done)["verdict"]
     assert verdict["passed"] is False
-    whole = {"code": "step_not_passed", "vm": None, "target": None, "achieved": None}
+    whole = {"code": "step_not_passed", "vm": None, "vms": [], "target": None, "achieved": None, "hint": None}
     assert verdict["reasons"] == [{**whole, "text": text} for text in unproven]
     page = Path(done.artifacts["failover_report"]["html"]).read_text(encoding="utf-8")
     assert "Not passed" in page and all(text in page for text in unproven)
@@ -988,11 +1046,12 @@ def test_a_test_that_left_vms_in_failover_is_undone(awx, left, tmp_path):
 
     with open_store(awx.env["VEEAM_EM_STORE"], read_only=True) as store:
         [run] = store.records("run")
-    assert run.body["undo"] == {"done": True, "needed": True, "message": ""}
+    undone = {"at": told["at"], "by": None}
+    assert told["at"] and run.body["undo"] == {"done": True, "needed": True, "message": "", **undone}
 
     awx.env["VEEAM_EM_STORE"] = str(tmp_path / "nowhere" / "history.db")
     report = awx.job("playbooks/drill_report.yml", extra_vars={**left, **done.artifacts})
-    assert reported(report)["context"]["undo"] == {"done": True, "needed": True, "message": None}
+    assert reported(report)["context"]["undo"] == {"done": True, "needed": True, "message": None, **undone}
     assert report.rc and report.artifacts["failover_report"]["passed"] is False
     assert "The run could not be recorded in the history. The folder" in report.output
 
@@ -1006,7 +1065,8 @@ def test_a_test_is_not_undone_when_somebody_has_run_the_plan_since(awx, left):
     assert actions(awx) == ["test"]
 
     report = awx.job("playbooks/drill_report.yml", extra_vars={**left, **done.artifacts})
-    assert reported(report)["context"]["undo"] == {"done": False, "needed": True, "message": told["message"]}
+    expected = {"done": False, "needed": True, "message": told["message"], "at": None, "by": None}
+    assert reported(report)["context"]["undo"] == expected
     assert "The step undo of the workflow is not known to have passed." in report.output
 
 
@@ -1340,12 +1400,18 @@ def test_checks_tell_what_has_passed_from_what_was_not_checked(awx, finished, he
     awx.keep({"_meta": {"hostvars": hosts}, group: {"hosts": ["db", "web"]}, "all": {"hosts": ["other"]}})
     done = awx.job("playbooks/drill_checks.yml", extra_vars=finished)
     assert done.rc
-    assert done.artifacts["failover_checks"] == {
+    checks = done.artifacts["failover_checks"]
+    numbers = {"passed": False, "checked": 2, "failed": 1}
+    assert {name: checks[name] for name in ("session_id", *numbers)} == {
         **passed(finished["failover_session_id"]),
-        "passed": False,
-        "checked": 2,
-        "failed": 1,
+        **numbers,
     }
+    rows = json.loads(Path(checks["evidence"]).read_text(encoding="utf-8"))
+    assert [(row["vm"], row["check"], row["passed"]) for row in rows] == [
+        ("db", "own checks web.yml", True),
+        ("web", "Checks of the VM", False),
+    ]
+    assert rows[1]["message"].startswith("Check that at least one check is set: No check is set.")
     assert "1 of 2 VMs did not pass their checks: web" in done.output
     assert "No check is set." in done.output
 

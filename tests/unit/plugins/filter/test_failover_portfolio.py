@@ -343,6 +343,7 @@ def test_the_page_forbids_what_it_does_not_need():
     policies = [attributes["content"] for tag, attributes in Page(page).elements if attributes.get("http-equiv")]
     assert policies == [f"default-src 'none'; style-src 'sha256-{digest}'"]
     assert not re.search(r"url\(|@import|https?://", page)
+    assert re.findall(r"\bsize: ([^;]+);", style) == ["A4 landscape"]
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids)) and set(re.findall(r'href="?#([\w-]+)', page)) <= set(ids)
 
@@ -458,6 +459,43 @@ def test_a_tenant_finds_no_name_of_others():
         assert words in details, words
     assert "did not pass. acme-db failed." in page.words["plans"] and "waived until 2027-01-31" in page.words["plans"]
     assert "This page is for one tenant." in page.words["method"]
+
+
+SHOWN = {
+    "id", "kind", "kind_basis", "creation_time", "end_time", "seen_at", "collected_at", "from", "to", "hash", "result", "type", "until", "due",
+}  # fmt: skip
+"""The facts that a page shows as they are, or that decide what it shows."""
+
+
+def spoiled(value, key=None):
+    """The same facts with a mark in every other text. Names stay, since plans, runs and VMs are linked by them."""
+    if isinstance(value, dict):
+        return {name: spoiled(item, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [spoiled(item, key) for item in value]
+    linked = (*SHOWN, "name", "vm_name", "em_name", "plan", "session_id", "code", "vm")
+    return f"{value} OF OTHERS" if isinstance(value, str) and key not in linked else value
+
+
+def test_a_tenant_finds_no_text_that_others_have_written():
+    facts, policies = two_tenants()
+    for each in facts["failover_sessions"]:
+        more = {
+            "operator": "a",
+            "change_id": "b",
+            "undo": {"done": False, "message": "c"},
+            "checks": [{"message": "d"}],
+        }
+        each.update(failure_message="e", kind_reasons=["f"], job_type="g", href="h", run=more)
+        for vm in each["tasks"]:
+            vm.update(failure_message="i", state="j")
+    for each in facts["failover_plans"]:
+        each.update(description="k", uid="l")
+    facts["notes"] += [{**facts["notes"][0], "type": kind} for kind in ("approval", "comment")]
+    everything = made(spoiled(facts), policies)
+    assert "OF OTHERS" in content(everything) and "OF OTHERS" in content(everything, "csv")
+    portfolio = made(spoiled(facts), policies, tenant="Acme")
+    assert not [file["name"] for file in portfolio["files"] if "OF OTHERS" in file["content"]]
 
 
 def test_a_tenant_with_servers():

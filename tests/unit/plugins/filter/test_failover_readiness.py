@@ -16,7 +16,7 @@ import yaml
 from ansible.errors import AnsibleError, AnsibleFilterError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
-from ansible.utils.unsafe_proxy import wrap_var
+from ansible.utils.unsafe_proxy import AnsibleUnsafeText, wrap_var
 from ansible_collections.dr_runbook.veeam_em.plugins.filter import failover_readiness as plugin
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._readiness.status import STATUSES, readiness
 from ansible_collections.dr_runbook.veeam_em.tests.unit.plugins.module_utils._readiness.readiness_facts import (
@@ -79,6 +79,31 @@ def test_texts_of_the_server_are_no_templates():
     shown = template("{{ plan.name }} {{ plan.vms[0].name }} {{ plan.waived.reason }}", plan=mine)
     assert shown == f"{words} {words} {words}"
     assert json.loads(template("{{ found | to_json }}", found=found)) == found
+
+
+def test_a_history_is_not_rendered_value_by_value(monkeypatch):
+    """ansible-core 2.19 and newer would do that whenever one is read, which takes longer than all else."""
+    read = []
+    monkeypatch.setattr(plugin, "readiness", lambda *given: read.append(given) or {"plans": []})
+    template(f"{{{{ history | {FILTER}(policy, now=at) }}}}", history=history(GOOD), policy=POLICIES, at=NOW)
+    ((facts, *_others),) = read
+    assert {type(item) for item in facts["failover_sessions"] + facts["failover_sessions"][0]["tasks"]} == {dict}
+
+
+def test_each_text_is_marked():
+    """By type, since ansible-core 2.18 and older trust all texts without a mark, and newer ones those with one."""
+    words = trust_as_template("{{ lookup('pipe', 'id') }}")
+    facts = history(run(10, words, words, name=words), plans=[plan(words, words, name=words)])
+    found = plugin.failover_readiness(facts, POLICIES, NOW)
+
+    def texts(value):
+        if isinstance(value, (dict, list)):
+            return [text for part in (value.values() if isinstance(value, dict) else value) for text in texts(part)]
+        return [value] if isinstance(value, str) else []
+
+    marks = {type(text) for text in texts(found)}
+    assert len(marks) == 1 and marks <= {AnsibleUnsafeText, str}
+    assert marks == {type(wrap_var("x"))}
 
 
 @pytest.mark.parametrize(
@@ -173,7 +198,7 @@ def seven_plans():
 def snippets(text):
     """Those that are tasks of the filter; others have tests of their own."""
     blocks = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    others = "hosts:|^groups:|failover_metrics|portfolio|veeam_em.failover_readiness'"
+    others = "hosts:|(?m:^groups:|^failover_readiness_)|failover_metrics|portfolio|veeam_em.failover_readiness'"
     return [block for block in blocks if not re.search(others, block)]
 
 

@@ -316,6 +316,34 @@ def test_reasons_of_one_kind_are_one_and_in_order():
     assert codes(facts, vm_rto={"a": 90, "c": 90}) == ["rto_unknown", "unknown_result"]
 
 
+def test_reasons_of_one_kind_that_differ_name_the_worst_first():
+    facts = session(
+        task("a", end=70),
+        task("b", end=90),
+        task("c", end=61),
+        task("d", end=90),
+        task("e", result="Failed"),
+        result="Failed",
+    )
+    (found,) = judged(facts, vm_rto={"*": "1m"}, max_failed=1)["reasons"]
+    assert found["text"] == (
+        "5 VMs missed their recovery time targets (RTO): e (failed, target 1 min); b, d (1 min 30 s, target 1 min); "
+        "a (1 min 10 s, target 1 min); c (1 min 1 s, target 1 min)."
+    )
+    assert (found["code"], found["vm"], found["vms"]) == ("rto_missed", None, ["a", "b", "c", "d", "e"])
+    assert (found["target"], found["achieved"]) == (60, None)
+
+
+def test_five_hundred_vms_are_three_reasons():
+    tasks = [task(f"vm{n:03}", n, 60 + n, "Failed" if n % 9 == 0 else "Success", message=f"m{n}") for n in range(500)]
+    verdict = judged(session(*tasks, end=600, result="Failed"), vm_rto={"*": "5m"}, rpo="1h")
+    found = [(reason["code"], len(reason["vms"])) for reason in verdict["reasons"]]
+    assert found == [("too_many_failed", 56), ("rpo_unknown", 444), ("rto_missed", 230)]
+    assert all(len(reason["text"]) < 600 for reason in verdict["reasons"])
+    assert verdict["reasons"][2]["text"].endswith(" and 220 more.")
+    assert len(verdict["markdown"]) < 1200 and len(verdict["summary"]) < 600
+
+
 def test_a_reason_names_ten_vms_and_counts_the_others():
     facts = session(*(task(f"vm{n:02}") for n in range(13)))
     (text,) = texts(facts, rpo="4h")
@@ -393,8 +421,8 @@ def test_all_codes_are_documented_and_used():
     source = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
     assert set(re.findall(r"add_reason\([\w.,()\s]*\"(\w+)\"", source)) | set(PROBLEMS) == set(REASONS)
     assert set(re.findall(r"add_note\([\w.,\s]*\"(\w+)\"", source)) == set(NOTES)
-    guide = REPO.joinpath("docs", "verdict.md").read_text(encoding="utf-8")
-    of_reasons = guide.partition("## Reasons\n")[2].partition("\n## ")[0]
-    of_notes = guide.partition("## Notes\n")[2].partition("\n## ")[0]
+    guide = REPO.joinpath("docs", "codes.md").read_text(encoding="utf-8")
+    of_reasons = guide.partition("## Reasons of a verdict\n")[2].partition("\n## ")[0]
+    of_notes = guide.partition("## Notes of a verdict\n")[2].partition("\n## ")[0]
     assert re.findall(r"^\| `(\w+)` \|", of_reasons, re.MULTILINE) == list(REASONS)
     assert re.findall(r"^\| `(\w+)` \|", of_notes, re.MULTILINE) == list(NOTES)

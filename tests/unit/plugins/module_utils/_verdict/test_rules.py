@@ -192,9 +192,9 @@ def test_a_pattern_that_matches_no_vm_is_a_reason():
     [
         (session(task(), end=None), ["rto_unknown"]),
         (session(task(), start=None), ["rto_unknown", ("rto_unknown", "vm")]),
-        (session(task(), result="None"), ["no_result", "rto_unknown"]),
+        (session(task(), result="None"), ["no_result"]),
         (session(task(end=None)), [("rto_unknown", "vm")]),
-        (session(task(result="None")), [("no_result", "vm"), ("rto_unknown", "vm")]),
+        (session(task(result="None")), [("no_result", "vm")]),
         (session(task(start=None)), []),
         (session(task(start=None, end=None)), [("rto_unknown", "vm")]),
         (
@@ -212,16 +212,16 @@ def test_an_rto_without_times_does_not_pass(facts, expected):
 
 
 def test_sentences_on_an_rto_that_is_not_known():
-    say = "{} cannot be compared with its 1 h target: Enterprise Manager gives no usable {}."
-    late, no_result = "times", "result"
+    say = "{} cannot be compared with its 1 h target: Enterprise Manager gives no usable times."
     assert texts(session(task(end=None), end=None), rto="1h", vm_rto={"*": "1h"}) == [
-        say.format("The run", late),
-        say.format("vm", late),
+        say.format("The run"),
+        say.format("vm"),
     ]
-    assert texts(session(task(result="Odd"), result="Odd"), rto="1h", vm_rto={"*": "1h"})[1::2] == [
-        say.format("The run", no_result),
-        say.format("vm", no_result),
-    ]
+    # Without a result, that is the reason.
+    odd = judged(session(task(result="Odd"), result="Odd"), rto="1h", vm_rto={"*": "1h"})
+    assert [reason["code"] for reason in odd["reasons"]] == ["unknown_result", "unknown_result"]
+    assert odd["vms"][0]["reasons"] == ["unknown_result", "rto_unknown"]
+    assert (odd["rto"]["status"], odd["vms"][0]["rto"]["status"]) == ("not_judged", "not_judged")
 
 
 @pytest.mark.parametrize(
