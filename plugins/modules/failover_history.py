@@ -92,7 +92,7 @@ notes:
   - If the sessions cannot be read completely, the task fails and nothing is recorded. If this user may not read plans, restore points or
     the age of EM's data, the rest is recorded, the look is marked as incomplete, and a warning names the missing role.
   - A session that goes on is recorded again when it has changed. If EM drops its VMs at the end, the last list is kept.
-  - Passwords, tokens and the commands of plans are never recorded, also if they are handed over.
+  - The passwords and tokens of the task, passwords in URLs, and the commands of plans are never recorded, even if they are handed over.
 author:
   - dr_runbook contributors (@dr-runbook)
 """

@@ -113,7 +113,7 @@ seealso:
   - module: dr_runbook.veeam_em.failover_session_wait
   - name: Guide to failover plans
     description: What is safe by design, and what that relies on.
-    link: https://github.com/dr-runbook/veeam_em/blob/main/docs/failover_plan.md
+    link: https://github.com/dr-runbook/veeam_em/blob/main/docs/failover.md
 author:
   - dr_runbook contributors (@dr-runbook)
 """

@@ -23,13 +23,15 @@ def render_page(
     filters: Mapping[str, Callable[..., Any]],
     values: Mapping[str, Any],
     margins: Mapping[str, str | None] | None = None,
+    paper: str = "A4",
 ) -> str:
     """The page of ``page.html.j2`` and ``page.css`` in the folder. The template also gets ``style`` and ``style_digest``.
 
     :arg margins: texts in the margins of each printed page, by their place in CSS (``top-left``). The page numbers are at
         ``bottom-right``.
+    :arg paper: what it is printed on, in the words of CSS.
     """
-    style = (folder / "page.css").read_text(encoding="utf-8") + _page_rule(margins or {})
+    style = (folder / "page.css").read_text(encoding="utf-8") + _page_rule(margins or {}, paper)
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
         finalize=_finalize,
@@ -40,12 +42,12 @@ def render_page(
     return template.render({**values, "style": Markup(style), "style_digest": digest})
 
 
-def _page_rule(margins: Mapping[str, str | None]) -> str:
+def _page_rule(margins: Mapping[str, str | None], paper: str) -> str:
     contents = {place: _css_text(text) for place, text in margins.items() if text}
     contents["bottom-right"] = '"Page " counter(page) " of " counter(pages)'
     look = "font: 7.5pt system-ui, sans-serif; color: #55606e;"
     boxes = "".join(f"  @{place} {{ content: {content}; {look} }}\n" for place, content in contents.items())
-    return f"@page {{\n  size: A4; margin: 17mm 14mm;\n{boxes}}}\n"
+    return f"@page {{\n  size: {paper}; margin: 17mm 14mm;\n{boxes}}}\n"
 
 
 def _css_text(text: str) -> str:

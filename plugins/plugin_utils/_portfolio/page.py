@@ -139,7 +139,8 @@ def _page(record: Mapping[str, Any], name: str, detailed: int) -> str:
         "max_vms": MAX_VMS,
         "detailed": detailed,
     }  # fmt: skip
-    return render_page(_FOLDER, filters, values)
+    margins = {"top-left": record["classification"], "bottom-left": name}
+    return render_page(_FOLDER, filters, values, margins, paper="A4 landscape")
 
 
 def _period(plans: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:

@@ -201,7 +201,7 @@ def _true_or_false(path: str, value: Any) -> bool | None:
 
 def _previous(value: Any, session: Mapping[str, Any]) -> dict[str, Any] | None:
     """The run before this one: an element of ``failover_sessions`` of the history, of ``runs`` of readiness, or :data:`PREVIOUS`."""
-    if value in (None, "", {}):
+    if value in (None, "", [], {}):
         return None
     accepted = "Give a session as failover_history_info returns it, or a run as failover_readiness does."
     if not isinstance(value, Mapping) or not (value.get("session_id") or value.get("id")):
@@ -233,7 +233,7 @@ def _part(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _undo(value: Any) -> dict[str, Any] | None:
     """The result of the undo: ``done``, ``needed`` (None is not known), ``message``, and ``at`` and ``by``. None if nobody knows."""
-    if value in (None, "", {}):
+    if value in (None, "", [], {}):
         return None
     accepted = "Give a dictionary with done (true or false), needed (true, false or null), message, at and by."
     if not isinstance(value, Mapping):

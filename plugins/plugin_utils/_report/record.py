@@ -32,7 +32,7 @@ PLAN = tuple(key for key in Plan.__annotations__ if key not in (*COMMANDS, "acti
 NO_FIGURES = {"target": None, "achieved": None, "margin": None}
 _NO_VERDICT: dict[str, Any] = {
     "passed": None, "reasons": [], "notes": [], "targets": {}, "rto": NO_FIGURES, "rpo": NO_FIGURES, "vms": [], "idle": [],
-    "not_attempted": [],
+    "not_attempted": [], "status_by_target": {},
 }  # fmt: skip
 
 _NUMBER, _TEXT, _NUMBER_OR_NULL = (int, float), (str, type(None)), (int, float, type(None))
@@ -46,6 +46,7 @@ _SHAPES: dict[str, dict[str, Any]] = {
     "verdict": {
         "session?": {}, "reasons": [{"code?": str}], "notes": [{"code": _TEXT}], "rto": _FIGURES, "rpo": _FIGURES,
         "targets": {"vm_rto?": {}, "required_vms?": [str]}, "idle": [{"from": _TEXT, "to": _TEXT}], "not_attempted": [str],
+        "status_by_target": {},
         "vms": [{"name": _TEXT, "reasons": [str], "rto": _FIGURES, "rpo": _FIGURES, "started_after?": _NUMBER}],
     },
     "plan": {"name?": str, "description?": str, "tenant?": {}, "backup_server?": {}, "vms?": [{"name?": str, "order?": _NUMBER}]},

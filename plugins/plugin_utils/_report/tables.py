@@ -43,8 +43,8 @@ class VmRow:
     status: str
     word: str
     passed: bool | None = None
-    rto: Mapping[str, float | None] = field(default_factory=lambda: NO_FIGURES)
-    rpo: Mapping[str, float | None] = field(default_factory=lambda: NO_FIGURES)
+    rto: Mapping[str, Any] = field(default_factory=lambda: NO_FIGURES)
+    rpo: Mapping[str, Any] = field(default_factory=lambda: NO_FIGURES)
     started_after: float | None = None
     order: int | None = None
     required: bool = False
@@ -61,9 +61,9 @@ class VmRow:
     def targets(self) -> list[tuple[bool | None, str]]:
         """Its own targets that it missed, else one word for all: each with whether it was met."""
         missed: list[tuple[bool | None, str]] = []
-        for name in ("RTO", "RPO"):
-            missed += [(False, f"{name} not met")] if f"{name.lower()}_missed" in self.reasons else []
-            missed += [(None, f"{name} not judged")] if f"{name.lower()}_unknown" in self.reasons else []
+        for name, figures in (("RTO", self.rto), ("RPO", self.rpo)):
+            missed += [(False, f"{name} not met")] if figures.get("status") == "missed" else []
+            missed += [(None, f"{name} not judged")] if figures.get("status") == "not_judged" else []
         if any(code.startswith("required") for code in self.reasons):
             missed.append((False, "Required VM not up"))
         if missed or self.passed is None:
@@ -166,69 +166,55 @@ def _in_failover(record: Mapping[str, Any], vm: VmRow) -> tuple[bool | None, str
 # The targets
 
 
+_MET = {"met": True, "missed": False}
+
+
 def target_rows(record: Mapping[str, Any], vms: Sequence[VmRow]) -> list[dict[str, Any]]:
     """The targets of the run: ``name``, ``wanted``, ``achieved``, ``margin`` (seconds, None where it has none) and ``met``.
 
-    ``met`` is None where that is not known: while the run has not finished, and where there are no VMs to judge.
+    ``met`` is the verdict's word, None where that was not judged.
     """
     verdict, session, is_test = verdict_of(record), record["session"], record["kind"]["kind"] == "test"
-    wanted, reasons, finished = verdict["targets"], verdict["reasons"], session.get("finished") is True
-    has_vms, counts = bool(session.get("tasks")), count_by_status(vms)
-    codes = {("vm_" if reason.get("vm") else "") + (reason.get("code") or "") for reason in reasons}
-    codes |= {f"vm_{code}" for vm in vms for code in vm.reasons}
+    wanted, statuses, counts = verdict["targets"], verdict["status_by_target"], count_by_status(vms)
     rows: list[dict[str, Any]] = []
 
-    def row(
-        name: str, wanted: str, achieved: str, prefixes: str, known: bool = has_vms, margin: float | None = None
-    ) -> None:
-        """
-        :arg prefixes: what the codes of the reasons against it begin with.
-        :arg known: whether there is what it takes to say that it was met.
-        """
-        missed = any(code.startswith(tuple(prefixes.split())) for code in codes) if margin is None else margin < 0
-        met = False if missed else True if known and finished else None
-        rows.append({"name": name, "wanted": wanted, "achieved": achieved, "margin": margin, "met": met})
+    def row(target: str, name: str, text: str, achieved: str, margin: float | None = None) -> None:
+        met = _MET.get(statuses.get(target) or "")
+        rows.append({"name": name, "wanted": text, "achieved": achieved, "margin": margin, "met": met})
 
     def of_vms(text: object) -> str:
-        return str(text) if has_vms else "unknown"
+        return str(text) if session.get("tasks") else "unknown"
 
-    for name, figures, prefixes in (
-        ("Time of the test, against the RTO" if is_test else "Recovery time of the run (RTO)", verdict["rto"], "rto"),
-        ("Age of the oldest restore point (RPO)", verdict["rpo"], "rpo vm_rpo"),
-    ):
+    names = {
+        "rto": "Time of the test, against the RTO" if is_test else "Recovery time of the run (RTO)",
+        "rpo": "Age of the oldest restore point (RPO)",
+    }
+    for target, name in names.items():
+        figures = verdict[target]
         if figures["target"] is not None:
-            target, achieved, margin = format_duration(figures["target"]), figures["achieved"], figures["margin"]
-            failed = prefixes == "rto" and achieved is None and finished and session.get("result") == "Failed"
-            # That a run which failed has missed its RTO is not a reason of its own.
-            codes |= {"rto_missed"} if failed else set()
-            # A code without a VM may be about several; of a run that has not finished, no time is judged.
-            shown, prefixes = (
-                "not achieved" if failed else format_duration(achieved),
-                prefixes if finished else "vm_rpo",
-            )
-            row(name, target, shown, prefixes, margin is not None, margin)
+            failed = figures["achieved"] is None and statuses.get(target) == "missed"
+            achieved = "not achieved" if failed else format_duration(figures["achieved"])
+            row(target, name, format_duration(figures["target"]), achieved, figures["margin"])
     if wanted.get("vm_rto"):
-        margins = [vm.rto["margin"] for vm in vms if vm.rto["target"] is not None]
-        in_time = sum(margin is not None and margin >= 0 for margin in margins)
-        unmatched = sum(reason.get("code") == "pattern_unmatched" for reason in reasons)
-        parts = [f"{in_time} of {len(margins)} in time"] if margins else []
+        of_those = [vm.rto for vm in vms if vm.rto["target"] is not None]
+        in_time = sum(figures.get("status") == "met" for figures in of_those)
+        unmatched = sum(reason.get("code") == "pattern_unmatched" for reason in verdict["reasons"])
+        parts = [f"{in_time} of {len(of_those)} in time"] if of_those else []
         parts += [f"no VM fits {unmatched} of {count_of(len(wanted['vm_rto']), 'name')}"] if unmatched else []
         name = "Test times of VMs" if is_test else "Recovery times of VMs"
-        row(name, "see each VM", ", ".join(parts) or "unknown", "vm_rto pattern_unmatched")
+        row("vm_rto", name, "see each VM", ", ".join(parts) or "unknown")
     if wanted.get("max_failed") is not None:
-        most = f"{wanted['max_failed']} at most"
-        row("Failed VMs", most, of_vms(counts["failed"]), "too_many_failed failed_without_tasks")
+        row("max_failed", "Failed VMs", f"{wanted['max_failed']} at most", of_vms(counts["failed"]))
     if wanted.get("allow_warnings") is False:
-        row("VMs with warnings", "none", of_vms(counts["warning"]), "warning vm_warning")
+        row("allow_warnings", "VMs with warnings", "none", of_vms(counts["warning"]))
     if wanted.get("required_vms"):
         required = set(wanted["required_vms"])
         not_up = {vm.name for vm in vms if any(code.startswith("required") for code in vm.reasons)}
         up = f"{len(required & {vm.name for vm in vms if vm.attempted} - not_up)} of {len(required)} came up"
-        row("Required VMs", ", ".join(wanted["required_vms"]), of_vms(up), "required vm_required")
+        row("required_vms", "Required VMs", ", ".join(wanted["required_vms"]), of_vms(up))
     if wanted.get("plan"):
         word = next((vm.word for vm in vms if vm.status == "none"), "Not attempted").lower()
-        against = "plan not_attempted vm_not_attempted vm_order"
-        row("VMs of the plan", "all, in its order", f"{counts['none']} {word}", against)
+        row("plan", "VMs of the plan", "all, in its order", f"{counts['none']} {word}")
     return rows
 
 

@@ -694,7 +694,7 @@ def test_a_drill_that_passes(awx, workflow, settings, drill, run_module, tmp_pat
         "done": False
     }
     assert run["run"]["report"] == artifacts["failover_report"]["manifest_sha256"]
-    head = workflow.jobs["report"].output.rpartition("Its newest record is ")[2].split()
+    head = workflow.jobs["report"].output.rpartition("its newest record is ")[2].split()
     assert (
         f"{run_module('failover_history', store=awx.env['VEEAM_EM_STORE'], look=False)['head']['sequence']}" == head[0]
     )
@@ -738,7 +738,7 @@ def test_a_drill_that_is_recorded_in_postgresql(awx, workflow, database, run_mod
     assert (run["kind"], run["kind_basis"], run["verdict"]["passed"]) == ("test", "recorded", True)
     assert [task["vm_name"] for task in run["tasks"]] == ["db", "web"]
     assert (run["run"]["job"], run["run"]["problems"], history["verified"]) == ("7", [], True)
-    head = workflow.jobs["report"].output.rpartition("Its newest record is ")[2].split()
+    head = workflow.jobs["report"].output.rpartition("its newest record is ")[2].split()
     assert str(history["head"]["sequence"]) == head[0]
 
 

@@ -184,7 +184,7 @@ def unavailable_with_the_reply(kind: str) -> Inject:
 
 
 def expected(kind: str, times: str, place: str, front_end: str) -> str:
-    """The outcome of a fault; the rules of docs/failover_plan.md in another form."""
+    """The outcome of a fault; the rules of docs/failover.md in another form."""
     error = KINDS[kind][1]
     once = times == "once"
     changed = front_end in ACTIONS

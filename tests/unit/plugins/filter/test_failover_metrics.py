@@ -267,7 +267,8 @@ def test_the_guide():
     facts = history(run(10, "db", "web"), verified=True)
     families = list(text_string_to_metric_families(text_of(facts, rto="1h")))
     labels = {family.name: list(family.samples[0].labels) for family in families}
-    rows = re.findall(r"^\| `(veeam_em_\w+)` \| (.*?) \|", guide, re.MULTILINE)
+    codes = REPO.joinpath("docs", "codes.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(veeam_em_\w+)` \| (.*?) \|", codes, re.MULTILINE)
     assert {name: re.findall(r"`(\w+)`", cell) for name, cell in rows} == labels
     (rules,) = re.findall(r"^```yaml\n(groups:.*?)^```", guide, re.MULTILINE | re.DOTALL)
     for rule in yaml.safe_load(rules)["groups"][0]["rules"]:

@@ -343,6 +343,7 @@ def test_the_page_forbids_what_it_does_not_need():
     policies = [attributes["content"] for tag, attributes in Page(page).elements if attributes.get("http-equiv")]
     assert policies == [f"default-src 'none'; style-src 'sha256-{digest}'"]
     assert not re.search(r"url\(|@import|https?://", page)
+    assert re.findall(r"(?<![-\w])size: ([^;]+);", style) == ["A4 landscape"]
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids)) and set(re.findall(r'href="?#([\w-]+)', page)) <= set(ids)
 

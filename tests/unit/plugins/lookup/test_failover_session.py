@@ -498,8 +498,9 @@ def test_the_history_is_looked_up_without_em(em, look_up, recorded, store):
     assert ids(found) == [recorded[n].id for n in (3, 1, 0, 4, 2, 0)]
     assert {session["em_name"] for session in found} == {"127.0.0.1"}
     assert ids(look_up("A", latest=True, result=["Failed"], **options)) == [recorded[0].id]
-    assert look_up("A", em_name=["south"], default="none", **options) == ["none"]
     assert (em.requests, look_up.warnings) == ([], [])
+    assert look_up("A", em_name=["south"], default="none", **options) == ["none"]
+    assert "no records of Enterprise Manager 'south' (em_name)" in look_up.warnings[0]
 
 
 def test_the_store_can_be_a_variable_and_a_template(look_up, recorded, store, monkeypatch):

@@ -465,7 +465,8 @@ def test_a_history_without_names_of_em():
 
 
 def test_all_codes_are_documented_and_used():
-    guide = REPO.joinpath("docs", "readiness.md").read_text(encoding="utf-8")
+    pages = [REPO.joinpath("docs", name).read_text(encoding="utf-8") for name in ("readiness.md", "codes.md")]
+    guide = "".join(pages)
 
     def rows(title, columns):
         part = guide.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
@@ -473,7 +474,7 @@ def test_all_codes_are_documented_and_used():
         return [row[:columns] for row in found]
 
     assert [name for (name,) in rows("Statuses", 1)] == list(STATUSES)
-    assert rows("Reasons", 2) == [(code, status) for status, those in STATUSES.items() for code in those]
+    assert rows("Reasons of readiness", 2) == [(code, status) for status, those in STATUSES.items() for code in those]
     used = set()
     for path in FOLDER.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

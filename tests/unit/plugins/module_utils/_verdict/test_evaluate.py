@@ -421,8 +421,8 @@ def test_all_codes_are_documented_and_used():
     source = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
     assert set(re.findall(r"add_reason\([\w.,()\s]*\"(\w+)\"", source)) | set(PROBLEMS) == set(REASONS)
     assert set(re.findall(r"add_note\([\w.,\s]*\"(\w+)\"", source)) == set(NOTES)
-    guide = REPO.joinpath("docs", "verdict.md").read_text(encoding="utf-8")
-    of_reasons = guide.partition("## Reasons\n")[2].partition("\n## ")[0]
-    of_notes = guide.partition("## Notes\n")[2].partition("\n## ")[0]
+    guide = REPO.joinpath("docs", "codes.md").read_text(encoding="utf-8")
+    of_reasons = guide.partition("## Reasons of a verdict\n")[2].partition("\n## ")[0]
+    of_notes = guide.partition("## Notes of a verdict\n")[2].partition("\n## ")[0]
     assert re.findall(r"^\| `(\w+)` \|", of_reasons, re.MULTILINE) == list(REASONS)
     assert re.findall(r"^\| `(\w+)` \|", of_notes, re.MULTILINE) == list(NOTES)

@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.dr_runbook.veeam_em.tests.unit.plugins.plugin_utils._report.reports import (
     CASES,
     CONTEXT,
+    FULL,
     make,
     texts,
 )
@@ -19,3 +20,9 @@ from ansible_collections.dr_runbook.veeam_em.tests.unit.plugins.plugin_utils._re
 def report(request):
     """The report of each case, as texts by their kinds."""
     return texts(make(*CASES[request.param], CONTEXT))
+
+
+@pytest.fixture
+def full():
+    """A report with all that can be given."""
+    return make(*CASES["good"], FULL)

@@ -6,9 +6,13 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 
+import jsonschema
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import format_time
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.evaluate import evaluate
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._report import files
@@ -202,5 +206,56 @@ def judge_of(facts, source):
     return evaluate(facts, {"rto": "15m"}, source)
 
 
+SCHEMA = json.loads(
+    (Path(__file__).resolve().parents[5] / "docs/schema/failover_report-2.json").read_text(encoding="utf-8")
+)
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
 def make(facts, verdict=None, of_plan=None, context=None, manifests=None):
-    return files.make(facts, {"verdict": verdict, "plan": of_plan, "manifests": manifests, **(context or {})})
+    """A report, whose JSON is as the published schema says."""
+    made = files.make(facts, {"verdict": verdict, "plan": of_plan, "manifests": manifests, **(context or {})})
+    VALIDATOR.validate(json.loads(texts(made)["json"]))
+    return made
+
+
+PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(20)).decode()
+
+FULL = {
+    **CONTEXT,
+    "approved_by": "Katherine Johnson",
+    "checks": [
+        {"vm": "web01", "check": "Log on as a customer", "passed": True, "message": "200 in 0.4 s", "by": "Grace Hopper"},
+        {"vm": None, "check": "Orders of today are there", "passed": True, "message": None, "by": "Grace Hopper"},
+    ],
+    "classification": "Confidential",
+    "details": [
+        {"label": "Objective", "value": "Web shop up within 15 minutes"},
+        {"label": "Room", "value": "4.12"},
+        {"label": "Scenario", "value": "Loss of the data center in Leeds"},
+        {"label": "Type of exercise", "value": "Functional test"},
+        {"label": "Isolation and impact", "value": "Test network only"},
+        {"label": "Comment of the tester", "value": "Went well"},
+    ],
+    "findings": [
+        {
+            "severity": "high", "finding": "web02 has too little memory", "action": "Add a host", "owner": "Ada Lovelace",
+            "due": "2026-12-15", "by": None, "retested_by": None,
+        }
+    ],
+    "kind": "test",
+    "kind_basis": "recorded",
+    "logo": PNG,
+    "next_test": "2026-06-01",
+    "participants": [{"name": "Grace Hopper", "role": "Observer"}, {"name": "Alan Turing", "role": None}],
+    "plan_description": "Web shop of ABC",
+    "previous": {
+        "session_id": "15db3c3b-b561-4115-a3e3-24a7bfc50c35", "kind": "test", "creation_time": "2025-12-01T08:00:00.000000Z",
+        "end_time": "2025-12-01T08:12:00.000000Z", "duration": 720.0, "passed": True, "result": "Success", "rpo": 7200.0,
+        "vms_up": 2, "vms_total": 2,
+    },
+    "retest": "2026-04-01T12:00:00.000000Z",
+    "time_zone": "Europe/Berlin",
+    "undo": {"done": True, "needed": True, "message": None, "at": "2026-03-02T08:15:00.000000Z", "by": "Ada Lovelace"},
+}  # fmt: skip
+"""All that can be given."""
