@@ -255,4 +255,5 @@ def test_a_drill_in_a_job_shows_its_progress(awx):
         ".html",
         ".json",
         ".sha256",
+        ".xml",
     ]

@@ -1,0 +1,57 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Who is the operator in a report if nobody says it. The rest of the role runs in its integration target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+
+try:
+    from ansible.template import trust_as_template
+except ImportError:  # ansible-core 2.18 and older
+
+    def trust_as_template(text):
+        return text
+
+
+ROLE = Path(__file__).resolve().parents[3] / "roles" / "failover_report"
+
+
+def operator(**variables):
+    known = yaml.safe_load((ROLE / "vars/main.yml").read_text(encoding="utf-8"))
+    trusted = {name: trust_as_template(text) for name, text in known.items()}
+    templar = Templar(loader=DataLoader(), variables={"failover_report_operator": None, **trusted, **variables})
+    return templar.template(trust_as_template("{{ failover_report_known_operator }}"))
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"failover_report_operator": "Ada Lovelace", "awx_user_name": "grace"}, "Ada Lovelace"),
+        ({"failover_report_operator": "", "awx_user_name": "grace"}, "grace (AWX user)"),
+        ({"tower_user_name": "grace"}, "grace (AWX user)"),
+        ({"awx_job_id": 7, "awx_schedule_name": "Quarterly"}, "Quarterly (AWX schedule)"),
+        ({"awx_job_id": 7}, ""),  # the account in the container says nothing
+        ({}, "ada (account that ran the job)"),
+    ],
+)
+def test_who_is_the_operator(variables, expected, monkeypatch):
+    monkeypatch.delenv("SUDO_USER", raising=False)
+    monkeypatch.setenv("USER", "ada")
+    assert operator(**variables) == expected
+
+
+def test_the_account_is_that_before_sudo_or_not_known(monkeypatch):
+    monkeypatch.setenv("USER", "root")
+    monkeypatch.setenv("SUDO_USER", "ada")
+    assert operator() == "ada (account that ran the job)"
+    for name in ("SUDO_USER", "USER", "LOGNAME"):
+        monkeypatch.delenv(name, raising=False)
+    assert operator() == ""
