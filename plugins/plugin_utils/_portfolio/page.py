@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from ...module_utils._api.redaction import truncate
 from ...module_utils._failover.times import format_duration, parse_time
@@ -85,8 +86,7 @@ def _page(record: Mapping[str, Any], name: str, detailed: int) -> str:
     :arg detailed: number of plans with details, worst first.
     """
     now, evidence = record["now"], record["evidence"]
-    when = parse_time(now)
-    assert when
+    when = cast(datetime, parse_time(now))  # the record refuses any other
     months = months_until(now)
     blind = [blind_months(em, months, now) for em in evidence["ems"]]
     numbers = {id(plan): number for number, plan in enumerate(record["plans"], 1)}
