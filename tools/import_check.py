@@ -25,7 +25,6 @@ TOP = {
     *(
         ".ansible-lint",
         "CHANGELOG.md",
-        "CHANGELOG.rst",
         "CODE_OF_CONDUCT.md",
         "CONTRIBUTING.md",
         "COPYING",

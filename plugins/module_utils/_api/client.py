@@ -176,7 +176,8 @@ class EnterpriseManager:
         if not token:
             raise response.protocol_error(f"but without the header {TOKEN_HEADER}")
         guid = _guid_in(token)
-        self._transport.redactor.add(token, guid or "")
+        for secret in filter(None, (token, guid)):
+            self._transport.redactor.add_token(secret)
         path = log_off_path(response.body) or (f"/api/logonSessions/{guid}" if guid else None)
         self._logon = Logon(token, path)
         self.logons += 1

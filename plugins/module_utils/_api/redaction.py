@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from html.entities import codepoint2name
@@ -17,6 +18,9 @@ MAX_MESSAGE = 300
 """Characters of a server's own words that are shown in a sentence."""
 MAX_SCANNED = 16 * 1024
 """Characters of a server's own words that are read at all."""
+
+MAX_TOKENS = 16
+"""Tokens of a client that are masked, the newest."""
 
 _PLAIN = re.compile(r"[\w.~-]", re.ASCII)
 
@@ -50,17 +54,24 @@ class Redactor:
 
     def __init__(self) -> None:
         self._secrets: set[str] = set()
+        self._tokens: deque[str] = deque(maxlen=MAX_TOKENS)
         self._pattern: re.Pattern[str] | None = None
 
     def add(self, *secrets: str) -> None:
         self._secrets.update(filter(None, secrets))
         self._pattern = None
 
+    def add_token(self, token: str) -> None:
+        """A secret that expires. Only the newest are masked, so that a client that runs for months does not slow down."""
+        self._tokens.append(token)
+        self._pattern = None
+
     def mask_secrets(self, text: str) -> str:
-        if not self._secrets:
+        secrets = self._secrets.union(self._tokens)
+        if not secrets:
             return text
         if self._pattern is None:  # made when first needed: most runs show no text from outside
-            longest_first = sorted(self._secrets, key=len, reverse=True)
+            longest_first = sorted(secrets, key=len, reverse=True)
             self._pattern = re.compile("|".join(map(_spelling, longest_first)))
         return self._pattern.sub("********", text)
 

@@ -158,7 +158,7 @@ def recipe(em, tmp_path, web):
 
 def targets(folder, **more):
     path = folder / "targets.yml"
-    folders = {"failover_report_directory": "reports", "failover_run_report_directory": "reports"}
+    folders = {"failover_report_directory": "reports"}
     variables = {"failover_run_plan": PLAN, "failover_run_poll_interval": 1, **folders, **more}
     path.write_text(yaml.safe_dump(variables))
 
@@ -353,7 +353,7 @@ def test_the_gate(recorded, recipe):
 
 def test_awx_accepts_the_schedules():
     options = yaml.safe_load((REPO / "tests/unit/extensions/awx_options.yml").read_text(encoding="utf-8"))["schedule"]
-    configure = (REPO / "extensions/awx/configure.yml").read_text(encoding="utf-8")
+    configure = "".join(path.read_text(encoding="utf-8") for path in (REPO / "extensions/awx").rglob("*.yml"))
     for task in yaml.safe_load(FILES["awx-schedules.yml"])[0]["tasks"]:
         given = task["awx.awx.schedule"]
         assert set(given) <= set(options)

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
+from ansible.utils.unsafe_proxy import wrap_var
 
 try:  # ansible-core 2.19 and newer take a text for a template only if its source is trusted
     from ansible.template import trust_as_template
@@ -135,3 +136,38 @@ def test_the_action_is_that_of_the_run_and_not_the_option():
 def test_why_nothing_was_undone(run, undo_test, told):
     more = {"failover_run_undo_test": undo_test, "failover_run_read_problem": "Refused."}
     assert told in templated("failover_run_why_not_undone", failover_run_seen=run, **more)
+
+
+def test_names_do_not_reach_the_terminal_as_they_are():
+    name = wrap_var("\x9b31mred\u202etxt\x1b[2J\nline {{ 1 }}")
+    seen = {"session": {"id": "1", "name": name}, "action": "test", "session_source": "task", "known_sessions": []}
+    reason = {
+        "code": "rpo_unknown",
+        "text": wrap_var(f"The RPO of {name} cannot be checked."),
+        "hint": "Set point_utc_offset.",
+    }
+    verdict = {
+        "passed": False,
+        "reasons": [reason, reason],
+        "markdown": "a\nVMs: 1 failed.",
+        "vms": [{"name": name, "result": "Failed"}],
+    }
+    plan = {"name": name, "actions": ["test"]}
+    left = {"after_run": {"text": ""}}
+    more = {
+        "failover_run_seen": seen, "failover_run_verdict": verdict, "failover_run_report": False, "failover_run_must_pass": False,
+        "failover_run_plan_name": name, "failover_run_vm_names": [name], "failover_run_misfits": [name], "failover_run_running": {},
+        "failover_run_confirmed": "", "failover_run_action": "test", "failover_run_judged_by": {}, "ansible_check_mode": True,
+        "failover_run_plans": {"failover_plans": [plan]}, "failover_run_undo_test": "auto", "failover_run_left": left,
+        "failover_run_preflight": {"already_running": False, "vms_in_failover": [name], "plan": plan, "may_read_points": True},
+    }  # fmt: skip
+    failure = templated("failover_run_failure", **more)
+    texts = [
+        failure,
+        *templated("failover_run_block", **more),
+        *templated("failover_run_refused", **more),
+        *templated("failover_run_remarks", **more),
+    ]
+    assert all(text.isprintable() for text in texts), texts
+    assert failure.count("Set point_utc_offset.") == 1
+    assert sum("31mred txt [2J line {{ 1 }}" in text for text in texts) >= 5
