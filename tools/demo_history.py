@@ -128,7 +128,7 @@ EVENTS = [
         "test",
         failing=("erp-db", "Restore point is corrupted"),
         by="J. Doe",
-        notes=(finding("The replica of erp-db is corrupted.", "Seed the replica anew.", "Storage team", -12),),
+        notes=(finding("The replica of erp-db is corrupted.", "Seed the replica again.", "Storage team", -12),),
     ),
     *(Event(days) for days in range(52 * WEEK, 0, -2 * WEEK)),
 ]

@@ -92,7 +92,7 @@ _raw:
       reasons:
         - code: due
           vm: null
-          text: The next test is due by 2026-12-01 08:18 UTC.
+          text: The next test is due by 2026-12-01 08:18 UTC; overdue after 2026-12-11 08:18 UTC (grace of 10 d included).
       next_due: "2026-12-01T08:18:40.000000Z"
 """
 

@@ -157,9 +157,8 @@ class _Judgement:
             yield reason("never_tested", "The history has no run of this plan.")
         grace = timedelta(seconds=self.policy.grace)
         if self.passed and self.next_due and self.now > self.next_due + grace:
-            until = f" with {format_duration(self.policy.grace)} of grace" if grace else ""
-            text = "The last run that passed is the {run}. The next was due by {due}{until}."
-            yield reason("overdue", text, run=self.passed.title, due=moment(self.next_due), until=until)
+            text = "The last run that passed is the {run}. The next was due by {due}."
+            yield reason("overdue", text, run=self.passed.title, due=self.due_by(self.next_due))
         if self.in_failover:
             if self.failed_over:
                 yield reason("in_failover", "{who} {is} in failover.", self.failed_over)
@@ -196,11 +195,18 @@ class _Judgement:
             warned, latest = (timedelta(seconds=seconds) for seconds in (-policy.warn_before, policy.grace))
             if self.next_due + warned <= self.now <= self.next_due + latest:
                 is_ = "is" if self.now <= self.next_due else "was"
-                yield reason("due", "The next test {is_} due by {due}.", is_=is_, due=moment(self.next_due))
+                yield reason("due", "The next test {is_} due by {due}.", is_=is_, due=self.due_by(self.next_due))
         if self.given_policy is None:
             yield reason("no_policy", "No policy says how often this plan is to be tested.")
         elif policy.test_every is None:
             yield reason("no_interval", "The policy of this plan does not say how often it is to be tested.")
+
+    def due_by(self, due: datetime) -> str:
+        """The due time in a sentence, with the end of the grace."""
+        if not self.policy.grace:
+            return f"{moment(due)}; overdue after that"
+        latest, grace = due + timedelta(seconds=self.policy.grace), format_duration(self.policy.grace)
+        return f"{moment(due)}; overdue after {moment(latest)} (grace of {grace} included)"
 
     def unproven(self) -> Iterator[dict[str, Any]]:
         if self.later:

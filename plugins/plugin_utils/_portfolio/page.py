@@ -27,6 +27,7 @@ from .tables import (
     changes,
     day,
     distance,
+    due_words,
     last_time,
     minute,
     never_up,
@@ -56,11 +57,14 @@ class _Row(NamedTuple):
     why: str
     advice: str
     passed: str
+    inferred: bool
     due: str
     never: Sequence[str]
+    down: Sequence[str]
+    absent: Sequence[str]
     changes: str
     times: Sequence[Mapping[str, Any]]
-    rpo: float | None
+    rpo: Mapping[str, Any] | None
     months: Sequence[Cell]
     marks: Sequence[str | None]
 
@@ -89,11 +93,14 @@ def _page(record: Mapping[str, Any], name: str, detailed: int) -> str:
 
     def row(plan: Mapping[str, Any]) -> _Row:
         target = (plan["policy"] or {}).get("rto")
+        runs = {run["session_id"]: run for run in plan["runs"]}
+        passed = plan["last_passed"] or {}
         times = [
             {
                 "kind": kind,
                 "last": last_time(plan["trend"][kind]),
                 "bars": bars(plan["trend"][kind], target),
+                "passed": runs.get(plan["trend"][kind]["runs"][0]["session_id"], {}).get("passed"),
                 **plan["trend"][kind],
             }
             for kind in ("test", "failover")
@@ -103,9 +110,12 @@ def _page(record: Mapping[str, Any], name: str, detailed: int) -> str:
             plan=plan,
             why=why(plan),
             advice=advice(plan, when),
-            passed=distance((plan["last_passed"] or {}).get("end_time"), when),
-            due=distance(plan["next_due"], when),
+            passed=distance(passed.get("end_time"), when),
+            inferred=runs.get(passed.get("session_id"), {}).get("kind_basis") == "inferred",
+            due=due_words(plan, when),
             never=never_up(plan),
+            down=never_up(plan, attempted=True),
+            absent=never_up(plan, attempted=False),
             changes=changes(plan["drift"]),
             times=times,
             rpo=newest_rpo(plan),
@@ -121,15 +131,20 @@ def _page(record: Mapping[str, Any], name: str, detailed: int) -> str:
         "count": count_of,
         "month": month_name,
     }
+    rows = [row(plan) for plan in record["plans"]]
     values = {
         "name": name,
         "record": record,
         "evidence": evidence,
-        "rows": [row(plan) for plan in record["plans"]],
+        "rows": rows,
+        "with_goal": any(each["bars"] and each["bars"]["target"] for row in rows for each in row.times),
         "groups": [(key, word, text, statuses, sum(record["summary"][each] for each in statuses)) for key, word, text, statuses in GROUPS],
         "words": WORDS,
         "counted_as": COUNTED_AS,
         "following": [(numbers[id(plan)], plan, why(plan), advice(plan, when)) for plan in next_tests(record["plans"], MAX_NEXT)],
+        "unknown": [(numbers[id(plan)], plan, why(plan), advice(plan, when)) for plan in record["plans"]
+                    if plan["status"] == "unproven" and not plan["waived"]],
+        "max_next": MAX_NEXT,
         "to_test": sum(plan["status"] in TO_TEST and not plan["waived"] for plan in record["plans"]),
         "months": months,
         "marks": MARKS,

@@ -87,7 +87,9 @@ def make_record(readiness: Any, history: Any, options: Mapping[str, Any]) -> dic
     records = []
     for plan in plans:
         runs = _runs(plan, sessions)
-        whole = {**plan, "em": evidence["places"][plan["em_name"]], "runs": runs}
+        attempted = _attempted(plan, sessions)
+        vms = [{**vm, "attempted": vm["name"] in attempted} for vm in plan["vms"]]
+        whole = {**plan, "em": evidence["places"][plan["em_name"]], "runs": runs, "vms": vms}
         records.append(without_others(whole, sessions, history) if is_private else whole)
     counts = Counter(plan["status"] for plan in records)
     waived = sum(plan["waived"] is not None and plan["status"] != "ready" for plan in records)
@@ -111,6 +113,12 @@ def tenants_of(plans: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _tenant(plan: Mapping[str, Any]) -> str | None:
     return (plan["tenant"] or {}).get("name")
+
+
+def _attempted(plan: Mapping[str, Any], sessions: Mapping[Any, Mapping[str, Any]]) -> set[Any]:
+    """The names of the VMs that were in a run that counts."""
+    counted = [sessions.get((plan["em_name"], run["session_id"])) for run in plan["runs"] if run["passed"] is not None]
+    return {task.get("vm_name") for session in counted if session for task in session.get("tasks") or ()}
 
 
 def _runs(plan: Mapping[str, Any], sessions: Mapping[Any, Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from ...module_utils._failover.times import format_time, parse_time
+from ...module_utils._failover.times import parse_time
 from .._document.table import csv_of
 from .._document.text import count_of
 
@@ -30,7 +30,7 @@ WORDS = {
 
 GROUPS = (
     ("ready", "Ready", "passed in time, and nothing has changed", ("ready",)),
-    ("due", "Due", "the next test is due soon", ("due",)),
+    ("due", "Due", "passed and still in date; the next test is due", ("due",)),
     ("overdue", "Overdue or never tested", "no run passed in time", ("overdue", "never_tested")),
     ("failed", "Failed", "the newest run did not pass", ("failed",)),
     ("unproven", "Unproven", "not tested as it is now, or something is not known",
@@ -60,7 +60,7 @@ _ADVICE = {
 }
 _RECORD = "Collect and record again, with a user that may read all."
 _UNPROVEN = {
-    "kind_unknown": "",
+    "kind_unknown": "Or test it again.",
     "run_not_finished": "Record again when the run has finished.",
     **dict.fromkeys(("only_undo", "no_vms_listed", "gap"), "Test it again: the past cannot be found out."),
     **dict.fromkeys(("no_look", "look_old", "copy_age_unknown", "copy_stale", "plans_unread"), _RECORD),
@@ -77,9 +77,8 @@ def advice(plan: Mapping[str, Any], now: datetime) -> str:
     if status != "in_failover" and status != "ready" and plan["in_failover"]:
         return "It is in failover: finish or undo that first."
     if status == "due":
-        due, grace = parse_time(plan["next_due"]), timedelta(seconds=(plan["policy"] or {}).get("grace") or 0)
-        latest = format_time(due + grace) if due else None
-        return f"Test it by {minute(latest)}; after that it is overdue." if latest else "Test it soon."
+        due = parse_time(plan["next_due"])
+        return f"Test it by {minute(plan['next_due'])}." if due and now <= due else "Test it now."
     if status == "unproven":
         codes = [item.get("code") for item in plan["reasons"]]
         return next((_UNPROVEN[code] for code in codes if code in _UNPROVEN), "Find out what is not known.")
@@ -123,9 +122,24 @@ def distance(value: str | None, now: datetime) -> str:
     return f"in {text}" if time >= now else f"{text} ago"
 
 
-def never_up(plan: Mapping[str, Any]) -> list[str]:
-    """The VMs that never came up in a test or failover."""
-    return [vm["name"] or "VM without a name" for vm in plan["vms"] if vm["last_success"] is None]
+def due_words(plan: Mapping[str, Any], now: datetime) -> str:
+    """How far the due date is, whatever the status; what is past it is said, too."""
+    due = parse_time(plan["next_due"])
+    if due is None:
+        return ""
+    text, latest = distance(plan["next_due"], now), due + timedelta(seconds=(plan["policy"] or {}).get("grace") or 0)
+    if now > latest:
+        return f"overdue since {latest:%Y-%m-%d}"
+    if now > due:
+        return f"{text}, overdue after {latest:%Y-%m-%d}"
+    needs_test_now = plan["status"] in ("failed", "changed", "partial") and not plan["waived"]
+    return f"{text}; test it sooner" if needs_test_now and not plan["in_failover"] else text
+
+
+def never_up(plan: Mapping[str, Any], attempted: bool | None = None) -> list[str]:
+    """The VMs that never came up in a test or failover; only those that were, or were not, in one of them."""
+    never = [vm for vm in plan["vms"] if vm["last_success"] is None and attempted in (None, vm["attempted"])]
+    return [vm["name"] or "VM without a name" for vm in never]
 
 
 def changes(drift: Mapping[str, Sequence[str]] | None) -> str:
@@ -136,10 +150,10 @@ def changes(drift: Mapping[str, Sequence[str]] | None) -> str:
     return ", ".join(f"{len(drift[key])} {word}" for key, word in words.items() if drift[key]) or "none"
 
 
-def newest_rpo(plan: Mapping[str, Any]) -> float | None:
-    """The age of the oldest restore point in the newest run for which it is known."""
+def newest_rpo(plan: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The newest run for which the age of its oldest restore point is known, as ``rpo``."""
     known = [run for kind in plan["trend"].values() for run in kind["runs"] if run.get("rpo") is not None]
-    return max(known, key=lambda run: run["end_time"] or "")["rpo"] if known else None
+    return max(known, key=lambda run: run["end_time"] or "", default=None)
 
 
 # CSV
@@ -150,7 +164,7 @@ COLUMNS = (
     "vms_never_came_up", "vms_added", "vms_removed", "vms_reordered", "last_test_seconds", "test_regression", "last_failover_seconds",
     "failover_regression", "rto_target_seconds", "last_rpo_seconds", "rpo_target_seconds", "runs", "open_findings",
 )  # fmt: skip
-VM_COLUMNS = ("plan", "plan_id", "tenant", "vm", "last_success", "session_id", "kind")
+VM_COLUMNS = ("plan", "plan_id", "tenant", "vm", "last_success", "session_id", "kind", "attempted")
 
 
 def plans_csv(record: Mapping[str, Any]) -> str:
@@ -161,7 +175,7 @@ def vms_csv(record: Mapping[str, Any]) -> str:
     return csv_of(
         VM_COLUMNS,
         (
-            [*_whose(plan), vm["name"], vm["last_success"], vm.get("session_id"), vm.get("kind")]
+            [*_whose(plan), vm["name"], vm["last_success"], vm.get("session_id"), vm.get("kind"), vm["attempted"]]
             for plan in record["plans"]
             for vm in plan["vms"]
         ),
@@ -184,7 +198,7 @@ def _csv_row(plan: Mapping[str, Any]) -> list[Any]:
         *(last.get("end_time"), last.get("kind"), plan["next_due"], policy.get("test_every"), policy.get("grace")),
         *((len(plan["vms"]), len(plan["vms"]) - len(never), len(never)) if known else (None, None, None)),
         *(None if names is None else len(names) for names in (drift["added"], drift["removed"], drift["reordered"])),
-        *(*times, policy.get("rto"), newest_rpo(plan), policy.get("rpo")),
+        *(*times, policy.get("rto"), (newest_rpo(plan) or {}).get("rpo"), policy.get("rpo")),
         *(len(plan["runs"]), sum(finding.get("retested_by") is None for finding in plan["findings"])),
     ]
 

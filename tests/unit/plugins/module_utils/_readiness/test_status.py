@@ -325,7 +325,8 @@ def test_sentences():
     assert [item["text"] for item in judged(facts)["reasons"]] == [
         "The test of 2026-11-23 19:50 UTC did not pass.",
         f"12 VMs ({', '.join(many[:10])} and 2 more) failed. Enterprise Manager says: No network.",
-        "The last run that passed is the test of 2026-07-31 19:50 UTC. The next was due by 2026-10-29 20:00 UTC with 10 d of grace.",
+        "The last run that passed is the test of 2026-07-31 19:50 UTC. The next was due by 2026-10-29 20:00 UTC; "
+        "overdue after 2026-11-08 20:00 UTC (grace of 10 d included).",
         "2 VMs (a{b}, web) are in failover.",
         "2 VMs (x, y) have been added since the test of 2026-07-31 19:50 UTC, the last that passed.",
         "z has been removed since the test of 2026-07-31 19:50 UTC, the last that passed.",
