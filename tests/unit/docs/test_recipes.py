@@ -105,7 +105,7 @@ def _serving(server):
 def web():
     with _serving(ThreadingHTTPServer(("127.0.0.1", 0), _Web)) as server:
         server.url = f"http://127.0.0.1:{server.server_port}"
-        server.of = lambda path: [(headers, body) for _, at, headers, body in server.requests if path in at]
+        server.of = lambda path: [(headers, body) for dummy, at, headers, body in server.requests if path in at]
         yield server
         server.shutdown()
 
@@ -124,7 +124,7 @@ def calls(tmp_path):
     for name in ("zabbix_sender", "psql", "dig", "nsupdate"):
         (tmp_path / "bin" / name).write_text(PROGRAM)
         (tmp_path / "bin" / name).chmod(0o755)
-    return lambda: (tmp_path / "calls").read_text()
+    return (tmp_path / "calls").read_text
 
 
 @pytest.fixture
@@ -194,10 +194,10 @@ def test_after_a_drill(em, recipe, tmp_path, web, mail, calls):
         subprocess.run(["gpgconf", "--homedir", str(keys), "--kill", "all"], check=True)
     subprocess.run(["sha256sum", "-c", manifest.name], cwd=manifest.parent, check=True)
 
-    ((_, teams),) = web.of("/teams")
+    ((dummy, teams),) = web.of("/teams")
     card = json.loads(teams)["attachments"][0]["content"]["body"]
     assert card[0]["text"] == headline and "memory" in card[1]["text"]
-    ((_, slack),) = web.of("/slack")
+    ((dummy, slack),) = web.of("/slack")
     assert json.loads(slack)["text"].startswith(headline) and "<b>" not in json.loads(slack)["text"]
 
     (message,) = [message_from_string(text) for text in mail.requests]
@@ -211,7 +211,7 @@ def test_after_a_drill(em, recipe, tmp_path, web, mail, calls):
     assert asked["Authorization"] == "Basic " + base64.b64encode(b"dr:secret").decode()
     assert content == page and attached["Content-Type"] == "text/html"
 
-    uploaded = {path.rpartition("/")[2]: body for method, path, _, body in web.requests if method == "PUT"}
+    uploaded = {path.rpartition("/")[2]: body for method, path, dummy, body in web.requests if method == "PUT"}
     assert uploaded[manifest.name] == manifest.read_bytes() and len(uploaded) == 6
     assert "zabbix_sender --zabbix-server zabbix.example.com --input-file - " in calls()
     assert "dr failover.passed 0\ndr failover.seconds 2" in calls()
@@ -254,11 +254,11 @@ def test_after_a_real_failover(em, recipe, tmp_path, web, calls):
         no_proxy="127.0.0.1",
     )
     assert done.returncode == 0, done.output
-    assert [path for _, path, _, _ in web.requests if "health" in path] == ["http://db01.dr.example.com/health"]
+    assert [request[1] for request in web.requests if "health" in request[1]] == ["http://db01.dr.example.com/health"]
     assert "psql --host db01.dr.example.com --username probe" in calls()
     assert "dig +short db01.dr.example.com @192.0.2.99" in calls()
     assert "update add www.abc.example. 60 A 192.0.2.7\nsend" in calls()
-    ((_, oncall),) = web.of("/oncall")
+    ((dummy, oncall),) = web.of("/oncall")
     assert json.loads(oncall) == {
         "vm": "mail01",
         "plan": PLAN,
@@ -328,7 +328,7 @@ def recorded(em, run_module, tmp_path):
 def test_from_the_history(recorded, recipe, tmp_path, web):
     done = recipe("ansible-playbook", "overdue.yml")
     assert done.returncode == 0, done.output
-    ((_, slack),) = web.of("/slack")
+    ((dummy, slack),) = web.of("/slack")
     assert json.loads(slack)["text"].splitlines()[:2] == ["Plans to test: 1", f"{PLAN}: unproven"]
     settings = (
         FILES["policy.yml"]

@@ -160,5 +160,5 @@ def test_the_rules_read_once_more(sightings, until, end):
     failover = failover_since is not None
     expected = "unknown" if failover == test else "failover" if failover else "test"
     ever = any(set(sighting.states.values()) & {"Failover", "Failback", "PermanentFailover"} for sighting in sightings)
-    for in_failover in {True, ever}:
+    for in_failover in (True, ever):
         assert run_kind(session(end=end), None, None, sightings, until, in_failover)["kind"] == expected
