@@ -16,7 +16,7 @@ from ..module_utils._api.errors import OptionError
 from ..plugin_utils._report.context import CONTEXT
 from ..plugin_utils._report.files import make
 
-OPTIONS = ("verdict", "plan", "manifests", "files", *CONTEXT)
+OPTIONS = ("verdict", "plan", "policy", "manifests", "files", *CONTEXT)
 
 
 def failover_report(session: Any, /, *args: Any, **options: Any) -> dict[str, Any]:

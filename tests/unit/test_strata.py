@@ -92,7 +92,7 @@ INSIDE = [
     (
         "plugin_utils/_report",
         [
-            ["context"],
+            ["context", "next_test"],
             ["record"],
             ["tables"],
             ["after_run", "chart", "comparison", "manifest"],

@@ -22,6 +22,7 @@ from ...module_utils._history.records import sha256 as digest_of
 from .._document.shape import check_shape
 from .._plain import plain
 from .context import CONTEXT, kind_of, make_context
+from .next_test import next_test
 
 RECORD_FORMAT = 2
 """Part of every record. To be raised when the record changes its shape, as is the name of docs/schema/failover_report-2.json."""
@@ -57,12 +58,12 @@ missing or null."""
 
 def make_record(session: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """
-    :arg options: ``verdict``, ``plan`` and any of :data:`CONTEXT`.
+    :arg options: ``verdict``, ``plan``, ``policy`` and any of :data:`CONTEXT`.
     :raises OptionError: something given cannot be used.
     """
     session = plain("session", session)
-    given = {option: plain(option, options.get(option)) for option in ("verdict", "plan", *CONTEXT)}
-    verdict, plan = given.pop("verdict"), given.pop("plan")
+    given = {option: plain(option, options.get(option)) for option in ("verdict", "plan", "policy", *CONTEXT)}
+    verdict, plan, policy = given.pop("verdict"), given.pop("plan"), given.pop("policy")
     if not isinstance(session, dict) or not session.get("id") or "state" not in session:
         raise OptionError("session", session, "Give one session, an element of failover_sessions, with id and state.")
     _check_type("verdict", verdict, dict, "the result of the filter failover_verdict")
@@ -77,6 +78,9 @@ def make_record(session: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     check_shape("plan", plan or {}, _SHAPES["plan"], "Give the plan as failover_plan_info returns it.")
     context = make_context(given, session)
     _check_verdict(session, verdict or {}, context["session_source"])
+    if policy:
+        due = next_test(session, verdict, plan or {}, kind_of(context)["kind"], policy)
+        context["next_test"] = context["next_test"] or due
     return {
         "format": RECORD_FORMAT,
         "generator": f"dr_runbook.veeam_em {VERSION}",
