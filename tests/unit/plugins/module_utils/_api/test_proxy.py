@@ -144,7 +144,7 @@ def test_a_proxy_whose_address_begins_with_https_and_that_speaks_http(monkeypatc
         error, warnings = failing("https://em.example.com:9398")
     assert (error.kind, warnings) == ("tls", [])
     assert f"through the proxy {proxy}" in str(error)
-    assert "must begin with http." in str(error)
+    assert "must start with http." in str(error)
 
 
 @pytest.mark.parametrize("variable", ["all_proxy", "ALL_PROXY", "https_proxy", "HTTPS_PROXY"])
