@@ -17,6 +17,8 @@ from markupsafe import Markup
 
 from .text import escape_control_chars
 
+_COLOURS = Path(__file__).parent / "colours.css"
+
 
 def render_page(
     folder: Path,
@@ -25,13 +27,16 @@ def render_page(
     margins: Mapping[str, str | None] | None = None,
     paper: str = "A4",
 ) -> str:
-    """The page of ``page.html.j2`` and ``page.css`` in the folder. The template also gets ``style`` and ``style_digest``.
+    """The page of ``page.html.j2`` and ``page.css`` in the folder, in the colours of all pages.
+
+    The template also gets ``style`` and ``style_digest``.
 
     :arg margins: texts in the margins of each printed page, by their place in CSS (``top-left``). The page numbers are at
         ``bottom-right``.
     :arg paper: what it is printed on, in the words of CSS.
     """
-    style = (folder / "page.css").read_text(encoding="utf-8") + _page_rule(margins or {}, paper)
+    sheets = [path.read_text(encoding="utf-8") for path in (_COLOURS, folder / "page.css")]
+    style = "".join([*sheets, _page_rule(margins or {}, paper)])
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
         finalize=_finalize,
