@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from .._api.redaction import single_line, truncate
@@ -63,6 +63,12 @@ class Run:
         """What a sentence calls it."""
         noun = self.kind if self.kind in COUNTED else "run"
         return f"{noun} of {moment(parse_time(self.session['creation_time']))}"
+
+
+def due_after(run: Run, policy: PlanPolicy) -> datetime | None:
+    """When the next run has to have passed after this one. None if it did not pass, or no interval is set."""
+    every = policy.test_every
+    return run.end + timedelta(seconds=every) if run.passed and run.end and every else None
 
 
 def runs_of(sessions: Iterable[Mapping[str, Any]], policy: PlanPolicy) -> list[Run]:

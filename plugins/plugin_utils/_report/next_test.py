@@ -7,12 +7,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from ...module_utils._failover.times import format_time
 from ...module_utils._readiness.policy import policy_of, read_policies
-from ...module_utils._readiness.runs import Run
+from ...module_utils._readiness.runs import Run, due_after
 
 _FACTS = ("state", "result", "failure_message", "creation_time", "end_time", "duration", "finished")
 
@@ -30,7 +29,7 @@ def next_test(
     found = policy_of(
         {"backup_server": session.get("backup_server"), **its_plan, "name": session.get("name")}, policies
     )
-    if found is None or found.test_every is None:
+    if found is None:
         return None
     known = {
         **dict.fromkeys(_FACTS),
@@ -41,5 +40,4 @@ def next_test(
             {**dict.fromkeys((*_FACTS, "vm_name", "replica_point")), **task} for task in session.get("tasks") or ()
         ],
     }
-    run = Run(known, found)
-    return format_time(run.end + timedelta(seconds=found.test_every)) if run.passed and run.end else None
+    return format_time(due_after(Run(known, found), found))
