@@ -67,10 +67,10 @@ class Redactor:
         self._pattern = None
 
     def mask_secrets(self, text: str) -> str:
-        secrets = self._secrets.union(self._tokens)
-        if not secrets:
-            return text
         if self._pattern is None:  # made when first needed: most runs show no text from outside
+            secrets = self._secrets.union(self._tokens)
+            if not secrets:
+                return text
             longest_first = sorted(secrets, key=len, reverse=True)
             self._pattern = re.compile("|".join(map(_spelling, longest_first)))
         return self._pattern.sub("********", text)
