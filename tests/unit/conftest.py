@@ -27,7 +27,7 @@ ROOT = REPO / ".ansible" / "collections"
 for folder in (
     REPO / "tests",
     REPO / "tests" / "unit",
-):  # for the package "emulator" and the modules "programs" and "postgres_server"
+):  # for the package "emulator" and the modules beside this file
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 

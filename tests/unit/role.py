@@ -11,14 +11,7 @@ from pathlib import Path
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
-
-try:
-    from ansible.template import trust_as_template
-except ImportError:  # ansible-core 2.18 and older
-
-    def trust_as_template(text):
-        return text
-
+from templating import trust_as_template
 
 REPO = Path(__file__).resolve().parents[2]
 

@@ -12,14 +12,7 @@ import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
-
-try:
-    from ansible.template import trust_as_template
-except ImportError:  # ansible-core 2.18 and older
-
-    def trust_as_template(text):
-        return text
-
+from templating import trust_as_template
 
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "failover_report"
 

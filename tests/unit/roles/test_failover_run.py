@@ -14,14 +14,7 @@ import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible.utils.unsafe_proxy import wrap_var
-
-try:  # ansible-core 2.19 and newer take a text for a template only if its source is trusted
-    from ansible.template import trust_as_template
-except ImportError:
-
-    def trust_as_template(text):
-        return text
-
+from templating import trust_as_template
 
 VARS = yaml.safe_load(
     (Path(__file__).resolve().parents[3] / "roles" / "failover_run" / "vars" / "main.yml").read_text(encoding="utf-8")

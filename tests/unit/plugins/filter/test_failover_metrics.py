@@ -31,14 +31,7 @@ from ansible_collections.dr_runbook.veeam_em.tests.unit.plugins.module_utils._re
     task,
 )
 from prometheus_client.parser import text_string_to_metric_families
-
-try:
-    from ansible.template import trust_as_template
-except ImportError:  # ansible-core 2.18 and older trust all texts
-
-    def trust_as_template(text):
-        return text
-
+from templating import trust_as_template
 
 REPO = Path(__file__).resolve().parents[4]
 ID = plan()["id"]

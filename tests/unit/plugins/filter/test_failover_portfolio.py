@@ -37,14 +37,7 @@ from ansible_collections.dr_runbook.veeam_em.tests.unit.plugins.module_utils._re
     run,
     task,
 )
-
-try:
-    from ansible.template import trust_as_template
-except ImportError:  # ansible-core 2.18 and older trust all texts
-
-    def trust_as_template(text):
-        return text
-
+from templating import trust_as_template
 
 FILTER = "dr_runbook.veeam_em.failover_portfolio"
 REPO = Path(__file__).resolve().parents[4]

@@ -16,14 +16,7 @@ from ansible.template import Templar
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.dr_runbook.veeam_em.plugins.filter import failover_verdict as plugin
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.evaluate import evaluate
-
-try:
-    from ansible.template import trust_as_template
-except ImportError:  # ansible-core 2.18 and older trust all texts
-
-    def trust_as_template(text):
-        return text
-
+from templating import trust_as_template
 
 FILTER = "dr_runbook.veeam_em.failover_verdict"
 TEMPLATE = "{{ lookup('pipe', 'id') }}"

@@ -19,14 +19,7 @@ from ansible.plugins.loader import lookup_loader
 from ansible.template import Templar
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._argspec import STORE_SPEC
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._readiness.status import readiness
-
-try:
-    from ansible.template import trust_as_template
-except ImportError:  # ansible-core 2.18 and older trust all texts
-
-    def trust_as_template(text):
-        return text
-
+from templating import trust_as_template
 
 REPO = Path(__file__).resolve().parents[4]
 NAME = "dr_runbook.veeam_em.failover_readiness"

@@ -20,16 +20,10 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._argspec impor
 from ansible_collections.dr_runbook.veeam_em.plugins.modules.failover_session_info import FIELDS
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 from emulator import Emulator, User
+from templating import trust_as_template
 
 PASSWORD = "Passw0rd!"
 UNKNOWN = "00000000-0000-4000-8000-000000000001"
-
-try:
-    from ansible.template import trust_as_template
-except ImportError:  # ansible-core 2.18 and older trust all texts
-
-    def trust_as_template(text):
-        return text
 
 
 @pytest.fixture
