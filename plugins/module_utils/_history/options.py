@@ -12,7 +12,8 @@ from typing import Any
 
 from .._api.errors import OptionError
 from .._api.options import HIDDEN, base_url_of, check_characters, split_url
-from .export import Imported, import_records
+from .export import import_records
+from .records import Head
 from .store import Store, open_store
 
 _WITH_PASSWORD = re.compile(r"postgres(?:ql)?://(?:[^@]*?:.*@|.*[?&](ssl)?password=)", re.IGNORECASE)
@@ -32,7 +33,7 @@ def open_history(option: Callable[[str], Any], create: bool = False, read_only: 
     return open_store(*_location(option), create=create, read_only=read_only)
 
 
-def import_history(option: Callable[[str], Any], path: str, keep: bool) -> Imported:
+def import_history(option: Callable[[str], Any], path: str, keep: bool) -> tuple[dict[str, int], Head]:
     """Create the store that the options name from an export.
 
     :arg keep: False for check mode.
