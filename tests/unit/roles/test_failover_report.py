@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Who is the operator in a report if nobody says it. The rest of the role runs in its integration target."""
+"""Who is the operator in a report if nobody says it, and which checks are in it. The rest of the role runs in its integration target."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ from templating import trust_as_template
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "failover_report"
 
 
-def operator(**variables):
+def templated(name, **variables):
     known = yaml.safe_load((ROLE / "vars/main.yml").read_text(encoding="utf-8"))
     trusted = {name: trust_as_template(text) for name, text in known.items()}
-    templar = Templar(loader=DataLoader(), variables={"failover_report_operator": None, **trusted, **variables})
-    return templar.template(trust_as_template("{{ failover_report_known_operator }}"))
+    templar = Templar(loader=DataLoader(), variables={**trusted, **variables})
+    return templar.template(trust_as_template("{{ " + name + " }}"))
+
+
+def operator(**variables):
+    return templated("failover_report_known_operator", **{"failover_report_operator": None, **variables})
 
 
 @pytest.mark.parametrize(
@@ -48,3 +52,21 @@ def test_the_account_is_that_before_sudo_or_not_known(monkeypatch):
     for name in ("SUDO_USER", "USER", "LOGNAME"):
         monkeypatch.delenv(name, raising=False)
     assert operator() == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "of_run", "known"),
+    [
+        ([{"check": "a"}], [{"check": "b"}], [{"check": "a"}, {"check": "b"}]),
+        (None, [{"check": "b"}], [{"check": "b"}]),
+        ("", None, []),
+        # The filter refuses these, with a sentence.
+        ("ping", None, ["ping"]),
+        ([None], [], [None]),
+        ([["a", "b"]], [], [["a", "b"]]),
+        (7, [], [7]),
+    ],
+)
+def test_the_checks_are_those_of_the_play_and_those_of_the_workflow(given, of_run, known):
+    variables = {"failover_report_checks": given, "failover_report_checks_of_run": of_run}
+    assert templated("failover_report_known_checks", **variables) == known
