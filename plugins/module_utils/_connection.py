@@ -21,8 +21,8 @@ from ._argspec import CONNECTION_SPEC
 from ._module import Module, check_texts
 
 WHERE_TO_GIVE = (
-    "Give {it} as option{s} {options}, with module_defaults for the group dr_runbook.veeam_em.all, or in the environment as {environment}, "
-    "on the machine where the task runs. become (sudo) clears the environment: set become: false for this task."
+    "Give each as an option, with module_defaults for the group dr_runbook.veeam_em.all, or in the environment ({environment}) "
+    "of the machine where the task runs. become (sudo) clears the environment: set become: false for this task."
 )
 
 
