@@ -71,6 +71,12 @@ def due_after(run: Run, policy: PlanPolicy) -> datetime | None:
     return run.end + timedelta(seconds=every) if run.passed and run.end and every else None
 
 
+def retest_after(run: Run, policy: PlanPolicy) -> datetime | None:
+    """When the retest of this run has to have passed. None if it does not count or has passed, or no time is set for that."""
+    within = policy.retest_within
+    return run.end + timedelta(seconds=within) if run.passed is False and run.end and within else None
+
+
 def runs_of(sessions: Iterable[Mapping[str, Any]], policy: PlanPolicy) -> list[Run]:
     """The runs, newest first. One without a start may be the newest, so it is taken for that."""
     newest_first = sorted(

@@ -37,7 +37,7 @@ _RUN_TEXTS = {
 _FAILED_VMS = ("vm_failed", "too_many_failed")
 _OTHER = ("other", "Something else kept it from passing.")
 _SEVERITIES = ("low", "medium", "high", "critical")
-_POLICY = ("test_every", "grace", "warn_before", "rto", "rpo", "allow_warnings")
+_POLICY = ("test_every", "grace", "warn_before", "retest_within", "rto", "rpo", "allow_warnings")
 
 
 def without_others(
