@@ -279,7 +279,7 @@ def _record(module: Module) -> dict[str, Any]:
             ]
         else:
             records = _without_secrets(module, None, records)
-        counts = recorder.append(store, records) if store and not module.check_mode else recorder.predict(records)
+        counts = recorder.append(records, keep=not module.check_mode)
         head = store.head() if store else EMPTY
     recorded = {kind: counts.get(kind, 0) for kind in KINDS}
     return {"changed": any(recorded[kind] for kind in KINDS[1:]), "recorded": recorded, "head": head, "gap": gap}

@@ -10,7 +10,7 @@ Its sessions are complete, or nothing is recorded. What else may not be read is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, cast
 
@@ -24,6 +24,7 @@ from .._failover.replica_points import PointReader
 from .._failover.sessions import SessionReader
 from .._failover.times import format_time, utc_now
 from .bodies import Gap, digest_of_all, gap_between, ids_by_state, masked, plan_body, session_body, sighting_of
+from .looks import Looks
 from .records import NewRecord, StoredRecord, split_subject, subject_of
 from .store import Store
 
@@ -79,10 +80,12 @@ class Recorder:
         by_em, local = format_time(client.server_time), str(format_time(utc_now()))
         at = by_em or local
         result = SessionReader(client).list_sessions(criteria)
-        previous = next(self._looks_until(at), None)
+        # A look that is later was made while EM's clock was ahead.
+        looks = Looks(self._store, self._em_name) if self._store else None
+        previous = looks.newest(at) if looks else None
         sessions = self._with_kept_tasks(result.sessions, previous)
         plans = self._read_plans(client)
-        points = self._read_points(client, sessions, at)
+        points = self._read_points(client, sessions, looks.newest(at, with_points=True) if looks else None)
         found = {"data_age": data_age is not None, "plans": plans is not None, "points": points.complete}
         missing = [name for name, complete in found.items() if not complete]
         session_records = self._records("session", map(session_body, sessions), at, client.mask_secrets)
@@ -131,37 +134,25 @@ class Recorder:
             for record in records
         ]
 
-    def append(self, store: Store, records: Iterable[NewRecord]) -> dict[str, int]:
+    def append(self, records: Iterable[NewRecord], keep: bool = True) -> dict[str, int]:
         """Append what is new, all or nothing; returns the number of records by kind.
 
+        :arg keep: False for check mode, which appends nothing.
         :raises OvertakenError: another process has recorded a different state since :meth:`look`.
         """
-        new = (record for record in records if record.kind != "note" or not self._is_known(record))
-        return store.append(new, self._since)
+        if self._store is None:
+            return Counter(record.kind for record in records)
+        new = [record for record in records if record.kind != "note" or not self._is_known(self._store, record)]
+        return self._store.append(new, self._since, keep)
 
-    def predict(self, records: Iterable[NewRecord]) -> dict[str, int]:
-        """What :meth:`append` would return."""
-        return Counter(record.kind for record in records if not self._is_known(record))
-
-    def _is_known(self, record: NewRecord) -> bool:
-        """Whether the history has this already; of a note that others do not replace, whether it has ever had it."""
-        if self._store is None or record.kind == "look":
-            return False
-        if record.kind != "note":
-            known = list(self._store.newest(record.kind, [record.subject]))
-        else:
-            known = [
-                note for note in self._store.records("note", record.subject) if note.body["type"] == record.body["type"]
-            ]
-            known = known[-1:] if record.body["type"] in REPLACING else known
-        return any(other.body == record.body for other in known)
+    @staticmethod
+    def _is_known(store: Store, note: NewRecord) -> bool:
+        """Whether the history has this note already; of a type that others do not replace, whether it has ever had it."""
+        bodies = [other.body for other in store.records("note", [note.subject])]
+        same_type = [body for body in bodies if body["type"] == note.body["type"]]
+        return note.body in (same_type[-1:] if note.body["type"] in REPLACING else same_type)
 
     # What the history has
-
-    def _looks_until(self, at: str) -> Iterator[StoredRecord]:
-        """The looks until this time, newest first. One that is later was made while EM's clock was ahead."""
-        looks = iter(()) if self._store is None else self._store.looks(self._em_name)
-        return (look for look in looks if look.at <= at)
 
     def _newest(self, kind: str, ids: Iterable[str] | None = None) -> dict[str, StoredRecord]:
         """The newest record of each object, by its id."""
@@ -211,11 +202,15 @@ class Recorder:
             client.warn(f"The plans are missing in the history of this look. {exc}")
             return None
 
-    def _read_points(self, client: EnterpriseManager, sessions: list[Session], at: str) -> _Points:
-        """All points that are not ready, and those that were not or whose run goes on or has ended since."""
-        previous = next((look for look in self._looks_until(at) if look.body["points"] is not None), None)
+    def _read_points(
+        self, client: EnterpriseManager, sessions: list[Session], previous: StoredRecord | None
+    ) -> _Points:
+        """All points that are not ready, and those that were not or whose run goes on or has ended since.
+
+        :arg previous: the newest look that read points.
+        """
         since = "" if previous is None else previous.body["collected_at"] or previous.at
-        before = {} if previous is None else sighting_of(previous.at, previous.body).states
+        before = {} if previous is None else sighting_of(previous).states
         ids = [
             *point_ids(session for session in sessions if not session["finished"] or last_time(session) >= since),
             *(guid for guid, state in before.items() if state != READY),

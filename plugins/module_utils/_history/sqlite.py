@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from .records import HistoryError, NoHistoryError
@@ -70,8 +70,6 @@ class Sqlite:
     """
 
     dialect = "sqlite"
-    nulls: ClassVar = {"ASC": "", "DESC": ""}
-    """What makes NULL the smallest value of an order."""
 
     def __init__(self, path: str, create: bool, read_only: bool) -> None:
         self.location = os.path.realpath(os.path.expanduser(os.path.expandvars(path)))

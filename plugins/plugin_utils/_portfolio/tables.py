@@ -85,11 +85,9 @@ def advice(plan: Mapping[str, Any], now: datetime) -> str:
     return _ADVICE[status]
 
 
-def next_tests(plans: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[str, Any]]:
-    """The plans to test next: the worst that a test can turn now, without those that somebody has accepted."""
-    return [plan for plan in plans if plan["status"] in TO_TEST and not plan["waived"] and not plan["in_failover"]][
-        :most
-    ]
+def is_next(plan: Mapping[str, Any]) -> bool:
+    """Whether to test a plan next: a test can turn its status now, and nobody has accepted that."""
+    return plan["status"] in TO_TEST and not plan["waived"] and not plan["in_failover"]
 
 
 def why(plan: Mapping[str, Any]) -> str:

@@ -153,14 +153,14 @@ def test_of_two_looks_at_once_none_hides_the_newer_state(em, record, read, conne
     record()
     append, looked = Recorder.append, []
 
-    def overtaken(recorder, its_store, records):
+    def overtaken(recorder, records, keep):
         if not looked:
             looked.append(True)
             hours(em, 1)
             with open_store(store) as other, connect() as client:
                 faster = Recorder(other, "127.0.0.1")
-                append(faster, other, faster.look(client, SessionCriteria(utc_now())).records)
-        return append(recorder, its_store, records)
+                append(faster, faster.look(client, SessionCriteria(utc_now())).records)
+        return append(recorder, records, keep)
 
     em.clock.advance(5)
     em.world.add_session()  # something new for both
