@@ -92,7 +92,7 @@ INSIDE = [
     (
         "plugin_utils/_report",
         [
-            ["context", "next_test"],
+            ["context", "dates"],
             ["record"],
             ["tables"],
             ["after_run", "chart", "comparison", "manifest"],
