@@ -412,7 +412,7 @@ def test_what_newer_releases_of_ansible_core_refuse_before_the_module_starts(opt
 @pytest.mark.parametrize("em_name", [None, "em"])
 def test_a_look_needs_em(record, em_name):
     result = record(url=None, em_name=em_name)
-    assert result["failed"] and result["msg"].startswith("url is not set.") and "VEEAM_EM_URL" in result["msg"]
+    assert result["failed"] and result["msg"].startswith("Not set: url.") and "VEEAM_EM_URL" in result["msg"]
 
 
 @pytest.mark.parametrize(
