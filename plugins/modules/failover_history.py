@@ -43,8 +43,9 @@ options:
     type: str
   look:
     description:
-      - Whether to look at EM. With V(false), only what is handed over is recorded, no request is sent, and O(username) and O(password) are
-        not needed. The time of the records is then that of this machine's clock.
+      - Whether to look at EM. That requires O(url), O(username) and O(password).
+      - With V(false), only what is handed over is recorded, no request is sent, and of these only O(url) is required, unless O(em_name) is
+        set. The time of the records is then that of this machine's clock.
     type: bool
     default: true
   created_after:
@@ -279,7 +280,7 @@ def _record(module: Module) -> dict[str, Any]:
             ]
         else:
             records = _without_secrets(module, None, records)
-        counts = recorder.append(store, records) if store and not module.check_mode else recorder.predict(records)
+        counts = recorder.append(records, keep=not module.check_mode)
         head = store.head() if store else EMPTY
     recorded = {kind: counts.get(kind, 0) for kind in KINDS}
     return {"changed": any(recorded[kind] for kind in KINDS[1:]), "recorded": recorded, "head": head, "gap": gap}

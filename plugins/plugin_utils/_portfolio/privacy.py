@@ -23,6 +23,8 @@ _REMOVED = "{who} {has} been removed since the last run that passed."
 _RUN_TEXTS = {
     "critical_vm": "A critical VM did not come up.",
     "failed": "It failed.",
+    "failed_without_failed_vms": "It failed.",
+    "failed_without_tasks": "It failed.",
     "no_result": "Enterprise Manager gives no usable result for it.",
     "not_attempted": "A VM of the plan was not attempted.",
     "order_violated": "VMs did not start in the order of the plan.",
