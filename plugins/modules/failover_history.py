@@ -43,8 +43,9 @@ options:
     type: str
   look:
     description:
-      - Whether to look at EM. With V(false), only what is handed over is recorded, no request is sent, and O(username) and O(password) are
-        not needed. The time of the records is then that of this machine's clock.
+      - Whether to look at EM. That requires O(url), O(username) and O(password).
+      - With V(false), only what is handed over is recorded, no request is sent, and of these only O(url) is required, unless O(em_name) is
+        set. The time of the records is then that of this machine's clock.
     type: bool
     default: true
   created_after:

@@ -38,16 +38,14 @@ def export(store: Store, path: str) -> int:
     :raises HistoryError: the store cannot be read, or the file cannot be written.
     """
     if os.path.realpath(path) == store.location:
-        raise HistoryError(
-            "The export would replace the history itself", "Nothing was written. Give another file as export", path
-        )
+        hint = "Nothing was written. Give another file as export"
+        raise HistoryError("The export would replace the history itself", hint, path)
     head = store.head()
     start = {"history": FORMAT, "store_id": store.store_id, "head": head}
     count, unfinished = 0, ""
     try:
-        handle, unfinished = tempfile.mkstemp(
-            dir=os.path.dirname(os.path.abspath(path)), prefix=".history-"
-        )  # mode 0600
+        folder = os.path.dirname(os.path.abspath(path))
+        handle, unfinished = tempfile.mkstemp(dir=folder, prefix=".history-")  # mode 0600
         with open(handle, "w", encoding="ascii") as file:
             file.write(canonical(start) + "\n")
             for rows in store.raw_pages(until=head["sequence"]):

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Who is the operator in a report and in the history if nobody says it. The rest of the role runs in its integration target."""
+"""Who is the operator in a report and in the history if nobody says it, and which checks are in it. The rest runs in the integration target."""
 
 from __future__ import annotations
 
@@ -57,3 +57,23 @@ def test_the_account_is_that_before_sudo_or_not_known(monkeypatch):
     for name in ("SUDO_USER", "USER", "LOGNAME"):
         monkeypatch.delenv(name, raising=False)
     assert operator() == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "of_run", "known"),
+    [
+        ([{"check": "a"}], [{"check": "b"}], [{"check": "a"}, {"check": "b"}]),
+        (None, [{"check": "b"}], [{"check": "b"}]),
+        ("", None, []),
+        # The filter refuses these, with a sentence.
+        ("ping", None, ["ping"]),
+        ([None], [], [None]),
+        ([["a", "b"]], [], [["a", "b"]]),
+        (7, [], [7]),
+    ],
+)
+def test_the_checks_are_those_of_the_play_and_those_of_the_workflow(given, of_run, known):
+    text = yaml.safe_load((ROLES / "failover_report" / "vars" / "main.yml").read_text(encoding="utf-8"))
+    variables = {"failover_report_checks": given, "failover_report_checks_of_run": of_run}
+    templar = Templar(loader=DataLoader(), variables=variables)
+    assert templar.template(trust_as_template(text["failover_report_known_checks"])) == known

@@ -88,6 +88,7 @@ def test_every_documented_fact_is_returned_and_no_other(em, run):
                 compare(inner, entry["contains"], f"{path}.{name}")
 
     result = run(id=[em.world.sessions[0].id], data_age=True, username="admin")
+    assert set(result) - {"invocation", "changed", "warnings"} == set(documented) - {"error", "msg"}
     for name in ("tasks_kept_at", "em_name", "seen_at"):  # only the history has them
         assert documented["failover_sessions"]["contains"].pop(name)["returned"].startswith("with O(source=history)")
     for name in ("failover_sessions", "query"):
