@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from .._api.client import EnterpriseManager
 from .._api.errors import EmError
 from .._failover.criteria import PlanCriteria, SessionCriteria
-from .._failover.data_age import DataAge, DataAgeReader
+from .._failover.data_age import DataAgeReader
 from .._failover.facts import READY, PointFacts, Session, last_time, merge_tasks, point_ids
 from .._failover.plans import PlanReader
 from .._failover.replica_points import PointReader
@@ -31,6 +31,7 @@ from .store import Store
 REPLACING = frozenset({"kind", "waiver"})
 """Types of notes of which the newest counts; all others hold at the same time."""
 
+Read = TypeVar("Read")
 _POINTS_MISSING = "The states of replica points are missing in the history of this look."
 
 
@@ -76,15 +77,16 @@ class Recorder:
         :raises EmError: the sessions could not be read completely.
         """
         self._since = self._store.head()["sequence"] if self._store else None
-        data_age = self._read_data_age(client)
-        by_em, local = format_time(client.server_time), str(format_time(utc_now()))
-        at = by_em or local
+        data_age = _or_warn(client, "The age of EM's data is", DataAgeReader(client).read)
+        by_em = format_time(client.server_time)
+        at = by_em or str(format_time(utc_now()))
         result = SessionReader(client).list_sessions(criteria)
         # A look that is later was made while EM's clock was ahead.
         looks = Looks(self._store, self._em_name) if self._store else None
         previous = looks.newest(at) if looks else None
         sessions = self._with_kept_tasks(result.sessions, previous)
-        plans = self._read_plans(client)
+        listed = _or_warn(client, "The plans are", lambda: PlanReader(client).list_plans(PlanCriteria()).plans)
+        plans = None if listed is None else [plan_body(plan) for plan in listed]
         points = self._read_points(client, sessions, looks.newest(at, with_points=True) if looks else None)
         found = {"data_age": data_age is not None, "plans": plans is not None, "points": points.complete}
         missing = [name for name, complete in found.items() if not complete]
@@ -97,15 +99,10 @@ class Recorder:
             "source": "collection" if result.from_collection else "query",
             "created_after": criteria.created_after,
             "clock": "em" if by_em else "local",
-            "local_time": local,
             "collected_at": data_age["collected_at"] if data_age else None,
             "complete": not missing,
             "missing": missing,
-            "sessions": {
-                "count": len(sessions),
-                "oldest": min((session["creation_time"] or "" for session in sessions), default=None),
-                "digest": digest_of_all(session_records),
-            },
+            "sessions": {"count": len(sessions), "digest": digest_of_all(session_records)},
             "plans": None if plans is None else {"count": len(plans), "digest": digest_of_all(plan_records)},
             "points": None if points.by_id is None else ids_by_state(points.by_id.values()),
         }
@@ -165,7 +162,7 @@ class Recorder:
     def _with_kept_tasks(self, sessions: list[Session], previous: StoredRecord | None) -> list[Session]:
         """The sessions, with the VMs that the history has of those of which EM no longer lists any."""
         without = [session["id"] for session in sessions if not session["tasks"]]
-        before = self._newest("session", without) if without else {}
+        before = self._newest("session", without)
         merged = []
         for session in sessions:
             record = before.get(session["id"])
@@ -184,23 +181,9 @@ class Recorder:
 
     def _gone_points(self, ids: Collection[str]) -> list[dict[str, Any]]:
         """Points that EM had before, and no longer has: their state is not known."""
-        return [{**record.body, "state": None} for record in self._newest("points", ids).values()] if ids else []
+        return [{**record.body, "state": None} for record in self._newest("points", ids).values()]
 
     # What EM has
-
-    def _read_data_age(self, client: EnterpriseManager) -> DataAge | None:
-        try:
-            return DataAgeReader(client).read()
-        except EmError as exc:
-            client.warn(f"The age of EM's data is missing in the history of this look. {exc}")
-            return None
-
-    def _read_plans(self, client: EnterpriseManager) -> list[dict[str, Any]] | None:
-        try:
-            return [plan_body(plan) for plan in PlanReader(client).list_plans(PlanCriteria()).plans]
-        except EmError as exc:
-            client.warn(f"The plans are missing in the history of this look. {exc}")
-            return None
 
     def _read_points(
         self, client: EnterpriseManager, sessions: list[Session], previous: StoredRecord | None
@@ -234,3 +217,12 @@ class Recorder:
         if problem:
             client.warn(f"{_POINTS_MISSING} {problem}")
         return _Points(by_id, [guid for guid in wanted if guid not in by_id], problem is None)
+
+
+def _or_warn(client: EnterpriseManager, what: str, read: Callable[[], Read]) -> Read | None:
+    """What EM says, or None and a warning if that may not or cannot be read."""
+    try:
+        return read()
+    except EmError as exc:
+        client.warn(f"{what} missing in the history of this look. {exc}")
+        return None

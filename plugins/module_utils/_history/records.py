@@ -113,22 +113,6 @@ class Head(TypedDict):
     hash: str
 
 
-class IndexRow(NamedTuple):
-    """The row of ``session_index`` for a record of a session; its fields are the columns."""
-
-    sequence: int
-    em_name: str
-    session_id: str
-    plan: str | None
-    backup_server_id: str | None
-    backup_server: str | None
-    state: str | None
-    result: str | None
-    creation_time: str | None
-    end_time: str | None
-    seen_at: str
-
-
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -190,18 +174,8 @@ def split_subject(subject: str) -> tuple[str, str]:
     return em_name, identity
 
 
-def index_row(sequence: int, subject: str, at: str, session: Mapping[str, Any]) -> IndexRow:
-    """What the index says of a record of a session."""
+def index_row(sequence: int, subject: str, at: str, session: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The row of ``session_index`` for a record of a session, in the order of its columns."""
     server = session.get("backup_server") or {}
-    return IndexRow(
-        sequence,
-        *split_subject(subject),
-        plan=session.get("name"),
-        backup_server_id=server.get("id"),
-        backup_server=server.get("name"),
-        state=session.get("state"),
-        result=session.get("result"),
-        creation_time=session.get("creation_time"),
-        end_time=session.get("end_time"),
-        seen_at=at,
-    )
+    facts = [session.get(name) for name in ("state", "result", "creation_time", "end_time")]
+    return sequence, *split_subject(subject), session.get("name"), server.get("id"), server.get("name"), *facts, at

@@ -97,6 +97,24 @@ def vms_up(vm_names: Collection[str], tasks: Sequence[Mapping[str, Any]], policy
     return Counter(name for task in of_names if (name := task["vm_name"] or "") not in down)
 
 
+def last_successes(vm_names: Iterable[str], runs: Iterable[Run], policy: PlanPolicy) -> Mapping[str, Run]:
+    """The newest run in which the VM came up, by its name, also where the run as a whole did not pass.
+
+    Of VMs that share a name, all must have come up in one run.
+
+    :arg runs: those that count, newest first.
+    """
+    missing, found = Counter(vm_names), {}
+    for run in runs:
+        if not missing:
+            break
+        up = vms_up(missing, run.session["tasks"], policy)
+        for name in [name for name, number in missing.items() if up[name] >= number]:
+            found[name] = run
+            del missing[name]
+    return found
+
+
 def _why_not_passed(session: Mapping[str, Any], policy: PlanPolicy) -> list[dict[str, Any]]:
     verdict, tasks = session.get("verdict"), session["tasks"]
     reasons = _of_verdict(verdict) if isinstance(verdict, Mapping) else _of_results(session, policy)

@@ -17,12 +17,11 @@ from .._api.errors import OptionError
 from .._failover.facts import FAILED_OVER
 from .._failover.times import format_duration, format_time, parse_time, parse_zoned_time
 from .._history.bodies import LISTED
-from .coverage import last_successes
 from .drift import drift_between, names_of, vms_at
 from .evidence import Evidence, PlanEvidence
 from .notes import findings_of, waiver_of
 from .policy import NO_POLICY, PlanPolicy, policy_of, read_policies
-from .runs import COUNTED, Run, due_after, moment, reason, retest_after, runs_of
+from .runs import COUNTED, Run, due_after, last_successes, moment, reason, retest_after, runs_of
 from .trend import trend_of
 
 STATUSES: dict[str, tuple[str, ...]] = {

@@ -170,14 +170,12 @@ def plans_csv(record: Mapping[str, Any]) -> str:
 
 
 def vms_csv(record: Mapping[str, Any]) -> str:
-    return csv_of(
-        VM_COLUMNS,
-        (
-            [*_whose(plan), vm["name"], vm["last_success"], vm.get("session_id"), vm.get("kind"), vm["attempted"]]
-            for plan in record["plans"]
-            for vm in plan["vms"]
-        ),
+    rows = (
+        [*_whose(plan), vm["name"], vm["last_success"], vm.get("session_id"), vm.get("kind"), vm["attempted"]]
+        for plan in record["plans"]
+        for vm in plan["vms"]
     )
+    return csv_of(VM_COLUMNS, rows)
 
 
 def _whose(plan: Mapping[str, Any]) -> list[Any]:

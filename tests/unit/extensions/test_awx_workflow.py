@@ -34,6 +34,7 @@ import pytest
 import yaml
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.store import open_store
+from ansible_collections.dr_runbook.veeam_em.tests.unit.plugins.plugin_utils._report.reports import VALIDATOR
 
 pytest.importorskip("ansible_runner")
 
@@ -639,8 +640,11 @@ def no_secrets_in(awx, folder):
 
 
 def reported(done):
-    """What is in the report that a job has made."""
-    return json.loads(Path(done.artifacts["failover_report"]["html"]).with_suffix(".json").read_text(encoding="utf-8"))
+    """What is in the report that a job has made, which is as its schema says."""
+    path = Path(done.artifacts["failover_report"]["html"]).with_suffix(".json")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    VALIDATOR.validate(record)
+    return record
 
 
 def actions(awx):

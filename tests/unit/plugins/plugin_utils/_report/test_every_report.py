@@ -131,7 +131,8 @@ CHOICES = {
     "queried_at": st.just(at(701)),
     "time_zone": st.sampled_from(["Europe/Berlin", "Asia/Tokyo"]),
     "previous": st.fixed_dictionaries(
-        {"session_id": GIVEN.map(lambda text: f"x{text}")}, optional={"result": GIVEN, "kind": GIVEN}
+        {"session_id": GIVEN.map(lambda text: f"x{text}")},
+        optional={name: GIVEN for name in ("result", "kind", "creation_time", "end_time")},
     ),
     "undo": st.fixed_dictionaries(
         {"done": st.booleans(), "needed": FLAGS}, optional={"message": GIVEN, "by": GIVEN, "at": st.just(at(650))}
