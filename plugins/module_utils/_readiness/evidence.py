@@ -139,14 +139,9 @@ class Evidence:
         """Plans made up from the sessions of each EM of which no plan was ever read."""
         known = {plan.get("em_name") for plan in self._plans}
         unknown = [session for session in self._sessions if session.get("em_name") not in known]
+        made_up = {"id": None, "vms": None}
         return [
-            {
-                "em_name": em_name,
-                "id": None,
-                "vms": None,
-                "name": session["name"],
-                "backup_server": session["backup_server"],
-            }
+            {**made_up, "em_name": em_name, "name": session["name"], "backup_server": session["backup_server"]}
             for (em_name,), those in _grouped(unknown, ()).items()
             for session in newest_per_plan(cast(list[Session], those))
         ]
