@@ -78,8 +78,8 @@ class Recorder:
         """
         self._since = self._store.head()["sequence"] if self._store else None
         data_age = _or_warn(client, "The age of EM's data is", DataAgeReader(client).read)
-        by_em, local = format_time(client.server_time), str(format_time(utc_now()))
-        at = by_em or local
+        by_em = format_time(client.server_time)
+        at = by_em or str(format_time(utc_now()))
         result = SessionReader(client).list_sessions(criteria)
         # A look that is later was made while EM's clock was ahead.
         looks = Looks(self._store, self._em_name) if self._store else None
@@ -99,15 +99,10 @@ class Recorder:
             "source": "collection" if result.from_collection else "query",
             "created_after": criteria.created_after,
             "clock": "em" if by_em else "local",
-            "local_time": local,
             "collected_at": data_age["collected_at"] if data_age else None,
             "complete": not missing,
             "missing": missing,
-            "sessions": {
-                "count": len(sessions),
-                "oldest": min((session["creation_time"] or "" for session in sessions), default=None),
-                "digest": digest_of_all(session_records),
-            },
+            "sessions": {"count": len(sessions), "digest": digest_of_all(session_records)},
             "plans": None if plans is None else {"count": len(plans), "digest": digest_of_all(plan_records)},
             "points": None if points.by_id is None else ids_by_state(points.by_id.values()),
         }

@@ -22,7 +22,7 @@ def verify(store: Store, expected_head: Head | None = None) -> list[str]:
     """What does not hold, as sentences; none if all records are as they were recorded.
 
     :arg expected_head: a head that was noted before. Without one, it cannot be seen that the newest records were removed,
-        or that everything was written anew.
+        or that everything was written anew. The id of an empty history is in no hash, but nobody has noted a head of it either.
     :raises HistoryError: the store cannot be read.
     """
     problems = list(islice(_problems(store, expected_head), MAX_PROBLEMS + 1))
