@@ -611,7 +611,7 @@ def test_a_bound_is_taken_or_refused_by_name(text, option):
     try:
         criteria = SessionCriteria.from_options({option: text}.get, now=datetime(2026, 3, 8))
     except _errors.OptionError as exc:
-        assert exc.option == option
+        assert str(exc).startswith(f"{option}: ")
     else:
         bound = getattr(criteria, option)
         assert bound == format_time(datetime.fromisoformat(bound[:-1]))
@@ -730,7 +730,7 @@ def test_a_url_is_taken_or_refused_by_name(url):
     try:
         base = base_url_of(url)
     except _errors.OptionError as exc:
-        assert exc.option == "url"
+        assert str(exc).startswith("url: ")
         assert str(exc).isprintable()
     else:
         assert base.startswith(("http://", "https://"))
@@ -742,7 +742,7 @@ def test_an_id_is_a_guid_or_refused_by_name(text):
     try:
         (guid,) = SessionCriteria.from_options({"id": [text]}.get).ids
     except _errors.OptionError as exc:
-        assert exc.option == "id"
+        assert str(exc).startswith("id: ")
         assert str(exc).isprintable()
     else:
         assert guid == str(uuid.UUID(guid))
