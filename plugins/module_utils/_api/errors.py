@@ -39,10 +39,14 @@ WRONG_SERVICE = (
 
 
 class OptionError(ValueError):
-    """An option has a value that cannot be used; raised before the first request."""
+    """An option has a value that cannot be used; raised before the first request.
+
+    :ivar option: name of the option.
+    """
 
     def __init__(self, option: str, value: object, accepted: str) -> None:
         super().__init__(f"{option}: {describe(value, MAX_MESSAGE)} cannot be used. {accepted}")
+        self.option = option
 
 
 class MissingLibraryError(Exception):

@@ -28,7 +28,8 @@ class MissingOptionError(OptionError):
     def __init__(self, names: Sequence[str], where: str) -> None:
         variables = ", ".join(map(variable_of, names))
         where = where.format(variables=variables.lower(), environment=variables)
-        Exception.__init__(self, f"Not set: {', '.join(names)}. {where}")
+        super().__init__(names[0], None, where)
+        self.args = (f"Not set: {', '.join(names)}. {where}",)
 
 
 def variable_of(name: str) -> str:

@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import deque
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from html.entities import codepoint2name
 from typing import Any
 
@@ -19,6 +21,8 @@ MAX_SCANNED = 16 * 1024
 
 MAX_TOKENS = 16
 """Tokens of a client that are masked, the newest."""
+
+_PLAIN = re.compile(r"[\w.~-]", re.ASCII)
 
 
 def single_line(text: str) -> str:
@@ -68,7 +72,7 @@ class Redactor:
             if not secrets:
                 return text
             longest_first = sorted(secrets, key=len, reverse=True)
-            self._pattern = re.compile("|".join("".join(map(_spelling, secret)) for secret in longest_first))
+            self._pattern = re.compile("|".join(map(_spelling, longest_first)))
         return self._pattern.sub("********", text)
 
     def redact(self, text: str) -> str:
@@ -80,11 +84,31 @@ class Redactor:
         return truncate(self.mask_secrets(single_line(self.mask_secrets(text)[:MAX_SCANNED])), MAX_MESSAGE)
 
 
-def _spelling(char: str) -> str:
-    """A pattern for a character of a secret: as it is, or escaped in JSON, in HTML or XML, or for a URL."""
+def _spelling(secret: str) -> str:
+    """A pattern for a secret as it is or escaped, also twice: as HTML in JSON, for example.
+
+    What no format needs to escape may be escaped once.
+    """
+    return "".join(_spellings(char, 1 if _PLAIN.match(char) else 2) for char in secret)
+
+
+@lru_cache(maxsize=256)
+def _spellings(char: str, times: int) -> str:
+    """A pattern for one character: as it is, or escaped in JSON, in HTML or XML, or for a URL, up to so many times."""
+    if not times:
+        return re.escape(char)
+    backslash, ampersand, number_sign, semicolon, percent, plus = (_spellings(mark, times - 1) for mark in "\\&#;%+")
     utf16 = char.encode("utf-16-be", "surrogatepass").hex()
-    in_json = "".join(rf"\\u{utf16[start : start + 4]}" for start in range(0, len(utf16), 4))
-    name = "apos" if char == "'" else codepoint2name.get(ord(char), f"#{ord(char)}")
-    in_html = f"&(?:#0*{ord(char)}|#x0*{ord(char):x}|{name});"
-    in_url = r"\+|%20" if char == " " else "".join(f"%{byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))
-    return rf"(?:(?i:{in_json}|{in_html}|{in_url})|\\?{re.escape(char)})"
+    in_json = [backslash.join(f"u{utf16[start : start + 4]}" for start in range(0, len(utf16), 4))]
+    short = r"\/" if char == "/" else json.dumps(char, ensure_ascii=False)[1:-1]
+    if len(short) == 2:
+        in_json.append(_spellings(short[1], times - 1))
+    in_html = [f"{number_sign}(?:0*{ord(char)}|x0*{ord(char):x})"]
+    name = "apos" if char == "'" else codepoint2name.get(ord(char))
+    if name:
+        in_html.append(name)
+    in_url = ["".join(f"{percent}{byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))]
+    if char == " ":
+        in_url.append(plus)
+    escaped = f"{backslash}(?:{'|'.join(in_json)})|{ampersand}(?:{'|'.join(in_html)}){semicolon}|{'|'.join(in_url)}"
+    return f"(?:(?i:{escaped})|{re.escape(char)})"

@@ -71,10 +71,8 @@ class Transport:
         self._counting = threading.Lock()
         self.redactor = Redactor()
         self._proxy = find_proxy(base_url)
-        self._proxies = {}
         if self._proxy:
             self.redactor.add(*self._proxy.secrets)
-            self._proxies = dict.fromkeys(("http", "https"), self._proxy.address)
         self.date: str | None = None
         self._verify = verify
         if not verify:
@@ -143,7 +141,7 @@ class Transport:
                 headers=headers,
                 auth=lambda prepared: prepared,
                 verify=self._verify,
-                proxies=self._proxies,
+                proxies=dict.fromkeys(("http", "https"), self._proxy.address) if self._proxy else {},
                 timeout=urllib3.util.Timeout(total=max(0.001, deadline - time.monotonic())),  # type: ignore[arg-type, unused-ignore]
                 allow_redirects=False,
                 stream=True,
@@ -220,7 +218,8 @@ class Transport:
 
     def _join(self, *sentences: str) -> str:
         """These sentences, and one that names the proxy, if there is one."""
-        return " ".join(filter(None, (*sentences, self._proxy.note if self._proxy else "")))
+        proxy = f"Requests go through the proxy {self._proxy.name}. {self._proxy.bypass}" if self._proxy else ""
+        return " ".join(filter(None, (*sentences, proxy)))
 
     def _tls_error(
         self, operation: Operation, url: str, causes: list[BaseException], reason: str, timeout: float

@@ -9,6 +9,7 @@ Events are those of the event source failover_session, see docs/eda.md.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -192,7 +193,8 @@ class EventState:
 
 
 def _event(name: str, session: Session, vm: SessionTask | None = None) -> Event:
-    return {"event": name, "session": session} if vm is None else {"event": name, "session": session, "vm": vm}
+    """A copy: filters of a rulebook, such as ansible.eda.json_filter, delete keys of an event where it stands."""
+    return copy.deepcopy({"event": name, "session": session, **({} if vm is None else {"vm": vm})})
 
 
 def _vm_key(vm: SessionTask) -> list[str | None]:

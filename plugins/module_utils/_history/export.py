@@ -15,7 +15,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, suppress
 from itertools import islice
 from typing import Any
 
@@ -83,33 +83,30 @@ def import_records(
             store = None
             with suppress(NoHistoryError):  # no file yet, and none may be created
                 store = stack.enter_context(Store(connect(location, password, create=keep)))
-            return _import(lines, store, path, keep)
+            start = next(lines, {})
+            if start.get("history") != FORMAT or not isinstance(start.get("store_id"), str) or "head" not in start:
+                hint = "Nothing was imported. Give another file"
+                raise HistoryError("The file is not an export of a history", hint, path)
+            if store:
+                stack.enter_context(store.transaction(keep))
+                if store.version():
+                    hint = "Nothing was imported. Give a new file or an empty database"
+                    raise HistoryError("There is a history already, and an import replaces none", hint, store.location)
+                store.create(0, start["store_id"])
+            counts = Counter[str]()
+            head = Head(sequence=0, hash=FIRST_HASH)
+            for rows in _pages(lines, start["store_id"], path):
+                if store:
+                    sessions = (row for row in rows if row[1] == "session")
+                    store.insert(rows, [index_row(row[0], row[2], row[3], body_of(row[1], row[5])) for row in sessions])
+                counts.update(row[1] for row in rows)
+                head = Head(sequence=rows[-1][0], hash=rows[-1][7])
+            if start["head"] != head:
+                raise _broken(f"It ends with record {head['sequence']}, but its first line names another head", path)
+            return dict(counts), head
     except (OSError, UnicodeDecodeError) as exc:
         problem = f"The export cannot be read ({getattr(exc, 'strerror', None) or 'it is not ASCII'})"
         raise HistoryError(problem, "Nothing was imported. Check the file", path) from None
-
-
-def _import(lines: Iterator[dict[str, Any]], store: Store | None, path: str, keep: bool) -> tuple[dict[str, int], Head]:
-    start = next(lines, {})
-    if start.get("history") != FORMAT or not isinstance(start.get("store_id"), str) or "head" not in start:
-        raise HistoryError("The file is not an export of a history", "Nothing was imported. Give another file", path)
-    counts = Counter[str]()
-    head = Head(sequence=0, hash=FIRST_HASH)
-    with store.transaction(keep) if store else nullcontext():
-        if store and store.version():
-            hint = "Nothing was imported. Give a new file or an empty database"
-            raise HistoryError("There is a history already, and an import replaces none", hint, store.location)
-        if store:
-            store.create(0, start["store_id"])
-        for rows in _pages(lines, start["store_id"], path):
-            if store:
-                sessions = (row for row in rows if row[1] == "session")
-                store.insert(rows, [index_row(row[0], row[2], row[3], body_of(row[1], row[5])) for row in sessions])
-            counts.update(row[1] for row in rows)
-            head = Head(sequence=rows[-1][0], hash=rows[-1][7])
-        if start["head"] != head:
-            raise _broken(f"It ends with record {head['sequence']}, but its first line names another head", path)
-    return dict(counts), head
 
 
 def _pages(lines: Iterator[dict[str, Any]], store_id: str, path: str) -> Iterator[list[list[Any]]]:

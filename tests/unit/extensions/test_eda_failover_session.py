@@ -1179,6 +1179,27 @@ def test_what_is_reported_is_recorded_with_its_vms(em, started, run_module, logg
     assert PASSWORD.encode() not in store.read_bytes()
 
 
+def test_filters_of_a_rulebook_do_not_change_what_is_recorded_and_remembered(em, started, tmp_path):
+    """They delete keys of an event where it stands, as ansible.eda.json_filter does."""
+    store = tmp_path / "history.db"
+
+    class Filtered(Queue):
+        async def put(self, event):
+            self.append(json.loads(json.dumps(event["failover_session"])))
+            event["failover_session"]["session"].clear()
+
+    async def steps():
+        async with started(queue=Filtered(), store=str(store), em_name="A") as run:
+            running(em)
+            assert await run.poll() == ["started Acme"]
+            assert await run.poll() == []
+            em.clock.advance(90)
+            assert await run.poll() == ["finished Acme"]
+
+    asyncio.run(steps())
+    assert [name for dummy, name, *dummy in recorded(store)] == ["Acme", "Acme"]
+
+
 def test_a_history_that_fails_delays_what_is_recorded(em, started, logged, tmp_path):
     folder = tmp_path / "later"
 

@@ -239,9 +239,9 @@ async def main(queue: Any, args: dict[str, Any]) -> None:
                 poll = await asyncio.to_thread(watch.poll)
                 if poll is not None:
                     for event in watch.events(poll):
-                        await queue.put({NAME: event})
                         if log:
                             log.add(event["session"], poll.seen_at)
+                        await queue.put({NAME: event})  # filters of the rulebook may change it
                     # Before the state is saved: what was not recorded when the process is killed comes again.
                     if log and log.pending:
                         await asyncio.to_thread(log.record)

@@ -47,9 +47,30 @@ def test_of_two_secrets_the_longer_is_taken_out_first():
     assert redactor("abc", "abcdef").redact("a abcdef b abc") == "a ******** b ********"
 
 
-@pytest.mark.parametrize("written", [r"p\u00e4\"s\/w\ud83d\ude00", r"p\u00E4\"s\/w\uD83D\uDE00", r"\u0070ä\"s/w😀"])
+@pytest.mark.parametrize(
+    "written", [r"p\u00e4\"s\/w\ud83d\ude00\n", r"p\u00E4\"s\/w\uD83D\uDE00\n", r"\u0070ä\"s/w😀\n"]
+)
 def test_a_password_in_json_is_not_shown(written):
-    assert redactor('pä"s/w😀').redact(f'{{"m":"{written}"}}') == '{"m":"********"}'
+    assert redactor('pä"s/w😀\n').redact(f'{{"m":"{written}"}}') == '{"m":"********"}'
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        r"p\u0026amp;\u0026quot;w",  # HTML in JSON
+        r"p&amp;\&quot;w",  # JSON in HTML
+        "p&amp;amp;&amp;quot;w",  # HTML twice
+        "p&#38;amp;&#x26;#034;w",
+        "p%2526%2522w",  # URL twice
+        r"p&\\\"w",  # JSON twice
+        r"p\\u0026\\u0022w",
+        "p&amp;%22w",  # URL in HTML
+        "p%26amp%3B%26quot%3bw",  # HTML in URL
+        "p%5Cu0026%5c%22w",  # JSON in URL
+    ],
+)
+def test_a_password_that_was_escaped_twice_is_not_shown(written):
+    assert redactor('p&"w').redact(f"a {written} b") == "a ******** b"
 
 
 def test_two_secrets_in_two_forms():

@@ -135,7 +135,7 @@ def test_events(steps, kept):
         assert [short(event) for event in poll(known, fact)] == expected, number
 
 
-def test_an_event_holds_the_facts():
+def test_an_event_holds_the_facts_and_shares_them_with_nobody():
     known = EventState()
     fact = session("Working", "None", vm(result="Failed", failure_message="no memory"))
     started, failed = poll(known, fact)
@@ -143,6 +143,9 @@ def test_an_event_holds_the_facts():
     assert set(failed) == {"event", "session", "vm"}
     assert failed["session"] == {**fact, "tasks_kept_at": None}
     assert failed["vm"] == fact["tasks"][0]
+    started["session"]["tasks"].clear()
+    failed["session"]["state"] = failed["vm"]["result"] = "spoilt"
+    assert poll(known, fact) == []
 
 
 def test_vms_that_em_drops_at_the_end_are_kept():
