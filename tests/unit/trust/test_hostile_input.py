@@ -27,6 +27,7 @@ from ansible.errors import AnsibleParserError
 from ansible.inventory.data import InventoryData
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import inventory_loader
+from ansible.utils.display import Display
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client as _client
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import transport as _transport
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import xml as _xml
@@ -34,7 +35,6 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors im
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import criteria as _criteria
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import plans as _failover_plan
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import sessions as fs
-from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 from emulator.world import BackupServer
 
 REPO = Path(__file__).resolve().parents[3]
@@ -575,7 +575,7 @@ def parse(em, tmp_path, monkeypatch):
     for name in ("URL", "USERNAME", "PASSWORD", "VALIDATE_CERTS", "CA_PATH", "TIMEOUT", "RETRIES", "API_VERSION"):
         monkeypatch.delenv(f"VEEAM_EM_{name}", raising=False)
     warnings = []
-    monkeypatch.setattr(_plugin._display, "warning", warnings.append)
+    monkeypatch.setattr(Display(), "warning", warnings.append)
 
     def call(**options):
         warnings.clear()
