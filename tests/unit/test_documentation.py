@@ -15,6 +15,8 @@ import jinja2
 import programs
 import pytest
 import yaml
+from ansible.errors import AnsibleFilterError
+from ansible_collections.dr_runbook.veeam_em.plugins.filter.failover_portfolio import failover_portfolio
 from ansible_collections.dr_runbook.veeam_em.plugins.filter.failover_report import failover_report
 from ansible_collections.dr_runbook.veeam_em.plugins.filter.failover_verdict import failover_verdict
 
@@ -115,6 +117,12 @@ def test_the_keys_of_an_option_of_a_role_are_those_of_its_filter():
     with_keys = {name: option["keys"] for name, option in report.items() if option["keys"]}
     assert set(with_keys) == {"participants", "details", "checks", "findings", "undo"}
     assert {name: options[f"failover_report_{name}"]["keys"] for name in with_keys} == with_keys
+    # The role reads manifests and logo, knows the policy by its own name, and finds out how it knows the operator.
+    own = {"_input", "files", "manifests", "operator_source", "policy"}
+    assert {f"failover_report_{name}" for name in set(report) - own} == set(options) - {
+        "failover_report_session",
+        "failover_report_directory",
+    }
 
 
 def test_ansible_leaves_it_to_the_roles_to_refuse_a_key():
@@ -165,6 +173,20 @@ def test_ansible_doc_shows_keys_and_what_is_required(tmp_path):
     for name in ("failover_run_targets", "rto", "required_vms", "critical_vms", "failover_history_store"):
         assert re.search(rf"^ *- {name}\b", done.output, re.MULTILINE), name
     assert "failover_run_result" in done.output and "known_sessions" in done.output
+
+
+# Filters
+
+
+@pytest.mark.parametrize(
+    ("call", "others"),
+    [(failover_portfolio, {"history"}), (failover_report, set()), (failover_verdict, {"problems", "session_source"})],
+)
+def test_the_options_of_a_filter_are_those_that_it_names_if_one_is_unknown(call, others):
+    with pytest.raises(AnsibleFilterError) as error:
+        call({}, unknown=1)
+    named = re.search(r"(?:Options|Targets) are: (.*)\.$", str(error.value))[1].split(", ")
+    assert set(filter_options(call.__name__)) - {"_input"} == set(named) | others
 
 
 # Examples
