@@ -36,6 +36,8 @@ EVERYTHING = "-m '' tests/unit"
 ON_ANSIBLE = " ".join(f"tests/unit/plugins/{name}" for name in ("action", "filter", "inventory", "lookup", "modules"))
 # What depends on the Python and its OpenSSL as well.
 ON_ANSIBLE += " tests/unit/trust/test_tls.py tests/unit/trust/test_hostile_names.py"
+# What users do: the commands of all pages, on the oldest and the newest ansible-core instead of in the leg "unit".
+OF_USERS = "tests/unit/docs/test_commands.py tests/unit/docs/test_recipes.py"
 MAX_SECONDS = 3600
 """A leg that takes longer hangs. It is ended with all that it started."""
 
@@ -73,9 +75,9 @@ OF_ARTIFACT = {"failover_session_info"}
 LEGS = {
     # The longest first, so that none is left over at the end.
     "test": [
-        Leg("unit", ("unit",)),
-        on_core("core-2.16", OLDEST, "floor", ON_ANSIBLE, ALL_TARGETS - ON_NEWEST),
-        on_core("core-2.21", NEWEST, "test", ON_ANSIBLE, ON_BOTH | ON_NEWEST),
+        Leg("unit", ("unit",), variables={"ELSEWHERE": OF_USERS}),
+        on_core("core-2.16", OLDEST, "floor", f"{OF_USERS} {ON_ANSIBLE}", ALL_TARGETS - ON_NEWEST),
+        on_core("core-2.21", NEWEST, "test", f"{OF_USERS} {ON_ANSIBLE}", ON_BOTH | ON_NEWEST),
         Leg("checks", ("lint", "docs-lint", "docs", "sanity")),
         Leg("artifact", ("ee", "import-check"), (), {"TARGETS": " ".join(OF_ARTIFACT)}, frozenset(OF_ARTIFACT)),
     ],

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The recipes and the quick start, run as they are printed: real playbooks against the emulator, with stand-ins for all other services."""
+"""The recipes, run as they are printed: real playbooks against the emulator, with stand-ins for all other services."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import json
 import re
 import socketserver
 import subprocess
+import sys
 import threading
 from email import message_from_string
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +21,7 @@ from xml.etree import ElementTree
 
 import programs
 import pytest
+import user_page
 import yaml
 from emulator import Emulator
 
@@ -28,6 +30,7 @@ GUIDE = (REPO / "docs" / "recipes.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", GUIDE, re.MULTILINE | re.DOTALL))
 BLOCK = re.compile(r"^```(?:yaml|ini)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILES = {text.split()[1]: text for text in BLOCK.findall(GUIDE)}
+COMMANDS = [block.text for block in user_page.blocks("docs/recipes.md") if not block.language]
 PLAN = "ABC Company Failover Plan"
 HOSTILE = "web<b>&{{ 7 * 7 }}"
 REASON = 'Not enough memory on "esx05" <&'
@@ -41,8 +44,17 @@ def test_each_recipe_is_short_and_each_file_is_used_by_a_test():
     assert len(SECTIONS) >= 18
     lines = {title: sum(map(len, map(str.splitlines, BLOCK.findall(text)))) for title, text in SECTIONS.items()}
     assert {title: number for title, number in lines.items() if number > 40} == {}
-    tested = set(re.findall(r'"([\w.-]+\.(?:yml|service|timer))"', Path(__file__).read_text(encoding="utf-8")))
-    assert set(FILES) - tested == set()
+    source = Path(__file__).read_text(encoding="utf-8")
+    named = set(re.findall(r'"([\w.-]+\.(?:yml|service|timer))"', source))
+    assert [name for name in set(FILES) - named if not any(name in command for command in COMMANDS)] == []
+    parts = re.findall(r'shell\("(.*?)"\)', source)
+    assert [command for command in COMMANDS if not any(part in command for part in parts)] == []
+
+
+def shell(part):
+    """The commands of the page with this part, for bash."""
+    (text,) = [text for text in COMMANDS if part in text]
+    return "bash", "-ec", text
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +152,7 @@ def recipe(em, tmp_path, web):
             VEEAM_EM_USERNAME=user,
             VEEAM_EM_PASSWORD="Passw0rd!",
             VEEAM_EM_STORE=str(tmp_path / "history.db"),
-            PATH=f"{tmp_path}/bin:{programs.os.environ['PATH']}",
+            PATH=f"{tmp_path}/bin:{Path(sys.executable).parent}:{programs.os.environ['PATH']}",
             CALLS=str(tmp_path / "calls"),
             TEAMS_WEBHOOK=f"{web.url}/teams",
             SLACK_WEBHOOK=f"{web.url}/slack",
@@ -180,11 +192,7 @@ def test_after_a_drill(em, recipe, tmp_path, web, mail, calls):
     subprocess.run([*gpg, "--passphrase", "", "--quick-gen-key", "dr@example.com", "ed25519"], check=True)
     try:
         port = mail.server_address[1]
-        done = recipe(
-            *("ansible-playbook", "after-drill.yml", "-e", "@targets.yml"),
-            GNUPGHOME=str(keys),
-            SMTP_URL=f"smtp://127.0.0.1:{port}",
-        )
+        done = recipe(*shell("after-drill.yml"), GNUPGHOME=str(keys), SMTP_URL=f"smtp://127.0.0.1:{port}")
         assert done.returncode == 2, done.output
         headline = f"Drill of {PLAN} DID NOT PASS"
         assert headline in done.output and "UNREACHABLE" not in done.output
@@ -248,8 +256,7 @@ def test_after_a_real_failover(em, recipe, tmp_path, web, calls):
     targets(tmp_path, failover_run_confirm=PLAN)
     assert {"app-checks.yml", "dns-switch.yml", "recover.yml"} <= set(FILES)
     done = recipe(
-        *("ansible-playbook", "-i", "runbook.veeam_em.yml", "after-failover.yml", "-e", "@targets.yml"),
-        ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED="true",
+        *shell("after-failover.yml"),
         http_proxy=web.url,  # the names of the VMs lead to the stand-in
         no_proxy="127.0.0.1",
     )
@@ -306,9 +313,11 @@ def test_several_ems_and_their_passwords(em, recipe, tmp_path, web):
         assert "\nveeam_em_password: " in FILES[name]
         text = FILES[name].replace("veeam_em_password", "veeam_em_password_of_em1")
         (tmp_path / name).write_text(text.replace("https://ccp.example.com", web.url))
+        command = [part.replace("@password.yml", f"@{name}") for part in shell("@password.yml")]
         done = recipe(
-            *("ansible-playbook", "-vvv", "-i", "managers.yml", "-e", f"@{name}", "newest.yml"),
+            *command,
             ANSIBLE_COLLECTIONS_PATH=f"{programs.COLLECTIONS}:{tmp_path}/collections",
+            ANSIBLE_VERBOSITY="3",
         )
         assert done.returncode == 2
         assert re.search(r"em1 +: ok=2 .* failed=0", done.output), done.output
@@ -337,12 +346,16 @@ def test_from_the_history(recorded, recipe, tmp_path, web):
     )
     (tmp_path / "policy.yml").write_text(settings)
     (tmp_path / "textfile").mkdir()
-    done = recipe("ansible-playbook", "dr_runbook.veeam_em.readiness", "-e", "@policy.yml")
+    done = recipe(*shell("@policy.yml"))
     assert done.returncode == 0, done.output
     assert f'plan="{PLAN}"' in (tmp_path / "textfile/veeam_em.prom").read_text()
     assert (tmp_path / "portfolio/portfolio.html").exists()
-    done = recipe("ansible-inventory", "-i", "rehearsal.veeam_em.yml", "--graph", user="nobody")
-    assert "@succeeded" in done.output and "db01" in done.output, done.output
+    (tmp_path / "your-runbook.yml").write_text(
+        "[{hosts: succeeded, gather_facts: false, tasks: [{debug: {var: ansible_host}}]}]"
+    )
+    command = [part.replace("/var/lib/dr", str(tmp_path)) for part in shell("your-runbook.yml")]
+    done = recipe(*command, user="nobody")
+    assert "@succeeded" in done.output and '"ansible_host": "db01.dr.example.com"' in done.output, done.output
 
 
 def test_the_gate(recorded, recipe):
@@ -370,38 +383,3 @@ def test_the_units_of_systemd():
     command = units["failover-drill.service"]["Service"]["ExecStart"].split()
     assert (REPO / "playbooks" / f"{command[1].rpartition('.')[2]}.yml").exists()
     assert units["failover-drill.timer"]["Timer"]["OnCalendar"] == "Sat *-*-01..07 06:00"
-
-
-def blocks(page):
-    return re.findall(r"^```yaml\n(.*?)^```$", (REPO / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-
-
-def test_the_first_playbooks(em, recipe, tmp_path):
-    """Of the quick start, of the README, and of the guide on Galaxy."""
-    em.world.add_session("Acme", result="Failed", tasks=[{"vm_name": "db01", "result": "Failed"}])
-    (text,) = [text for text in blocks("docs/quick-start.md") if text.startswith("# sessions.yml")]
-    (tmp_path / "sessions.yml").write_text(text)
-    (text,) = [text for text in blocks("README.md") if "hosts:" in text]
-    (tmp_path / "readme.yml").write_text(text)
-    guide = (REPO / "docs/docsite/rst/guide.rst").read_text(encoding="utf-8")
-    text = re.search(r"code-block:: yaml\+jinja\n\n(.*?)\nTest a plan", guide, re.DOTALL)[1]
-    text = text.replace("https://em.example.com:9398", em.url).replace("DOMAIN\\user", "reader")
-    (tmp_path / "guide.yml").write_text("---\n" + re.sub("^   ", "", text, flags=re.MULTILINE))
-    done = recipe(
-        "ansible-playbook", "sessions.yml", "readme.yml", "guide.yml", "-e", "vault_veeam_em_password=Passw0rd!"
-    )
-    assert done.returncode == 0, done.output
-    for line in ("db01: no reason given", "Acme: Failed", "Acme: Stopped, Failed"):
-        assert line in done.output
-
-
-@pytest.mark.matrix
-@pytest.mark.parametrize("options", [["--check"], []], ids=str)
-def test_the_first_drill(em, recipe, tmp_path, options):
-    (text,) = [text for text in blocks("docs/quick-start.md") if text.startswith("# targets.yml")]
-    (tmp_path / "targets.yml").write_text(text)
-    plan = yaml.safe_load(text)["failover_run_plan"]
-    em.world.add_plan(plan, [{"name": "abc-dc01", "duration": 20}], tenant="ABC Company")
-    done = recipe("ansible-playbook", "dr_runbook.veeam_em.drill", "-e", "@targets.yml", *options, user="both")
-    assert done.returncode == 0, done.output
-    assert bool(list(tmp_path.glob("reports/*.html"))) is not bool(options)
