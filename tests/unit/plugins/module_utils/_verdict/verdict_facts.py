@@ -18,7 +18,7 @@ ZERO = datetime(2026, 3, 2, 8)
 NOTES = ("failed_allowed", "warning_allowed", "point_utc_offset", "tasks_kept", "no_tasks", "not_in_plan", "no_targets")
 EARLY = "2026-03-02 05:00:00"  # three hours before
 KEPT = {"tasks_kept_at": "2026-03-02T08:01:35.250000Z"}
-QUICK = settings(max_examples=max(200, settings().max_examples))
+QUICK = settings(max_examples=2 * settings().max_examples)
 
 
 def at(seconds):
