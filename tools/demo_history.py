@@ -214,7 +214,7 @@ class Year:
         recorder = Recorder(self.store, EM_NAME)
         with EnterpriseManager(self.em.url, "admin", "Passw0rd!", warn=lambda text: None) as client:
             look = recorder.look(client, SessionCriteria.from_options({"page_size": 100}.get))
-        recorder.append(self.store, [*look.records, *handed_over(EM_NAME, look.at, given.get)])
+        recorder.append([*look.records, *handed_over(EM_NAME, look.at, given.get)])
 
     def note(self, note: Mapping[str, Any], session_id: str | None) -> dict[str, Any]:
         """A note with dates instead of days before the end."""

@@ -15,7 +15,7 @@ options:
       - The history, as the path of a file (SQLite), or as V(postgresql://user@host/database), which needs the Python library psycopg.
       - The folder of a file must exist, and must not be on a network file system. A relative path starts at the working directory.
       - Do not put a password here; set O(store_password).
-      - If not set, the value of the environment variable E(VEEAM_EM_STORE) is used.
+      - If not set, the value of the environment variable E(VEEAM_EM_STORE) is used. One of them is required to use the history.
     type: str
   store_password:
     description:
@@ -44,9 +44,9 @@ options:
 options:
   source:
     description:
-      - V(em) reads from Enterprise Manager.
-      - V(history) reads from O(store) what M(dr_runbook.veeam_em.failover_history) has recorded. It sends no request and needs no
-        connection option. The facts are those of the newest record of each session, with V(em_name) and V(seen_at), and with
+      - V(em) reads from Enterprise Manager. It requires O(url), O(username) and O(password).
+      - V(history) reads from O(store) what M(dr_runbook.veeam_em.failover_history) has recorded. It requires O(store), sends no request
+        and needs no connection option. The facts are those of the newest record of each session, with V(em_name) and V(seen_at), and with
         V(progress) null.
     type: str
     choices: [em, history]

@@ -21,8 +21,8 @@ from ._argspec import CONNECTION_SPEC
 from ._module import Module, check_texts
 
 WHERE_TO_GIVE = (
-    "Give {it} as option{s} {options}, with module_defaults for the group dr_runbook.veeam_em.all, or in the environment as {environment}, "
-    "on the machine where the task runs. become (sudo) clears the environment: set become: false for this task."
+    "Give each as an option, with module_defaults for the group dr_runbook.veeam_em.all, or in the environment ({environment}) "
+    "of the machine where the task runs. become (sudo) clears the environment: set become: false for this task."
 )
 
 
@@ -33,7 +33,12 @@ def client_from_options(option: Callable[[str], Any], warn: Callable[[str], Any]
     :raises MissingLibraryError: a Python library cannot be imported.
     :raises OptionError: one of them cannot be used.
     """
-    check_libraries()
+    problems = {"requests": transport.REQUESTS_IMPORT_ERROR, "xmltodict": xml.XMLTODICT_IMPORT_ERROR}
+    missing = {library: str(problem) for library, problem in problems.items() if problem}
+    if missing:
+        sentence = missing_required_lib(" and ".join(missing))
+        install = f"{sys.executable} -m pip install {' '.join(missing)}"
+        raise MissingLibraryError(f"{sentence} ({install})", next(iter(missing.values())))
     return EnterpriseManager(**{name: option(name) for name in CONNECTION_SPEC}, warn=warn)
 
 
@@ -43,21 +48,7 @@ def client_from_module(module: Module) -> EnterpriseManager:
     :raises MissingLibraryError: a Python library cannot be imported.
     :raises OptionError: one of them cannot be used.
     """
-    check_libraries()
     check_required(module.params.get, WHERE_TO_GIVE)
     check_texts(module, CONNECTION_SPEC)
     # Each sentence once: a wait polls, and may meet the same problem each time.
     return client_from_options(module.params.get, cache(module.warn))
-
-
-def check_libraries() -> None:
-    """Check that the Python libraries are there.
-
-    :raises MissingLibraryError: one cannot be imported.
-    """
-    problems = {"requests": transport.REQUESTS_IMPORT_ERROR, "xmltodict": xml.XMLTODICT_IMPORT_ERROR}
-    missing = {library: str(problem) for library, problem in problems.items() if problem}
-    if missing:
-        sentence = missing_required_lib(" and ".join(missing))
-        install = f"{sys.executable} -m pip install {' '.join(missing)}"
-        raise MissingLibraryError(f"{sentence} ({install})", next(iter(missing.values())))

@@ -43,8 +43,9 @@ options:
     type: str
   look:
     description:
-      - Whether to look at EM. With V(false), only what is handed over is recorded, no request is sent, and O(username) and O(password) are
-        not needed. The time of the records is then that of this machine's clock.
+      - Whether to look at EM. That requires O(url), O(username) and O(password).
+      - With V(false), only what is handed over is recorded, no request is sent, and of these only O(url) is required, unless O(em_name) is
+        set. The time of the records is then that of this machine's clock.
     type: bool
     default: true
   created_after:
@@ -221,8 +222,9 @@ from ..module_utils._connection import client_from_module
 from ..module_utils._failover.criteria import SessionCriteria
 from ..module_utils._failover.times import format_time, utc_now
 from ..module_utils._history.bodies import masked
+from ..module_utils._history.export import import_records
 from ..module_utils._history.handed_over import handed_over
-from ..module_utils._history.options import import_history, name_of_em, open_history
+from ..module_utils._history.options import name_of_em, open_history, store_location
 from ..module_utils._history.recorder import Recorder
 from ..module_utils._history.records import FIRST_HASH, KINDS, NewRecord, NoHistoryError, OvertakenError
 from ..module_utils._history.store import Store
@@ -278,7 +280,7 @@ def _record(module: Module) -> dict[str, Any]:
             ]
         else:
             records = _without_secrets(module, None, records)
-        counts = recorder.append(store, records) if store and not module.check_mode else recorder.predict(records)
+        counts = recorder.append(records, keep=not module.check_mode)
         head = store.head() if store else EMPTY
     recorded = {kind: counts.get(kind, 0) for kind in KINDS}
     return {"changed": any(recorded[kind] for kind in KINDS[1:]), "recorded": recorded, "head": head, "gap": gap}
@@ -312,7 +314,7 @@ def _import(module: Module) -> dict[str, Any]:
     for name in ("runs", "verdicts", "notes"):
         if params[name]:
             raise OptionError(name, params[name], "import_from records nothing else; hand it over in another task.")
-    counts, head = import_history(params.get, params["import_from"], keep=not module.check_mode)
+    counts, head = import_records(params["import_from"], *store_location(params.get), keep=not module.check_mode)
     return {"changed": True, "recorded": {kind: counts.get(kind, 0) for kind in KINDS}, "head": head, "gap": None}
 
 

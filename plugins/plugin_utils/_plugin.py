@@ -30,7 +30,7 @@ from ..module_utils._connection import client_from_options
 from ..module_utils._failover.criteria import without_alias
 from ..module_utils._history.records import HistoryError
 
-WHERE_TO_GIVE = "Give {it} as option{s} {options}, as variable{s} {variables}, or in the environment as {environment}."
+WHERE_TO_GIVE = "Give each as an option, as a variable ({variables}), or in the environment ({environment})."
 UNDECRYPTABLE = (
     "It is encrypted with Ansible Vault and cannot be decrypted: give the vault password (--ask-vault-pass, --vault-password-file "
     "or --vault-id) that it was encrypted with."

@@ -69,5 +69,19 @@ def test_no_variable_of_a_role_or_a_drill_is_one_that_others_use():
     ] == []
 
 
+def test_the_readme_links_to_each_plugin_and_role():
+    readme = REPO.joinpath("README.md").read_text(encoding="utf-8")
+    patterns = (
+        "plugins/modules/*.py",
+        "plugins/filter/*.yml",
+        "plugins/lookup/*.py",
+        "plugins/inventory/*.py",
+        "roles/*/README.md",
+    )
+    pages = [page for pattern in (*patterns, "extensions/eda/plugins/event_source/*.py") for page in REPO.glob(pattern)]
+    missing = [str(page.relative_to(REPO)) for page in pages if f"]({page.relative_to(REPO)})" not in readme]
+    assert missing == []
+
+
 def test_nothing_that_ansible_test_finds_is_ignored():
     assert list(REPO.glob("tests/sanity/ignore-*.txt")) == []

@@ -68,7 +68,7 @@ INSIDE = [
     ("module_utils/_verdict", [["targets"], ["evidence"], ["reasons"], ["rules"], ["status", "wording"], ["evaluate"]]),
     (
         "module_utils/_readiness",
-        [["policy"], ["runs"], ["coverage", "drift", "trend", "notes", "evidence"], ["status"]],
+        [["policy"], ["runs"], ["drift", "trend", "notes", "evidence"], ["status"]],
     ),
     ("module_utils/_events", [["state"], ["state_file"], ["watcher"]]),
     (
@@ -92,7 +92,7 @@ INSIDE = [
     (
         "plugin_utils/_report",
         [
-            ["context", "next_test"],
+            ["context", "dates"],
             ["record"],
             ["tables"],
             ["after_run", "chart", "comparison", "manifest"],

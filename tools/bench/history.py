@@ -108,11 +108,10 @@ def look(hour: int, sessions: int) -> records.NewRecord:
         "source": "query",
         "created_after": None,
         "clock": "em",
-        "local_time": at,
         "collected_at": text((hour + 1) * 3600 - 60),
         "complete": True,
         "missing": [],
-        "sessions": {"count": last, "oldest": text(0), "digest": "0" * 64},
+        "sessions": {"count": last, "digest": "0" * 64},
         "plans": {"count": sessions // RUNS, "digest": "1" * 64},
         "points": {"Ready": [point(number, vm) for number in range(max(0, first), last) for vm in range(VMS)]},
     }

@@ -29,47 +29,14 @@ _NEW_CERTIFICATE = (
     "The certificate is not made as RFC 5280 demands. Have its CA issue a new one for the EM server, with "
     "authorityKeyIdentifier and subjectAltName."
 )
-_STRONGER = (
-    "Have {} issued again, with an RSA key of 2048 bits or more (or an EC key of 256 bits) and a SHA-256 signature."
-)
+_STRONGER = "Have it, or that of its CA, issued again with an RSA key of 2048 bits or more and a SHA-256 signature."
 _BY_CODE = (
     ({9}, "Check the clock of this machine, then from when on the certificate is valid."),
     ({10}, "Renew it on the EM server (or its CA's, if that one has expired), and check the clock of this machine."),
-    ({23}, "Its CA has revoked it: install a new certificate on the EM server."),
-    ({25}, "A CA above it allows fewer intermediate CAs (pathLenConstraint): have another CA sign EM's certificate."),
     ({26}, "Have its CA issue a new one for the EM server whose extendedKeyUsage, if there is one, has serverAuth."),
-    ({47, 48}, "Its CA may not sign for this name: have a CA sign it that may, or use a name in url that it may sign."),
-    ({66}, _STRONGER.format("it")),
-    ({67, 68}, _STRONGER.format("the certificate of its CA")),
-    ({76, 77, 78}, _STRONGER.format("it")),
+    ({66, 67, 68, 76, 77, 78}, _STRONGER),
     ({24, 32, 37, 79, 80, 81, 82, 86, 89, 92}, _NEW_CA),
     ({83, 84, 85, 87, 88, 90, 91, 93, 94}, _NEW_CERTIFICATE),
-)
-_BY_REASON = (
-    # Of ssl.SSLError, where no certificate was refused. The first one that is part of the reason counts.
-    (
-        ("CERTIFICATE_REQUIRED", "ALERT_BAD_CERTIFICATE", "ALERT_UNKNOWN_CA", "ALERT_CERTIFICATE_UNKNOWN"),
-        "The server, or a proxy in front of it, demands a client certificate, which this collection does not send. "
-        "Give the address of Enterprise Manager itself as url, or have this machine exempted.",
-    ),
-    (
-        ("PROTOCOL", "INSUFFICIENT_SECURITY", "WRONG_SSL_VERSION"),
-        "The server and this machine have no version of TLS in common: enable TLS 1.2 in Windows on the EM server.",
-    ),
-    (
-        ("TOO_SMALL", "TOO_WEAK", "SIGALG", "SIGNATURE_TYPE", "UNSAFE_LEGACY"),
-        "The server's keys or signatures are too weak for this machine: install a certificate with an RSA key of 2048 "
-        "bits or more and a SHA-256 signature on the EM server, and its updates.",
-    ),
-    (
-        ("HANDSHAKE_FAILURE", "NO_SHARED", "CIPHER"),
-        "The server accepts no cipher of this machine, or demands a client certificate, which this collection does not "
-        "send: allow the ciphers of TLS 1.2 in Windows on the EM server, or give the address of EM itself as url.",
-    ),
-    (
-        ("UNRECOGNIZED_NAME",),
-        "The server does not know this host name: give its name as the certificate has it in url.",
-    ),
 )
 
 
@@ -96,27 +63,23 @@ def certificate_hint(code: int | None, ca_given: bool) -> str:
     return hint
 
 
-def host_hint(names: list[str] | None) -> str:
+def host_hint(names: list[str]) -> str:
     """What to do about a certificate for another host.
 
-    :arg names: those of the certificate, or None where they are not known.
+    :arg names: those of the certificate, as far as they are known.
     """
     if names:
         return f"It is for {some_of(names, 5)}: give one of these names as the host in url, or have it issued for this host."
-    known = "It has no names there. " if names is not None else ""
     return (
         "Check that url names the host as its certificate does; only the names under subjectAltName count, a certificate "
-        f"without them (CN only) must be replaced. {known}".rstrip()
+        "without them (CN only) must be replaced."
     )
 
 
-def handshake_hint(reason: str, url: str) -> str:
-    """What to do about a TLS handshake that failed without a certificate being refused.
-
-    :arg reason: of the :class:`ssl.SSLError`, such as ``WRONG_VERSION_NUMBER``, which is what plain HTTP looks like.
-    """
-    hint = next((hint for parts, hint in _BY_REASON if any(part in reason for part in parts)), "")
-    return hint or f"Check that this port speaks HTTPS. {port_hint(url)}".rstrip()
+def handshake_hint(url: str) -> str:
+    """What to do about a TLS handshake that failed without a certificate being refused."""
+    hint = "Check that it speaks HTTPS with TLS 1.2 or newer, and that no proxy in front of it demands a client certificate."
+    return f"{port_hint(url)} {hint}".lstrip()
 
 
 def port_hint(url: str) -> str:
@@ -128,6 +91,4 @@ def port_hint(url: str) -> str:
         return f"url has no port, so {DEFAULT_PORTS[scheme]} was tried: {usual}, unless it was changed."
     if port == PORTS[scheme]:
         return "" if scheme == "https" else "Enterprise Manager usually speaks https, on port 9398."
-    if port in PORTS.values():
-        return f"Port {port} does not fit {scheme}: {usual}."
     return f"Port {port} may be another service: {usual}, unless it was changed."

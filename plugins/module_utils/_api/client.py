@@ -34,7 +34,7 @@ from .ids import GUID
 from .interrupts import Signals
 from .options import base_url_of, check_options, split_url, verification_of
 from .response import Response, logon_error, status_error
-from .transport import TOKEN_HEADER, Counters, Transport
+from .transport import TOKEN_HEADER, Transport
 from .xml import Document, XmlError, log_off_path, parse
 
 VERSION = "1.0.0"
@@ -70,6 +70,9 @@ class EnterpriseManager:
     :arg sleep: waits so many seconds before the next attempt; it may raise an exception, which ends the work.
     :raises OptionError: an option cannot be used.
     :ivar logons: logons made so far. What EM keeps for a logon, such as its tasks, is lost when this number grows.
+    :ivar counters: what was sent and read, complete after the ``with`` block.
+    :ivar mask_secrets: takes the secrets of this connection out of a text, and leaves it as it is otherwise.
+    :ivar redact: makes a text from outside one short line without secrets.
     """
 
     def __init__(
@@ -100,21 +103,21 @@ class EnterpriseManager:
         # UTF-8 is assumed: which encoding EM expects in Basic is not documented (docs/evidence.md, "Logon").
         basic = base64.b64encode(f"{username}:{password}".encode()).decode()
         self._transport.redactor.add(password, f"Basic {basic}", basic)
+        self.counters = self._transport.counters
+        self.mask_secrets, self.redact = self._transport.redactor.mask_secrets, self._transport.redactor.redact
         self._request_logon = partial(
             self._transport.send,
             "POST",
             f"{self.base_url}/api/sessionMngr/?v={api_version}",
-            Operation(f"Log on to Veeam Backup Enterprise Manager as {username}"),
+            Operation(
+                f"Log on to Veeam Backup Enterprise Manager as {username}",
+                "Check that {user} has a role in Enterprise Manager (Configuration, Roles).",
+            ),
             {"Authorization": f"Basic {basic}", "Content-Length": "0"},
             timeout,
         )
         self._logon: Logon | None = None
         self.logons = 0
-
-    @property
-    def counters(self) -> Counters:
-        """What was sent and read, complete after the ``with`` block."""
-        return self._transport.counters
 
     @property
     def server_time(self) -> datetime | None:
@@ -196,27 +199,24 @@ class EnterpriseManager:
             self._signals.restore()
 
     def _log_off(self, path: str) -> None:
-        # Another 2xx than the documented 204 may come from another service; a second attempt shows whether the logon is gone.
+        """End the logon. The warning does not hold the path: its id, in base64, commonly is the token, and may still live."""
         until = time.monotonic() + LOG_OFF_TIMEOUT
-        problem = self._end_logon(path, until) and self._end_logon(path, until)
-        if problem:
-            self.warn(f"The log off from {self.base_url} failed ({problem}); {_EXPIRES}")
-
-    def _end_logon(self, path: str, until: float) -> str:
-        """End the logon; returns the problem in a few words, or nothing.
-
-        The words do not hold the path: its id, in base64, commonly is the token, and the logon may still live.
-        """
-        timeout = min(self.timeout, until - time.monotonic())
-        if timeout <= 0:
-            return "timeout"
-        try:
-            response = self._transport.send(
-                "DELETE", self.on_base_url(path), Operation("Log off"), self._headers(), timeout
-            )
-        except EmError as exc:
-            return exc.kind
-        return "" if response.status in (204, 401, 404) else f"HTTP {response.status}"
+        url = self.on_base_url(path)
+        problem = "timeout"
+        # Another 2xx than the documented 204 may come from another service; a second attempt shows whether the logon is gone.
+        for dummy in range(2):
+            timeout = min(self.timeout, until - time.monotonic())
+            if timeout <= 0:
+                break
+            try:
+                response = self._transport.send("DELETE", url, Operation("Log off"), self._headers(), timeout)
+            except EmError as exc:
+                problem = exc.kind
+            else:
+                if response.status in (204, 401, 404):
+                    return
+                problem = f"HTTP {response.status}"
+        self.warn(f"The log off from {self.base_url} failed ({problem}); {_EXPIRES}")
 
     # Acting
 
@@ -327,14 +327,6 @@ class EnterpriseManager:
             raise response.error(EmServerError, hint, f"and asks to come back in {requested:.0f} seconds")
         (self._sleep or _sleep)(max(seconds, requested or 0.0))
 
-    def mask_secrets(self, text: str) -> str:
-        """A text without the secrets of this connection, otherwise as it is."""
-        return self._transport.redactor.mask_secrets(text)
-
-    def redact(self, text: str) -> str:
-        """A text from outside as one short line without secrets."""
-        return self._transport.redactor.redact(text)
-
 
 def _sleep(seconds: float) -> None:
     time.sleep(seconds)
@@ -350,9 +342,8 @@ def _guid_in(token: str) -> str | None:
 
 
 def _http_date(value: str | None) -> datetime | None:
-    """A time in a header as naive UTC, or None where it is missing, unreadable or no time that a server could have."""
+    """A time in a header as naive UTC, or None where it is missing or unreadable."""
     try:
-        when = parsedate_to_datetime(value or "").astimezone(timezone.utc).replace(tzinfo=None)
+        return parsedate_to_datetime(value or "").astimezone(timezone.utc).replace(tzinfo=None)
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
-    return when if 1970 < when.year < 9999 else None

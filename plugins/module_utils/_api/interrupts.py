@@ -41,7 +41,7 @@ class Signals:
         self._grace: threading.Timer | None = None
 
     def watch(self) -> None:
-        if not _in_main_thread():
+        if threading.current_thread() is not threading.main_thread():
             return
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             before = signal.getsignal(number)
@@ -50,8 +50,6 @@ class Signals:
                 signal.signal(number, self._arrived)
 
     def restore(self) -> None:
-        if not _in_main_thread():
-            return
         for number, before in self._before.items():
             signal.signal(number, before)
         self._before.clear()
@@ -61,21 +59,14 @@ class Signals:
 
     @contextmanager
     def defer_interrupts(self) -> Iterator[None]:
-        """Defer an interruption to the end of the block, for :data:`GRACE` at most; a second one tears the block.
-
-        An alarm of somebody else, as ansible-core sets it for a task's ``timeout``, rings when the block is left.
-        """
+        """Defer an interruption to the end of the block, for :data:`GRACE` at most; a second one tears the block."""
         self._deferring = True
-        if alarm_of_others := _in_main_thread() and callable(signal.getsignal(signal.SIGALRM)):
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
         try:
             yield
         finally:
             self._deferring = False
             if self._grace:
                 self._grace.cancel()
-            if alarm_of_others:
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
             pending, self._pending = self._pending, None
             if pending is not None:
                 raise Interrupted(_sentence(pending, "no logon is left open unless a warning says so")) from None
@@ -99,10 +90,6 @@ class Signals:
             return
         self._pending = None
         raise Interrupted(_sentence(number, "a logon may be left open; it will expire when idle"))
-
-
-def _in_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
 
 
 def _sentence(number: int, state: str) -> str:

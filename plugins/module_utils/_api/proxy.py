@@ -71,13 +71,12 @@ def find_proxy(url: str) -> Proxy | None:
     except ValueError:
         host = port = None
     bypass = f"if {split_url(url).hostname} can be reached without a proxy, set no_proxy={split_url(url).hostname}."
-    if not host or any(char.isspace() for char in address):  # such as the line break at the end of a file
-        raise OptionError("proxy", "...", f"Check its address in {_VARIABLES}: scheme, host and port; {bypass}")
+    known = parts.scheme in ("http", "https", *_SOCKS)
+    if not (known and host) or any(char.isspace() for char in address):  # such as the line break at the end of a file
+        form = f"a scheme of http, https, {', '.join(_SOCKS)}, host and port"
+        raise OptionError("proxy", "...", f"Check its address in {_VARIABLES}: {form}; {bypass}")
     name = f"[{host}]" if ":" in host else host
     name += "" if port is None else f":{port}"
-    if parts.scheme not in ("http", "https", *_SOCKS):
-        schemes = f"Give a scheme of http, https, {', '.join(_SOCKS)} in {_VARIABLES}"
-        raise OptionError("proxy", f"{parts.scheme}://{name}", f"{schemes}; {bypass}")
     if parts.scheme in _SOCKS and find_spec("socks") is None:
         command = f"{sys.executable} -m pip install PySocks"
         accepted = f"It comes from {_VARIABLES}, and needs the Python library PySocks: {command}; {bypass}"

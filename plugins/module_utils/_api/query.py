@@ -11,9 +11,8 @@ again by the caller, and the query goes on without a filter, or without the quer
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
-from functools import partial
 from threading import Thread
 from urllib.parse import quote
 
@@ -21,7 +20,7 @@ from . import xml
 from .client import EnterpriseManager
 from .errors import EmError, EmPermissionError, EmProtocolError, Operation
 from .redaction import truncate
-from .resource import LISTS, ResourceType, read_list
+from .resource import ResourceType, read_list
 from .response import Response
 
 DEFAULT_PAGE_SIZE = 100
@@ -116,24 +115,22 @@ class QueryPager:
         while True:
             try:
                 page = self._page(1)
+                break
             except EmError as exc:
-                forbidden = isinstance(exc, EmPermissionError)
-                if self.from_collection or not (forbidden or is_refusal(exc)):
-                    if warning and not forbidden:
-                        self._client.warn(warning)
+                if self.from_collection or not (isinstance(exc, EmPermissionError) or is_refusal(exc)):
                     raise
                 warning = self._leave_out(exc)
-            else:
-                if warning:
-                    self._client.warn(warning)
-                # A server in trouble gets one request at a time.
-                self._prefetch = self._prefetch and self._client.counters.requests == requests + 1
-                return page
+        if warning:
+            self._client.warn(warning)
+        # A server in trouble gets one request at a time.
+        self._prefetch = self._prefetch and self._client.counters.requests == requests + 1
+        return page
 
     def _leave_out(self, refusal: EmError) -> str:
         """Change the request to one that EM may accept; returns the warning to give if it does."""
         status = f"HTTP {refusal.status}" + (f": {refusal.server_message}" if refusal.server_message else "")
-        if not isinstance(refusal, EmPermissionError):
+        forbidden = isinstance(refusal, EmPermissionError)
+        if not forbidden:
             if self._page_size > DEFAULT_PAGE_SIZE:
                 refused, self._page_size = self._page_size, DEFAULT_PAGE_SIZE
                 return f"EM refused pages of {refused} ({status}). Reading pages of {DEFAULT_PAGE_SIZE} instead."
@@ -144,12 +141,9 @@ class QueryPager:
                 )
         self.expression = None
         self.from_collection = True
-        refused_query = f"EM refused to query {self._resource.name} ({status})"
-        if isinstance(refusal, EmPermissionError):
-            refused_query = f"EM forbids {self._client.username} to query {self._resource.name} ({status})"
-        return (
-            f"{refused_query}. Reading the list {self._resource.collection} instead{self._resource.collection_limit}."
-        )
+        verb = f"EM forbids {self._client.username} to query" if forbidden else "EM refused to query"
+        instead = f"Reading the list {self._resource.collection} instead{self._resource.collection_limit}."
+        return f"{verb} {self._resource.name} ({status}). {instead}"
 
     def _read_all(
         self, document: xml.Document, prefetch: _Prefetch
@@ -201,10 +195,8 @@ class QueryPager:
 
     def _page(self, number: int, prefetched: Response | None = None) -> xml.Document:
         path = self._path(number)
-        shapes = LISTS if self.from_collection else (xml.QUERY,)
-        document = read_list(
-            self._client, path, self._resource.operation, shapes, f"{self._resource.noun}s", prefetched
-        )
+        shape = xml.ENTITIES if self.from_collection else xml.QUERY
+        document = read_list(self._client, path, self._resource.operation, f"{self._resource.noun}s", shape, prefetched)
         self._client.counters.pages += 1
         if self.from_collection and document.paging is None:
             # Collections are not documented as paged: without a word on paging, this is all.
@@ -226,50 +218,38 @@ class QueryPager:
         )
 
 
-class _Request(Thread):
-    """A request for one page in a thread of its own.
-
-    It is a daemon and not in a pool, whose threads Python waits for at its end: a server that hangs would hold that up.
-    """
-
-    def __init__(self, fetch: Callable[[], Response]) -> None:
-        super().__init__(name="veeam_em prefetch", daemon=True)
-        self._fetch = fetch
-        self.response: Response | None = None
-
-    def run(self) -> None:
-        with suppress(Exception):  # the page is requested again, and meets the error then
-            self.response = self._fetch()
-
-
 class _Prefetch:
-    """Requests the next pages while one is processed, until a request fails: then the pages are read one at a time."""
+    """Requests the next pages while one is processed, until a request fails: then the pages are read one at a time.
+
+    Its threads are daemons and not a pool, whose threads Python waits for at its end: a server that hangs would hold that up.
+    """
 
     def __init__(self, client: EnterpriseManager, operation: Operation, enabled: bool) -> None:
         self._client = client
         self._operation = operation
         self._degraded = not enabled
-        self._requests: dict[str, _Request] = {}
+        self._requests: dict[str, Thread] = {}
+        self._responses: dict[str, Response] = {}
 
-    def request(self, paths: Iterable[str]) -> None:
+    def request(self, paths: Iterator[str]) -> None:
         for path in paths:
             if self._degraded or len(self._requests) >= MAX_PREFETCH:
                 return
             if path not in self._requests:
-                request = _Request(partial(self._client.fetch, path, self._operation))
-                try:
-                    request.start()
-                except RuntimeError:  # no more threads can be started
-                    self._degraded = True
-                    return
-                self._requests[path] = request
+                self._requests[path] = Thread(target=self._fetch, args=[path], daemon=True)
+                self._requests[path].start()
 
-    def response(self, path: str, following: Iterable[str]) -> Response | None:
+    def _fetch(self, path: str) -> None:
+        with suppress(Exception):  # the page is requested again, and meets the error then
+            self._responses[path] = self._client.fetch(path, self._operation)
+
+    def response(self, path: str, following: Iterator[str]) -> Response | None:
         """The response to a request for this page, if there was one; the pages after it are requested meanwhile."""
         request = self._requests.pop(path, None)
         if request is None:
             return None
         self.request(following)
         request.join()
-        self._degraded = self._degraded or request.response is None or not request.response.ok
-        return request.response
+        response = self._responses.pop(path, None)
+        self._degraded = self._degraded or response is None or not response.ok
+        return response

@@ -14,12 +14,8 @@ from .client import EnterpriseManager
 from .errors import CHECK_EM, EmNotFoundError, EmProtocolError, Operation
 from .response import Response
 
-LISTS = (xml.ENTITIES, xml.REFERENCES)
-"""Shapes of a collection: with ``format=Entity`` the entities, without it (or where EM ignores it) references."""
-
 DIRECT_READS = 5
 """Maximum number of ids that are read one by one at once; more are queried first."""
-
 _REFERENCE_KEYS = frozenset({"Type", "Href", "Name", "UID", "Links", "xmlns"})
 
 
@@ -62,10 +58,10 @@ def read_resource(
         document = client.get(path, resource.operation, about=guid)
     except EmNotFoundError:
         return None
-    if document.shape in (xml.ENTITY, xml.REFERENCE):
+    if document.shape == xml.ENTITY:
         item = document.items[0]
         is_same = guid in (xml.guid(xml.text(item, "UID")), xml.guid(xml.text(item, "Href")))
-        if is_same and (reference_allowed or not (document.shape == xml.REFERENCE or is_reference(item))):
+        if is_same and (reference_allowed or not is_reference(item)):
             return item
     problem = f"answered with a document {client.redact(document.root)} that is not the entity of this {resource.noun}"
     raise EmProtocolError(resource.operation, client.on_base_url(path), problem, CHECK_EM, 200)
@@ -102,29 +98,28 @@ def expect_unknown(client: EnterpriseManager, resource: ResourceType, guids: Col
     """
     if not guids:
         return
-    items = read_list(client, resource.collection, resource.operation, LISTS, f"{resource.noun}s").items
-    listed = {xml.identity(item) for item in items}
-    for guid in guids:
-        if guid in listed:
-            problem = f"lists the {resource.noun} {guid} but does not know it by its id"
-            hint = "Try again, and check the state of Enterprise Manager."
-            raise EmProtocolError(resource.operation, client.on_base_url(resource.collection), problem, hint, 200)
+    items = read_list(client, resource.collection, resource.operation, f"{resource.noun}s").items
+    listed = {xml.identity(item) for item in items}.intersection(guids)
+    if listed:
+        problem = f"lists the {resource.noun} {min(listed)} but does not know it by its id"
+        hint = "Try again, and check the state of Enterprise Manager."
+        raise EmProtocolError(resource.operation, client.on_base_url(resource.collection), problem, hint, 200)
 
 
 def read_list(
     client: EnterpriseManager,
     path: str,
     operation: Operation,
-    shapes: Collection[str],
     of: str,
+    shape: str = xml.ENTITIES,
     prefetched: Response | None = None,
 ) -> xml.Document:
     """A list of such objects.
 
-    :raises EmProtocolError: the document has none of these shapes, so it is not a list.
+    :raises EmProtocolError: the document does not have this shape.
     """
     document = client.get(path, operation, prefetched=prefetched)
-    if document.shape not in shapes:
+    if document.shape != shape:
         problem = f"answered with a document {client.redact(document.root)}, which is not a list of {of}"
         raise EmProtocolError(operation, client.on_base_url(path), problem, CHECK_EM, 200)
     return document

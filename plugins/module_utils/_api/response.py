@@ -53,8 +53,6 @@ class Response:
     headers: Any
     body: bytes
     redactor: Redactor
-    note: str = ""
-    """A sentence for the error, where something else than the server may have answered."""
 
     @property
     def ok(self) -> bool:
@@ -86,8 +84,6 @@ class Response:
             problem += f" and the message '{message}'"
         if detail:
             problem += f" {detail}"
-        if self.note and not self.is_from_em:
-            hint += f" {self.note}"
         return kind(self.operation, self.url, problem, hint, self.status, message or None)
 
     def protocol_error(self, detail: str = "") -> EmError:
@@ -105,24 +101,16 @@ class Response:
 
 def logon_error(response: Response, username: str) -> EmError:
     """The error for a refused logon."""
-    if 300 <= response.status < 400:
-        return response.redirect_error()
-    if response.status == 401:
-        hint = "Check username (DOMAIN\\user, user@domain or a local user of the EM server) and password."
-        realm = response.headers.get("WWW-Authenticate")
-        if realm and "restsvc" not in realm.lower():  # documented for EM: Basic Realm=RestSvc
-            realm = response.redactor.redact(realm)
-            hint += (
-                f" The answer asks for {realm}, EM itself would for the realm RestSvc: check host and port of url, too."
-            )
+    status = response.status
+    if status == 401:
+        hint = "Check username (DOMAIN\\user, user@domain or a local user of the EM server), password and url."
         return response.error(EmAuthError, hint)
-    if response.status == 403:
-        hint = f"Check that {username} has a role in Enterprise Manager (Configuration, Roles)."
-        return response.error(EmPermissionError, hint)
-    if response.status in (404, 405) or (response.status < 500 and response.body and not response.is_from_em):
+    if status < 400 or status == 403:
+        return status_error(response, username)
+    if status in (404, 405) or (status < 500 and response.body and not response.is_from_em):
         return response.protocol_error()
     hint = "Check that the services of Enterprise Manager are started"
-    hint += " and that it offers this api_version." if response.status not in (502, 503, 504) else "."
+    hint += " and that it offers this api_version." if status not in (502, 503, 504) else "."
     return response.error(EmServerError, hint)
 
 

@@ -24,15 +24,7 @@ from traceback import walk_tb
 from typing import Any
 
 from .advice import DEFAULT_PORTS, OTHER_HOST, certificate_hint, handshake_hint, host_hint, port_hint
-from .errors import (
-    CHECK_EM,
-    EmConnectionError,
-    EmError,
-    EmProtocolError,
-    EmTimeoutError,
-    EmTlsError,
-    Operation,
-)
+from .errors import EmConnectionError, EmError, EmProtocolError, EmTimeoutError, EmTlsError, Operation
 from .options import split_url
 from .proxy import Proxy, find_proxy
 from .redaction import Redactor
@@ -53,17 +45,14 @@ TOKEN_HEADER = "X-RestSvcSessionId"
 CHUNK = 64 * 1024
 MAX_BODY = 64 * 1024 * 1024
 """Bytes, unpacked. A larger response is refused; 1,000 sessions of 10 VMs (the largest page) take about 10 MB."""
-ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
-"""Content encodings that are unpacked. Others, and several at once, pack a body of any size into a few bytes."""
 
 
 @dataclass
 class Counters:
-    """What the reading cost: requests sent (log on and log off included), pages of results, bytes of response bodies."""
+    """What the reading cost: requests sent (log on and log off included), and pages of results."""
 
     requests: int = 0
     pages: int = 0
-    bytes: int = 0
 
 
 class Transport:
@@ -128,13 +117,10 @@ class Transport:
                     if method != "POST" or TOKEN_HEADER not in response.headers:
                         raise
                     received = b""  # the logon is made, so it must be kept to be ended; its token has come
-                # On plain HTTP a proxy may answer instead of the server; through a tunnel it cannot.
-                proxy = self._proxy if url.startswith("http:") else None
-                note = proxy.note if proxy else ""
-                answer = Response(operation, url, response.status_code, response.headers, received, self.redactor, note)
-                if answer.status == 407 or (proxy and answer.status == 403 and answer.body and not answer.is_from_em):
-                    raise self._proxy_refusal(operation, url, answer.status)
-                return answer
+                status = response.status_code
+                if status == 407 and self._proxy:  # on plain HTTP, which does not go through a tunnel
+                    raise _proxy_error(self._proxy, operation, url, status, f"HTTP {status}")
+                return Response(operation, url, status, response.headers, received, self.redactor)
         except (urllib3.exceptions.HTTPError, OSError) as exc:  # requests' own errors are OSErrors
             raise self._transport_error(operation, url, exc, timeout, TOKEN_HEADER in headers) from exc
 
@@ -178,10 +164,6 @@ class Transport:
 
     def _read_body(self, response: Any, deadline: float, operation: Operation, url: str) -> bytes:
         raw = response.raw
-        encoding = response.headers.get("Content-Encoding", "").strip().lower()
-        if encoding not in ENCODINGS:
-            problem = f"sent a response packed as {self.redactor.redact(encoding)}, which was not asked for"
-            raise EmProtocolError(operation, url, problem, CHECK_EM, response.status_code)
         if hasattr(raw, "read1"):
             # read1 gives what has come, so a body that drips cannot outlive the deadline for long.
             received = iter(lambda: raw.read1(CHUNK, decode_content=True), b"")
@@ -192,8 +174,6 @@ class Transport:
         for chunk in received:
             chunks.append(chunk)
             size += len(chunk)
-            with self._counting:
-                self.counters.bytes += len(chunk)
             if time.monotonic() > deadline:
                 raise TimeoutError("timed out")
             if size > MAX_BODY:
@@ -212,26 +192,28 @@ class Transport:
         reason = self.redactor.redact(_reason(causes))
         connecting = _failed_to_connect(causes)
         has_tls = _first(causes, _TLS)
+        place, port = ("", "") if logged_on else ("host and port of url, ", port_hint(url))
         if exc.__class__ is OSError:
             # By requests, before it connects, for a bundle in the environment that is not there.
             hint = "Check ca_path, and the variables REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE of this machine."
             error: EmError = EmTlsError(operation, url, f"was not contacted ({reason})", hint)
         elif _first(causes, (requests.exceptions.Timeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)):
             hint = "Check that the server is up and not overloaded; give more time with timeout."
-            if connecting:
-                hint += " A firewall may drop what is sent there."
-                hint += "" if logged_on else f" {port_hint(url)}".rstrip()
+            unconnected = ("A firewall may drop what is sent there.", port) if connecting else ()
             problem = f"did not answer completely within {timeout:g} seconds"
-            error = EmTimeoutError(operation, url, problem, self._join(hint))
+            error = EmTimeoutError(operation, url, problem, self._join(hint, *unconnected))
         elif self._proxy and connecting and (_first(causes, (requests.exceptions.ProxyError,)) or not has_tls):
-            error = _proxy_error(self._proxy, operation, url, causes, reason)
+            # http.client has the status of the answer to CONNECT nowhere else.
+            answered = re.search(r"Tunnel connection failed: (\d{3})\b", str(causes[-1]))
+            error = _proxy_error(
+                self._proxy, operation, url, int(answered[1]) if answered else 0, reason, bool(has_tls)
+            )
         elif has_tls and not _first(causes, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError)):
             error = self._tls_error(operation, url, causes, reason, timeout)
         else:
-            place, port = ("", "") if logged_on else ("host and port of url, ", port_hint(url))
             hint = f"Check {place}the server's services, firewalls and the proxy settings of this machine."
-            unconnected = _first(causes, (urllib3.exceptions.NewConnectionError,))
-            problem = "cannot be reached" if unconnected else "broke off the connection"
+            refused = _first(causes, (urllib3.exceptions.NewConnectionError,))
+            problem = "cannot be reached" if refused else "broke off the connection"
             error = EmConnectionError(operation, url, f"{problem} ({reason})", self._join(hint, port))
         error.reached = not (connecting or isinstance(error, EmTlsError))
         return error
@@ -240,31 +222,21 @@ class Transport:
         """These sentences, and one that names the proxy, if there is one."""
         return " ".join(filter(None, (*sentences, self._proxy.note if self._proxy else "")))
 
-    def _proxy_refusal(self, operation: Operation, url: str, status: int) -> EmError:
-        """The error for a proxy that refused a request on plain HTTP."""
-        name = f"the proxy {self._proxy.name}" if self._proxy else "a proxy"
-        hint = self._proxy.hint(status) if self._proxy else "Give the address of Enterprise Manager itself as url."
-        error = EmConnectionError(operation, url, f"cannot be reached through {name} (HTTP {status})", hint)
-        error.reached = error.transient = False
-        return error
-
     def _tls_error(
         self, operation: Operation, url: str, causes: list[BaseException], reason: str, timeout: float
     ) -> EmError:
         certificate = _first(causes, (ssl.SSLCertVerificationError, CertificateError))
         if not certificate:
-            code = getattr(_first(causes, (ssl.SSLError,)), "reason", None) or ""
-            hint = handshake_hint(code, url)
-            return EmTlsError(operation, url, f"failed the TLS handshake ({reason})", self._join(hint))
+            return EmTlsError(operation, url, f"failed the TLS handshake ({reason})", self._join(handshake_hint(url)))
         code = getattr(certificate, "verify_code", None)
         if code in OTHER_HOST or isinstance(certificate, CertificateError):
-            hint = host_hint(None if self._proxy else self._names_of_certificate(url, timeout))
+            hint = host_hint([] if self._proxy else self._names_of_certificate(url, timeout))
         else:
             hint = certificate_hint(code, isinstance(self._verify, str))
         return EmTlsError(operation, url, f"has an untrusted TLS certificate ({reason})", self._join(hint))
 
-    def _names_of_certificate(self, url: str, timeout: float) -> list[str] | None:
-        """For which hosts a certificate is that is trusted but for this one, or None if it does not show; only TLS is spoken."""
+    def _names_of_certificate(self, url: str, timeout: float) -> list[str]:
+        """For which hosts a certificate is that is trusted but for this one, if it shows; only TLS is spoken."""
         parts = split_url(url)
         bundle: Any = self._http.merge_environment_settings(url, {}, None, self._verify, None)["verify"]
         bundle = requests.utils.DEFAULT_CA_BUNDLE_PATH if bundle is True else bundle
@@ -276,19 +248,19 @@ class Transport:
             with plain, context.wrap_socket(plain, server_hostname=address[0]) as encrypted:
                 names: Any = (encrypted.getpeercert() or {}).get("subjectAltName", ())
             return [self.redactor.redact(value) for kind, value in names if kind in ("DNS", "IP Address")]
-        return None
+        return []
 
 
-def _proxy_error(proxy: Proxy, operation: Operation, url: str, causes: list[BaseException], reason: str) -> EmError:
-    """The error for a proxy that made no connection to the server."""
+def _proxy_error(
+    proxy: Proxy, operation: Operation, url: str, status: int, reason: str, has_tls: bool = False
+) -> EmError:
+    """The error for a proxy that made no connection to the server, and answered with this status, or 0 if it did not."""
     problem = f"cannot be reached through the proxy {proxy.name} ({reason})"
-    if _first(causes, _TLS):
+    if has_tls:
         hint = "The proxy's address starts with https, but there is no trusted TLS there; commonly it must start with http."
         return EmTlsError(operation, url, problem, f"{hint} {proxy.bypass}")
-    # http.client has the status of the answer to CONNECT nowhere else.
-    answered = re.search(r"Tunnel connection failed: (\d{3})\b", str(causes[-1]))
-    status = int(answered.group(1)) if answered else 0
     error = EmConnectionError(operation, url, problem, proxy.hint(status))
+    error.reached = False
     error.transient = not 0 < status < 500  # the proxy would refuse it again, and may lock a user
     return error
 

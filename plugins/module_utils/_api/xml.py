@@ -52,15 +52,13 @@ _LOGON = re.compile(r"(?:https?://[^/?#]*)?/api/logonSessions/[\w=-]+/?(?:\?.*)?
 # Keys of a list that are not in it. xmltodict keeps namespace declarations under "xmlns".
 _NO_CHILDREN = frozenset({"PagingInfo", "Links", "xmlns"})
 
-# The five shapes (docs/evidence.md, "Five shapes").
-REFERENCES = "references"
-REFERENCE = "reference"
+# Shapes. An entity may be a reference, as may those of a list or query (docs/evidence.md, "Five shapes").
 ENTITY = "entity"
 ENTITIES = "entities"
 QUERY = "query"
 
 
-class XmlError(ValueError):
+class XmlError(Exception):
     """The reply is not an XML document that EM could have sent; the text says why, partly in the server's words."""
 
 
@@ -95,26 +93,28 @@ def parse(body: bytes) -> Document:
     :arg body: the reply's bytes; encoding by byte order mark or XML declaration, else UTF-8.
     :raises XmlError: not well-formed, has a DTD, is far deeper than any page, or is of a shape that EM does not send.
     """
-    if not body.strip():
+    start = _text_of(body[:4096])
+    if not start:
         raise XmlError("it is empty")
-    try:
-        root, content = _root_of(body)
-    except XmlError as exc:
-        raise XmlError(_what_else(body) or str(exc)) from None
-    except (expat.ExpatError, ValueError, LookupError) as exc:  # LookupError: an encoding that Python does not know
-        raise XmlError(_what_else(body) or f"it is not well-formed XML ({exc})") from exc
-    return _document(root, content)
+    if start.startswith(("{", "[")):
+        raise XmlError("it is JSON, though XML was asked for")
+    if re.match(r"(<\?xml[^<>]*>\s*)?<(!doctype )?html", start, re.IGNORECASE):
+        raise XmlError(f"it is {error_text(body)}")
+    return _document(*_root_of(body))
 
 
 def _root_of(body: bytes) -> tuple[str, Entity]:
-    """Local name and content of the root element; all names in it are local too."""
-    try:
+    """Local name and content of the root element; all names in it are local too.
+
+    :raises XmlError: the body cannot be read.
+    """
+    with suppress(expat.ExpatError, ValueError, LookupError):  # the last two: encodings that Python does not know
         return _parsed(body)
-    except XmlError:
-        raise
-    except (expat.ExpatError, ValueError, LookupError):
-        pass  # outside of this block the exception no longer holds what has been read so far
-    return _parsed(_repaired(body), "utf-8")
+    # Outside of that block the exception no longer holds what has been read so far.
+    try:
+        return _parsed(_repaired(body), "utf-8")
+    except expat.ExpatError as exc:
+        raise XmlError(f"it is not well-formed XML ({exc})") from exc
 
 
 _PREFIXED_TAG = re.compile(rb"<[^ \t\r\n<>/!?:]+:")
@@ -171,9 +171,8 @@ def _check_depth(document: Any) -> None:
 
 # Documents that are almost XML: .NET writes characters that XML does not allow as references, and calls texts UTF-16.
 
-_DECLARATION = re.compile(rb"\s*<\?xml\s[^<>]*?\bencoding\s*=\s*[\"']([\w.-]+)")
 _REFERENCE = re.compile(
-    r"<!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z)|<\?.*?(?:\?>|\Z)|&#(x[0-9a-fA-F]+|[0-9]+);", re.DOTALL
+    r"<!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z)|<\?.*?(?:\?>|\Z)|&#(x[0-9a-fA-F]{1,20}|[0-9]{1,20});", re.DOTALL
 )
 _NO_CHARACTER = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BLANK = "".join(map(chr, range(33))) + "\ufeff"
@@ -192,42 +191,19 @@ def _without_reference(match: re.Match[str]) -> str:
     number = match[1]
     if number is None:
         return match[0]
-    digits = number.lstrip("x0") or "0"
-    code = int(digits, 16 if number[0] == "x" else 10) if len(digits) < 8 else sys.maxsize
+    code = int(number[1:], 16) if number[0] == "x" else int(number)
     character = chr(code) if code <= sys.maxunicode else "\0"
     return character if _NO_CHARACTER.match(character) else match[0]
 
 
 def _text_of(body: bytes) -> str:
-    """The text of a body, without blanks and control characters around it.
-
-    Its encoding is found by byte order mark, zero bytes or XML declaration, else it is UTF-8.
-    """
-    encoding: str = json.detect_encoding(body)
-    declaration = _DECLARATION.match(body) if encoding == "utf-8" else None
-    if declaration:
-        # An encoding in which the declaration itself could not be read is wrong.
-        with suppress(LookupError, ValueError):
-            declared = declaration[1].decode()
-            if declaration[0].decode(declared, "replace") == declaration[0].decode("ascii"):
-                encoding = declared
-    return body.decode(encoding, errors="replace").strip(_BLANK)
+    """The text of a body by its byte order mark or zero bytes, else UTF-8, without blanks and control characters around it."""
+    return body.decode(json.detect_encoding(body), errors="replace").strip(_BLANK)
 
 
 def is_from_em(body: bytes) -> bool:
     """Whether a body is in the form of EM's API, by its namespace or as an error in JSON, even if it cannot be used."""
     return NAMESPACE in _text_of(body) or b"firstchanceexceptionmessage" in body.lower()
-
-
-def _what_else(body: bytes) -> str | None:
-    """What a body is that is not XML, where that is easy to tell."""
-    start = _text_of(body[:4096])
-    if start.startswith(("{", "[")):
-        return "it is JSON, though XML was asked for"
-    # Each comment ends at its first "-->": if it could go on, many of them could be read in endlessly many ways.
-    if re.match(r"(<!--((?!-->).)*-->\s*)*<(!doctype )?html", start, re.IGNORECASE | re.DOTALL):
-        return f"it is {error_text(body)}"
-    return None
 
 
 def _document(root: str, content: Entity) -> Document:
@@ -241,14 +217,8 @@ def _document(root: str, content: Entity) -> Document:
                 # Entities hold one list for each type; Refs hold the references themselves.
                 items.extend([found] if _is_object(found) else _items(found))
         return Document(root, QUERY, items, _paging(content))
-    if root == "EntityReferences":
-        return Document(root, REFERENCES, _items(content), _paging(content))
-    if root == "EntityRef":
-        return Document(root, REFERENCE, [content], None)
     if root == "Error":
         raise XmlError(f"it is an Error: {_error_in_xml(content) or 'without a message'}")
-    if root.lower() == "html":
-        raise XmlError("it is a web page")
     if _is_object(content) or not root.endswith("s"):
         return Document(root, ENTITY, [content], None)
     items = _items(content)
@@ -308,16 +278,10 @@ def _paging(content: Entity) -> Paging | None:
 def text(entity: Entity, key: str) -> str | None:
     """The text of an attribute or element; None where it is missing, empty or white space, which EM uses alike."""
     value = entity.get(key)
-    if value is None:
-        return None
     if not isinstance(value, str):
         # A list: the same name as attribute and as element, or twice. A dict: an element that carries attributes.
-        for item in _as_list(value):
-            value = item.get("#text") if isinstance(item, dict) else item
-            if value:
-                break
-        else:
-            return None
+        texts = (item.get("#text") if isinstance(item, dict) else item for item in _as_list(value))
+        value = next(filter(None, texts), None)
     return value if value and not value.isspace() else None
 
 
@@ -389,7 +353,7 @@ def error_text(body: bytes) -> str | None:
     """What the server said in the body of an error reply, in full, or None where it said nothing.
 
     The format is found by looking, since it may differ from what was asked for (docs/evidence.md, "Errors"):
-    EM's Error as XML or JSON, an HTML page (its title or first words), plain text. EM's stack trace is left out.
+    EM's Error as XML or JSON, an HTML page (its title), plain text. EM's stack trace is left out.
     """
     plain = _text_of(body[:MAX_ERROR])
     if plain.startswith("{"):
@@ -414,13 +378,13 @@ def _error_in_markup(body: bytes, plain: str) -> str | None:
         root, content = _root_of(body)
         if root == "Error":
             return _error_in_xml(content)
-    except (XmlError, expat.ExpatError, ValueError, LookupError):
+    except XmlError:
         pass
-    # No part of these patterns scans the rest in vain, or a page of unclosed tags would take minutes.
-    title = re.search(r"<title[^<>]*>([^<]*)</title", plain, re.IGNORECASE)
-    words = re.sub(r"<(script|style).*?(</\1\s*>|\Z)|<[^<>]*>", " ", plain, flags=re.IGNORECASE | re.DOTALL)
-    said = " ".join(html.unescape(title.group(1) if title and title.group(1).strip() else words).split())
-    return said if NAMESPACE in plain else f'a web page: "{said}"'
+    if NAMESPACE in plain:
+        return None
+    # No part of this pattern scans the rest in vain, or a page of unclosed tags would take minutes.
+    title = re.search(r"<title[^<>]*>([^<]+)</title", plain, re.IGNORECASE)
+    return f'a web page: "{" ".join(html.unescape(title[1]).split())}"' if title else "a web page"
 
 
 def _error_in_xml(content: Entity) -> str | None:

@@ -45,7 +45,7 @@ class Poll(NamedTuple):
 
     :ivar sessions: all that were active since ``since``, and those that were running when they were last seen.
     :ivar unknown_ids: of these, the ids that EM no longer knows.
-    :ivar seen_at: the moment of the poll.
+    :ivar seen_at: the moment of the poll by EM's clock, or by this machine's where EM did not say how far they differ.
     """
 
     sessions: list[Session]
@@ -66,13 +66,10 @@ class WatchOptions:
     state_file: str | None = None
 
     @property
-    def scope(self) -> dict[str, list[str] | None]:
+    def scope(self) -> dict[str, Any]:
         """The filters, as the state keeps them beside what was reported under them."""
         names, servers = self.criteria.names, self.criteria.backup_servers
-        return {
-            "name": None if names is None else sorted(names),
-            "backup_server": None if servers is None else sorted(servers),
-        }
+        return {"name": names and sorted(names), "backup_server": servers and sorted(servers)}
 
 
 class SessionFeed:
@@ -135,34 +132,29 @@ class SessionFeed:
         for session in reader.iter_sessions(replace(criteria, active_since=since)):
             self._stop_if_cancelled()
             sessions.append(session)
-        by_id, unknown = self._read_by_id(reader, state.unlisted(sessions), now)
-        return Poll(sessions + by_id, unknown, format_time(now) or "", since)
+        by_id, unknown = self._read_by_id(reader, state.unlisted(sessions))
+        return Poll(sessions + by_id, unknown, format_time(now + (self.clock_offset or timedelta())) or "", since)
 
-    def _read_by_id(
-        self, reader: SessionReader, missing: tuple[str, ...], now: datetime
-    ) -> tuple[list[Session], list[str]]:
+    def _read_by_id(self, reader: SessionReader, ids: tuple[str, ...]) -> tuple[list[Session], list[str]]:
         """The sessions with these ids, which may have ended before the window, and the ids that EM does not know.
 
-        What cannot be read now is read in the next poll. If EM forbids to read one, or fails for it, each is read alone,
-        so that it hides no other.
+        What cannot be read now is read in the next poll. If EM forbids to read one, or fails for it, it hides no other.
         """
         sessions: list[Session] = []
         unknown: list[str] = []
-        batches = [missing] if missing else []
-        for ids in batches:
+        for guid in ids:
             self._stop_if_cancelled()
             try:
-                found = reader.list_sessions(SessionCriteria(now=now, ids=ids))
+                session = reader.read_session(guid)
             except (*TRANSIENT_ERRORS, EmPermissionError) as exc:
                 if exc.status in UNAVAILABLE_STATUSES:
                     break  # the next poll will tell
-                if ids is missing:
-                    self._warn(f"{exc} Other sessions can be read, so the source goes on and reads this one again.")
-                if len(ids) > 1:
-                    batches += [(guid,) for guid in ids]
+                self._warn(f"{exc} Other sessions can be read, so the source goes on and reads this one again.")
                 continue
-            sessions += found.sessions
-            unknown += found.missing_ids
+            if session:
+                sessions.append(session)
+            else:
+                unknown.append(guid)
         return sessions, unknown
 
     def _stop_if_cancelled(self) -> None:
@@ -211,10 +203,11 @@ class SessionWatcher:
             try:
                 poll = self._feed.read(self._state, self._first)
             except EmError as exc:
-                # At the start these mean a wrong password or a wrong url.
-                if self._first and isinstance(exc, (EmAuthError, EmProtocolError)):
+                # A proxy that refuses may lock a user, too. At the start these mean a wrong password or a wrong url.
+                kind = exc.kind if exc.transient else EmAuthError.kind
+                if self._first and kind in (EmAuthError.kind, EmProtocolError.kind):
                     raise
-                pause = self._poller.failed(exc.kind, str(exc))
+                pause = self._poller.failed(kind, str(exc))
                 if pause is None:
                     raise
                 self._late, self.pause = True, pause
@@ -231,11 +224,6 @@ class SessionWatcher:
         """One for each outage, since a source polls for months: each may have its refused logon."""
         goes_on = "Trying again until it answers."
         return Poller(_log.warning, self._options.interval, max_pause=MAX_PAUSE, goes_on=goes_on)
-
-    def em_time(self, poll: Poll) -> str:
-        """The moment of a poll by EM's clock, or by this machine's where EM did not say how far they differ."""
-        seen_at, offset = parse_time(poll.seen_at), self._feed.clock_offset
-        return format_time(seen_at + offset) or "" if seen_at and offset else poll.seen_at
 
     def events(self, poll: Poll) -> Iterator[Event]:
         """The events of a poll; one counts as reported when the next is requested."""

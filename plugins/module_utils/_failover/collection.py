@@ -29,7 +29,7 @@ from .._api.errors import (
 )
 from .._api.interrupts import Interrupted
 from .._api.redaction import some_of
-from .._api.resource import LISTS, read_list
+from .._api.resource import read_list
 from .data_age import IN_PROGRESS, SUCCESS, WARNING, CollectJob, list_collect_jobs
 from .em_task import EmTask
 from .facts import Reference
@@ -50,7 +50,7 @@ def find_backup_servers(client: EnterpriseManager, names: Collection[str] | None
     :raises EmNotFoundError: there is none of that name, or none at all.
     :raises EmError: they cannot be read.
     """
-    items = read_list(client, BACKUP_SERVERS, READ_BACKUP_SERVERS, LISTS, "backup servers").items
+    items = read_list(client, BACKUP_SERVERS, READ_BACKUP_SERVERS, "backup servers").items
     servers: list[Reference] = [{"id": xml.identity(item), "name": xml.text(item, "Name")} for item in items]
     known = [server["name"] or "" for server in servers]
     missing = sorted(set(names or ()) - set(known))

@@ -68,7 +68,7 @@ def list_collect_jobs(client: EnterpriseManager) -> list[CollectJob]:
 
     :raises EmError: they cannot be read.
     """
-    document = read_list(client, SYSTEM_SESSIONS, READ_SYSTEM_SESSIONS, (xml.ENTITIES,), "system sessions")
+    document = read_list(client, SYSTEM_SESSIONS, READ_SYSTEM_SESSIONS, "system sessions")
     jobs = [item for item in document.items if xml.text(item, "SessionType") == "CollectJob"]
     return [
         CollectJob(xml.identity(job), started, *_outcome(job))

@@ -143,7 +143,7 @@ class PlanReader:
 
     def _read_vms(self, guid: str) -> list[PlanVm]:
         path = f"{COLLECTION}/{guid}/includes"
-        return _vms(read_list(self._client, path, READ_PLANS, (xml.ENTITIES,), "VMs").items)
+        return _vms(read_list(self._client, path, READ_PLANS, "VMs").items)
 
 
 def listed(client: EnterpriseManager, plans: Iterable[Plan]) -> str:

@@ -161,7 +161,7 @@ class PointReader:
         """The pages of a query, each with whether another one follows. The list of all points is never read instead."""
         for number in range(1, max_pages + 1):
             path = query_path(ENTITY_TYPE, expression, _SORT, BATCH, number)
-            document = read_list(self._client, path, READ_POINTS, (xml.QUERY,), "replica points")
+            document = read_list(self._client, path, READ_POINTS, "replica points", xml.QUERY)
             self._client.counters.pages += 1
             more = bool(document.items and document.paging and document.paging.has_next)
             yield document.items, more

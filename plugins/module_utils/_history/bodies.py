@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, TypedDict, cast
 
-from .._failover.facts import SESSIONS_PATH, Plan, PointFacts, Progress, Session, SessionTask
+from .._failover.facts import SESSIONS_PATH, Plan, PointFacts, Session, SessionTask
 from .._failover.times import format_time, parse_time
 from .kind import Sighting
-from .records import NewRecord, sha256
+from .records import NewRecord, StoredRecord, sha256, subject_of
 
 LISTED = timedelta(days=30)
 """How long EM surely lists a session (docs/evidence.md, "Requests in general")."""
@@ -43,34 +43,20 @@ def _task_body(task: SessionTask) -> dict[str, Any]:
     return {**body, "replica_point": point and {"id": point["id"], "name": point["name"]}}
 
 
-def session_of_body(body: Mapping[str, Any], points: Mapping[str, Mapping[str, Any]]) -> Session:
-    """The facts of a session from its record, in the order of RETURN of failover_session_info.
+def session_of_body(body: Mapping[str, Any], em_name: str, points: Mapping[str, Mapping[str, Any]]) -> Session:
+    """The facts of a session of an EM from its record.
 
-    :arg points: what was recorded of replica points, by their ids.
+    :arg points: what was recorded of replica points, by the subjects of these records.
     """
-    tasks = [_task_of_body(task, points) for task in body["tasks"]]
-    facts = {
-        **{name: body[name] for name in ("id", "uid", "name", "job_type")},
-        **_progress_of_body(body),
-        "backup_server": body["backup_server"],
-        "href": f"{SESSIONS_PATH}/{body['id']}",
-        "tasks": tasks,
-        "task_summary": body["task_summary"],
-        **({"tasks_kept_at": body["tasks_kept_at"]} if "tasks_kept_at" in body else {}),
-    }
+    tasks = []
+    for task in body["tasks"]:
+        point = task["replica_point"]
+        if point is not None:
+            known = points.get(subject_of(em_name, point["id"] or ""), {})
+            point = {**point, "creation_time": known.get("creation_time"), "state": known.get("state")}
+        tasks.append({**task, "progress": None, "replica_point": point})
+    facts = {**body, "progress": None, "href": f"{SESSIONS_PATH}/{body['id']}", "tasks": tasks}
     return cast(Session, facts)
-
-
-def _task_of_body(body: Mapping[str, Any], points: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    point = body["replica_point"]
-    if point is not None:
-        known = points.get(point["id"] or "", {"creation_time": None, "state": None})
-        point = {**point, "creation_time": known["creation_time"], "state": known["state"]}
-    return {"vm_name": body["vm_name"], **_progress_of_body(body), "replica_point": point}
-
-
-def _progress_of_body(body: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: body.get(name) for name in Progress.__annotations__}
 
 
 def plan_body(plan: Plan) -> dict[str, Any]:
@@ -118,10 +104,10 @@ def ids_by_state(points: Iterable[PointFacts]) -> dict[str, list[str]]:
     return {state: sorted(those) for state, those in ids.items()}
 
 
-def sighting_of(at: str, look: Mapping[str, Any]) -> Sighting:
+def sighting_of(look: StoredRecord) -> Sighting:
     """What a look saw of replica points. Its record has their ids by their state."""
-    states = {guid: state for state, guids in (look["points"] or {}).items() for guid in guids}
-    return Sighting(at, look["collected_at"], states)
+    states = {guid: state for state, guids in (look.body["points"] or {}).items() for guid in guids}
+    return Sighting(look.at, look.body["collected_at"], states)
 
 
 def reaches_back_to(at: str, created_after: str | None) -> str:

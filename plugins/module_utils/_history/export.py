@@ -15,23 +15,16 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, suppress
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
-from .records import FIRST_HASH, Head, HistoryError, IndexRow, NoHistoryError, canonical, index_row
+from .records import FIRST_HASH, Head, HistoryError, NoHistoryError, body_of, canonical, index_row
 from .schema import RECORD_COLUMNS
 from .store import PAGE, Store, connect
 from .verify import record_problems
 
 FORMAT = 1
-
-
-class Imported(NamedTuple):
-    """What was imported: the number of records by kind, and the newest one."""
-
-    counts: dict[str, int]
-    head: Head
 
 
 _COLUMNS = RECORD_COLUMNS.split(", ")
@@ -45,16 +38,14 @@ def export(store: Store, path: str) -> int:
     :raises HistoryError: the store cannot be read, or the file cannot be written.
     """
     if os.path.realpath(path) == store.location:
-        raise HistoryError(
-            "The export would replace the history itself", "Nothing was written. Give another file as export", path
-        )
+        hint = "Nothing was written. Give another file as export"
+        raise HistoryError("The export would replace the history itself", hint, path)
     head = store.head()
     start = {"history": FORMAT, "store_id": store.store_id, "head": head}
     count, unfinished = 0, ""
     try:
-        handle, unfinished = tempfile.mkstemp(
-            dir=os.path.dirname(os.path.abspath(path)), prefix=".history-"
-        )  # mode 0600
+        folder = os.path.dirname(os.path.abspath(path))
+        handle, unfinished = tempfile.mkstemp(dir=folder, prefix=".history-")  # mode 0600
         with open(handle, "w", encoding="ascii") as file:
             file.write(canonical(start) + "\n")
             for rows in store.raw_pages(until=head["sequence"]):
@@ -73,7 +64,9 @@ def export(store: Store, path: str) -> int:
     return count
 
 
-def import_records(path: str, location: str, password: str | None = None, *, keep: bool = True) -> Imported:
+def import_records(
+    path: str, location: str, password: str | None = None, *, keep: bool = True
+) -> tuple[dict[str, int], Head]:
     """Create a store from an export: same id, sequences and hashes, so that heads that were noted still hold.
 
     For a user this is the option ``import_from`` of failover_history, which then reads no EM. All or nothing.
@@ -81,6 +74,7 @@ def import_records(path: str, location: str, password: str | None = None, *, kee
     :arg path: the export.
     :arg location: of the new store; see :func:`open_store`.
     :arg keep: False for check mode, which creates nothing.
+    :returns: the number of records by kind, and the head.
     :raises HistoryError: the file is not a whole export, or there is a history at the location already.
     """
     try:
@@ -89,33 +83,30 @@ def import_records(path: str, location: str, password: str | None = None, *, kee
             store = None
             with suppress(NoHistoryError):  # no file yet, and none may be created
                 store = stack.enter_context(Store(connect(location, password, create=keep)))
-            return _import(lines, store, path, keep)
+            start = next(lines, {})
+            if start.get("history") != FORMAT or not isinstance(start.get("store_id"), str) or "head" not in start:
+                hint = "Nothing was imported. Give another file"
+                raise HistoryError("The file is not an export of a history", hint, path)
+            if store:
+                stack.enter_context(store.transaction(keep))
+                if store.version():
+                    hint = "Nothing was imported. Give a new file or an empty database"
+                    raise HistoryError("There is a history already, and an import replaces none", hint, store.location)
+                store.create(0, start["store_id"])
+            counts = Counter[str]()
+            head = Head(sequence=0, hash=FIRST_HASH)
+            for rows in _pages(lines, start["store_id"], path):
+                if store:
+                    sessions = (row for row in rows if row[1] == "session")
+                    store.insert(rows, [index_row(row[0], row[2], row[3], body_of(row[1], row[5])) for row in sessions])
+                counts.update(row[1] for row in rows)
+                head = Head(sequence=rows[-1][0], hash=rows[-1][7])
+            if start["head"] != head:
+                raise _broken(f"It ends with record {head['sequence']}, but its first line names another head", path)
+            return dict(counts), head
     except (OSError, UnicodeDecodeError) as exc:
         problem = f"The export cannot be read ({getattr(exc, 'strerror', None) or 'it is not ASCII'})"
         raise HistoryError(problem, "Nothing was imported. Check the file", path) from None
-
-
-def _import(lines: Iterator[dict[str, Any]], store: Store | None, path: str, keep: bool) -> Imported:
-    start = next(lines, {})
-    if start.get("history") != FORMAT or not isinstance(start.get("store_id"), str) or "head" not in start:
-        raise HistoryError("The file is not an export of a history", "Nothing was imported. Give another file", path)
-    counts = Counter[str]()
-    head = Head(sequence=0, hash=FIRST_HASH)
-    with store.transaction(keep) if store else nullcontext():
-        if store and store.version():
-            hint = "Nothing was imported. Give a new file or an empty database"
-            raise HistoryError("There is a history already, and an import replaces none", hint, store.location)
-        if store:
-            store.create(0, start["store_id"])
-        for rows in _pages(lines, start["store_id"], path):
-            index = _index(rows, path)
-            if store:
-                store.insert(rows, index)
-            counts.update(row[1] for row in rows)
-            head = Head(sequence=rows[-1][0], hash=rows[-1][7])
-        if start["head"] != head:
-            raise _broken(f"It ends with record {head['sequence']}, but its first line names another head", path)
-    return Imported(dict(counts), head)
 
 
 def _pages(lines: Iterator[dict[str, Any]], store_id: str, path: str) -> Iterator[list[list[Any]]]:
@@ -130,13 +121,6 @@ def _pages(lines: Iterator[dict[str, Any]], store_id: str, path: str) -> Iterato
                 raise _broken(problem[:-1], path)
             sequence, previous = row[0], row[7]
         yield rows
-
-
-def _index(rows: list[list[Any]], path: str) -> list[IndexRow]:
-    try:
-        return [index_row(row[0], row[2], row[3], json.loads(row[5])) for row in rows if row[1] == "session"]
-    except (ValueError, AttributeError, TypeError):
-        raise _broken("A record of a session has no facts", path) from None
 
 
 def _lines(file: Iterator[str], path: str) -> Iterator[dict[str, Any]]:

@@ -55,17 +55,11 @@ def handed_over(em_name: str, at: str, option: Callable[[str], Any]) -> list[New
     return records
 
 
-def subject_of_plan(plan: str) -> str:
-    """What identifies a plan in the subject of a note; a name may have characters that separate the parts of a subject."""
-    return quote(plan, safe=" ")
-
-
 def _run(path: str, run: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     guid = _session_id(path, run.get("session_id"))
     if run.get("action") not in KIND_OF_ACTION:
-        raise OptionError(
-            f"{path}[action]", run.get("action"), "Give start, test or undo, as failover_plan returns it."
-        )
+        accepted = "Give start, test or undo, as failover_plan returns it."
+        raise OptionError(f"{path}[action]", run.get("action"), accepted)
     if run.get("session_source") not in (None, *SESSION_SOURCES):
         accepted = "Give task or inferred, as failover_plan returns it, or null."
         raise OptionError(f"{path}[session_source]", run["session_source"], accepted)
@@ -109,7 +103,7 @@ def _note(path: str, note: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         check_text(f"{path}[plan]", body["plan"])
         if not body["plan"].strip():
             raise OptionError(f"{path}[plan]", body["plan"], "Give the id or the name of the plan.")
-        return subject_of_plan(body["plan"]), body
+        return quote(body["plan"], safe=" "), body  # a name may have the character that ends the EM in a subject
     body["session_id"] = _session_id(path, body["session_id"])
     return body["session_id"], body
 

@@ -108,16 +108,14 @@ def _inferred(session: Session, sightings: Iterable[Sighting], until: str | None
     if end is None:
         return _unknown("The run has not ended." if not session["finished"] else "EM does not say when the run ended.")
     ended_at, window = str(session["end_time"]), format_time(end + TEST_WINDOW) or ""
-    points = {
-        point["id"]: task["vm_name"]
-        for task in session["tasks"]
-        if (point := task["replica_point"]) is not None and point["id"]
-    }
-    no_points = [
-        str(task["vm_name"])
-        for task in session["tasks"]
-        if task["replica_point"] is None or not task["replica_point"]["id"]
-    ]
+    points: dict[str, str | None] = {}
+    no_points: list[str] = []
+    for task in session["tasks"]:
+        point = task["replica_point"]
+        if point and point["id"]:
+            points[point["id"]] = task["vm_name"]
+        else:
+            no_points.append(str(task["vm_name"]))
     seen = False
     failed_over: list[str] = []
     failed_over_at = "9999"

@@ -7,23 +7,21 @@ one for each hour of many years."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
+import sys
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import Any
 
 from .._failover.criteria import SessionCriteria
-from .._failover.facts import READY
 from .bodies import Gap, reaches_back_to, sighting_of
 from .kind import Sighting
-from .records import StoredRecord, split_subject
+from .records import FACTS, StoredRecord
 from .store import Store
 
 MAX_LISTED = 100
 """Maximum number of looks that are listed unless a period is asked for."""
 TOGETHER = 10
 """Looks that are read at once."""
-LOOK_FACTS = ("user", "url", "source", "created_after", "clock", "collected_at", "complete", "missing")
-"""What is returned of a look."""
 
 
 class Looks:
@@ -55,21 +53,17 @@ class Looks:
         first, last = self._since(criteria.created_after or ""), self._since(criteria.created_before or "9999")
         if not criteria.created_after:
             first = max(first, last - MAX_LISTED)
-        return [self._listed(self._look(place)) for place in range(last - 1, first - 1, -1)]
+        looks = (self._look(place) for place in range(last - 1, first - 1, -1))
+        shown = FACTS["look"] - {"points"}
+        return [
+            {**look.origin, **{name: value for name, value in look.body.items() if name in shown}} for look in looks
+        ]
 
-    @staticmethod
-    def _listed(look: StoredRecord) -> dict[str, Any]:
-        facts = {name: look.body[name] for name in LOOK_FACTS}
-        return {"em_name": split_subject(look.subject)[0], "seen_at": look.at, **facts}
-
-    def newest_points(self) -> tuple[str, list[str]] | None:
-        """When the states of replica points were read last, and the ids of those that were not ready; None if they never were."""
-        for place in range(len(self._times) - 1, -1, -1):
-            look = self._look(place)
-            if look.body["points"] is not None:
-                states = self._sighting(place).states
-                return look.at, [guid for guid, state in states.items() if state != READY]
-        return None
+    def newest(self, until: str = "9999", with_points: bool = False) -> StoredRecord | None:
+        """The newest look until this time, of those that read the states of replica points if these are wanted."""
+        places = range(bisect_right(self._times, (until, sys.maxsize)) - 1, -1, -1)
+        looks = map(self._look, places)
+        return next((look for look in looks if not with_points or look.body["points"] is not None), None)
 
     def sightings(self, since: str) -> Iterator[Sighting]:
         """What each look saw of replica points from this time on, oldest first."""
@@ -81,8 +75,7 @@ class Looks:
 
     def _sighting(self, place: int) -> Sighting:
         if place not in self._sightings:
-            look = self._look(place)
-            self._sightings[place] = sighting_of(look.at, look.body)
+            self._sightings[place] = sighting_of(self._look(place))
         return self._sightings[place]
 
     def _look(self, place: int) -> StoredRecord:

@@ -12,7 +12,6 @@ from typing import Any
 
 from .._api.errors import OptionError
 from .._api.options import HIDDEN, base_url_of, check_characters, split_url
-from .export import Imported, import_records
 from .store import Store, open_store
 
 _WITH_PASSWORD = re.compile(r"postgres(?:ql)?://(?:[^@]*?:.*@|.*[?&](ssl)?password=)", re.IGNORECASE)
@@ -29,21 +28,14 @@ def open_history(option: Callable[[str], Any], create: bool = False, read_only: 
     :raises OptionError: none is given.
     :raises HistoryError: it cannot be opened.
     """
-    return open_store(*_location(option), create=create, read_only=read_only)
+    return open_store(*store_location(option), create=create, read_only=read_only)
 
 
-def import_history(option: Callable[[str], Any], path: str, keep: bool) -> Imported:
-    """Create the store that the options name from an export.
+def store_location(option: Callable[[str], Any]) -> tuple[str, str | None]:
+    """The options ``store`` and ``store_password``, as :func:`open_store` takes them.
 
-    :arg keep: False for check mode.
-
-    :raises OptionError: none is given.
-    :raises HistoryError: as :func:`import_records`.
+    :raises OptionError: none is given, or it contains a password.
     """
-    return import_records(path, *_location(option), keep=keep)
-
-
-def _location(option: Callable[[str], Any]) -> tuple[str, str | None]:
     if not option("store"):
         accepted = (
             "Give a file, or postgresql://user@host/database, as option store or in the environment as VEEAM_EM_STORE; "

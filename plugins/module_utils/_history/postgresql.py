@@ -6,10 +6,9 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from .._api.redaction import Redactor
 from .records import HistoryError
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
     import psycopg
 
 SCRIPT = "extensions/history/postgresql.sql"
-URL = re.compile(
-    r"postgres(?:ql)?://(?:(?P<user>[^:@/?]*)(?::(?P<password>[^@/?]*))?@)?(?P<place>[^@?]*)(?:\?[^@]*)?", re.IGNORECASE
-)
 BUSY_SECONDS = 30
 LOCK = 0x64725F72756E62
 """Number of the advisory lock that whoever writes a history of this database holds."""
@@ -58,28 +54,14 @@ _PROBLEMS = {
 class Postgresql:
     """A connection to a database.
 
-    :arg url: a URL of libpq. It may have a password, which is never shown.
-    :arg password: replaces the one of the URL.
+    :arg url: a URL of libpq without a password; see options.py.
     :raises HistoryError: it cannot be opened.
     """
 
     dialect = "postgresql"
-    nulls: ClassVar = {"ASC": "NULLS FIRST", "DESC": "NULLS LAST"}
-    """What makes NULL the smallest value of an order."""
 
     def __init__(self, url: str, password: str | None) -> None:
-        match = URL.fullmatch(url)
-        # Where it is not clear what may be a password, nothing is shown.
-        self.location = "postgresql://..."
-        if match:
-            self.location = f"postgresql://{match['user'] + '@' if match['user'] else ''}{match['place']}"
-        unreadable = HistoryError(
-            "The URL of the history cannot be read",
-            "Give postgresql://user@host:5432/database, the password as store_password, and special characters escaped (%40 for @)",
-            self.location,
-        )
-        if match is None:
-            raise unreadable
+        self.location = url.partition("?")[0]
         try:
             import psycopg
             from psycopg.conninfo import conninfo_to_dict
@@ -94,10 +76,14 @@ class Postgresql:
         try:
             options: dict[str, Any] = {**DEFAULTS, **conninfo_to_dict(url)}
         except psycopg.Error:
-            raise unreadable from None
+            raise HistoryError(
+                "The URL of the history cannot be read",
+                "Give postgresql://user@host:5432/database, the password as store_password, and special characters escaped (%40 for @)",
+                self.location,
+            ) from None
         if password:
             options["password"] = password
-        self._redactor.add(*(str(options[name]) for name in ("password", "sslpassword") if options.get(name)))
+            self._redactor.add(password)
         try:
             # Without prepared statements, which a pooler between may not carry.
             self._connection = psycopg.connect(

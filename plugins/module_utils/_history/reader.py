@@ -11,11 +11,11 @@ from typing import Any, cast
 
 from .._api.redaction import some_of
 from .._failover.criteria import SessionCriteria
-from .._failover.facts import FAILED_OVER, Session, SessionResult, point_ids
-from .bodies import session_of_body
+from .._failover.facts import FAILED_OVER, READY, Session, SessionResult, point_ids
+from .bodies import session_of_body, sighting_of
 from .kind import Sighting, next_runs, run_kind
 from .looks import Looks
-from .records import StoredRecord, split_subject, subject_of
+from .records import StoredRecord, subject_of
 from .store import Store
 
 MAX_NAMES = 5
@@ -53,35 +53,25 @@ class HistoryReader:
         if missing:  # or excluded by another criterion
             known = SessionCriteria(criteria.now, ids=tuple(missing))
             missing -= {record.body["id"] for record in self._store.sessions(known, self._em_names)}
-        by_em: dict[str, dict[str, Any]] = {}
-        for subject, versions in points.items():
-            em_name, guid = split_subject(subject)
-            by_em.setdefault(em_name, {})[guid] = versions[-1].body
-        sessions: list[Any] = []
-        for record in records:
-            em_name = split_subject(record.subject)[0]
-            facts = session_of_body(record.body, by_em.get(em_name, {}))
-            sessions.append({**facts, "em_name": em_name, "seen_at": record.at})
+        newest = {subject: versions[-1].body for subject, versions in points.items()}
+        sessions: list[Any] = [
+            {**session_of_body(record.body, record.em_name, newest), **record.origin} for record in records
+        ]
         return SessionResult(sessions, [guid for guid in criteria.ids or () if guid in missing])
 
     def _points_of(self, records: Iterable[StoredRecord]) -> dict[str, list[StoredRecord]]:
         """All records of the restore points of these sessions, by subject, each oldest first."""
-        subjects = {
-            subject_of(split_subject(record.subject)[0], guid): None
-            for record in records
-            for guid in point_ids([cast(Session, record.body)])
-        }
+        subjects = [
+            subject_of(record.em_name, guid) for record in records for guid in point_ids([cast(Session, record.body)])
+        ]
         points: dict[str, list[StoredRecord]] = {}
-        for point in self._store.of_subjects("points", subjects):
+        for point in self._store.records("points", dict.fromkeys(subjects)):
             points.setdefault(point.subject, []).append(point)
         return points
 
     def points_seen_at(self) -> str | None:
         """When the states of replica points were read last, of several EMs the earliest; None if they were never read."""
-        return _earliest(
-            next((look.at for look in self._store.looks(em_name) if look.body["points"] is not None), None)
-            for em_name in self._ems()
-        )
+        return _earliest(Looks(self._store, em_name).newest(with_points=True) for em_name in self._ems())
 
     def _ems(self) -> Collection[str]:
         return self._store.em_names() if self._em_names is None else self._em_names
@@ -123,10 +113,14 @@ class HistoryReader:
             session.update(run=run and run.body, verdict=verdicts.get(subject))
         plans = self._plans(criteria)
         names = {name for plan in plans for name in (plan["id"], plan["name"])} | (criteria.names or set())
-        newest_points = {em_name: those.newest_points() for em_name, those in looks.items()}
         shown = {subject: versions[-1] for subject, versions in points.items()}
+        newest_points = [those.newest(with_points=True) for those in looks.values()]
         not_ready = {
-            subject_of(em_name, guid) for em_name, found in newest_points.items() if found for guid in found[1]
+            subject_of(look.em_name, guid)
+            for look in newest_points
+            if look
+            for guid, state in sighting_of(look).states.items()
+            if state != READY
         }
         shown.update((point.subject, point) for point in self._store.newest("points", not_ready - set(shown)))
         listed = [look for those in looks.values() for look in those.listed(criteria)]
@@ -137,29 +131,27 @@ class HistoryReader:
             "looks": sorted(listed, key=lambda look: look["seen_at"], reverse=True),
             "gaps": [{"em_name": em_name, **gap} for em_name, those in looks.items() for gap in those.gaps()],
             "notes": [
-                {**_origin(note), **note.body}
+                {**note.origin, **note.body}
                 for note in notes
                 if note.subject in subjects
                 or ("plan" in note.body and (criteria.names is None or note.body["plan"] in names))
             ],
             "points": [
-                {**_origin(record), **record.body}
+                {**record.origin, **record.body}
                 for record in sorted(shown.values(), key=lambda record: record.sequence)
             ],
-            "points_seen_at": _earliest(found and found[0] for found in newest_points.values()),
+            "points_seen_at": _earliest(newest_points),
             "head": self._store.head(),
         }
 
     def _is_wanted(self, record: StoredRecord) -> bool:
-        return self._em_names is None or split_subject(record.subject)[0] in self._em_names
+        return self._em_names is None or record.em_name in self._em_names
 
     def _next_runs(self, criteria: SessionCriteria, sessions: list[Any]) -> dict[str, str]:
         """By the subject of a session, when its plan was run again."""
         names = {session["name"] for session in sessions}
         all_runs = SessionCriteria(criteria.now, names=None if None in names else frozenset(names))
-        by_em: dict[str, list[Any]] = {}
-        for em_name, fact, dummy in self._store.session_facts(all_runs, self._em_names) if sessions else ():
-            by_em.setdefault(em_name, []).append(fact)
+        by_em = self._store.session_facts(all_runs, self._em_names) if sessions else {}
         return {
             subject_of(em_name, guid): created
             for em_name, those in by_em.items()
@@ -194,7 +186,7 @@ class HistoryReader:
                 versions.setdefault(record.subject, []).insert(0, record)
         return [
             {
-                **_origin(those[0]),
+                **those[0].origin,
                 **those[0].body,
                 "versions": [{"seen_at": one.at, "digest": one.digest, "vms": one.body["vms"]} for one in those],
             }
@@ -203,14 +195,10 @@ class HistoryReader:
         ]
 
 
-def _earliest(times: Iterable[str | None]) -> str | None:
-    """The earliest of these times; None if one is missing, or all are."""
-    known = list(times)
-    return min(filter(None, known)) if known and all(known) else None
-
-
-def _origin(record: StoredRecord) -> dict[str, Any]:
-    return {"em_name": split_subject(record.subject)[0], "seen_at": record.at}
+def _earliest(looks: Iterable[StoredRecord | None]) -> str | None:
+    """The time of the earliest of these looks; None if one is missing, or all are."""
+    times = [look and look.at for look in looks]
+    return min(filter(None, times)) if times and all(times) else None
 
 
 def _points(session: Any) -> list[str]:

@@ -10,26 +10,28 @@ Its sessions are complete, or nothing is recorded. What else may not be read is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from .._api.client import EnterpriseManager
 from .._api.errors import EmError
 from .._failover.criteria import PlanCriteria, SessionCriteria
-from .._failover.data_age import DataAge, DataAgeReader
+from .._failover.data_age import DataAgeReader
 from .._failover.facts import READY, PointFacts, Session, last_time, merge_tasks, point_ids
 from .._failover.plans import PlanReader
 from .._failover.replica_points import PointReader
 from .._failover.sessions import SessionReader
 from .._failover.times import format_time, utc_now
 from .bodies import Gap, digest_of_all, gap_between, ids_by_state, masked, plan_body, session_body, sighting_of
+from .looks import Looks
 from .records import NewRecord, StoredRecord, split_subject, subject_of
 from .store import Store
 
 REPLACING = frozenset({"kind", "waiver"})
 """Types of notes of which the newest counts; all others hold at the same time."""
 
+Read = TypeVar("Read")
 _POINTS_MISSING = "The states of replica points are missing in the history of this look."
 
 
@@ -75,14 +77,17 @@ class Recorder:
         :raises EmError: the sessions could not be read completely.
         """
         self._since = self._store.head()["sequence"] if self._store else None
-        data_age = self._read_data_age(client)
-        by_em, local = format_time(client.server_time), str(format_time(utc_now()))
-        at = by_em or local
+        data_age = _or_warn(client, "The age of EM's data is", DataAgeReader(client).read)
+        by_em = format_time(client.server_time)
+        at = by_em or str(format_time(utc_now()))
         result = SessionReader(client).list_sessions(criteria)
-        previous = next(self._looks_until(at), None)
+        # A look that is later was made while EM's clock was ahead.
+        looks = Looks(self._store, self._em_name) if self._store else None
+        previous = looks.newest(at) if looks else None
         sessions = self._with_kept_tasks(result.sessions, previous)
-        plans = self._read_plans(client)
-        points = self._read_points(client, sessions, at)
+        listed = _or_warn(client, "The plans are", lambda: PlanReader(client).list_plans(PlanCriteria()).plans)
+        plans = None if listed is None else [plan_body(plan) for plan in listed]
+        points = self._read_points(client, sessions, looks.newest(at, with_points=True) if looks else None)
         found = {"data_age": data_age is not None, "plans": plans is not None, "points": points.complete}
         missing = [name for name, complete in found.items() if not complete]
         session_records = self._records("session", map(session_body, sessions), at, client.mask_secrets)
@@ -94,15 +99,10 @@ class Recorder:
             "source": "collection" if result.from_collection else "query",
             "created_after": criteria.created_after,
             "clock": "em" if by_em else "local",
-            "local_time": local,
             "collected_at": data_age["collected_at"] if data_age else None,
             "complete": not missing,
             "missing": missing,
-            "sessions": {
-                "count": len(sessions),
-                "oldest": min((session["creation_time"] or "" for session in sessions), default=None),
-                "digest": digest_of_all(session_records),
-            },
+            "sessions": {"count": len(sessions), "digest": digest_of_all(session_records)},
             "plans": None if plans is None else {"count": len(plans), "digest": digest_of_all(plan_records)},
             "points": None if points.by_id is None else ids_by_state(points.by_id.values()),
         }
@@ -131,37 +131,25 @@ class Recorder:
             for record in records
         ]
 
-    def append(self, store: Store, records: Iterable[NewRecord]) -> dict[str, int]:
+    def append(self, records: Iterable[NewRecord], keep: bool = True) -> dict[str, int]:
         """Append what is new, all or nothing; returns the number of records by kind.
 
+        :arg keep: False for check mode, which appends nothing.
         :raises OvertakenError: another process has recorded a different state since :meth:`look`.
         """
-        new = (record for record in records if record.kind != "note" or not self._is_known(record))
-        return store.append(new, self._since)
+        if self._store is None:
+            return Counter(record.kind for record in records)
+        new = [record for record in records if record.kind != "note" or not self._is_known(self._store, record)]
+        return self._store.append(new, self._since, keep)
 
-    def predict(self, records: Iterable[NewRecord]) -> dict[str, int]:
-        """What :meth:`append` would return."""
-        return Counter(record.kind for record in records if not self._is_known(record))
-
-    def _is_known(self, record: NewRecord) -> bool:
-        """Whether the history has this already; of a note that others do not replace, whether it has ever had it."""
-        if self._store is None or record.kind == "look":
-            return False
-        if record.kind != "note":
-            known = list(self._store.newest(record.kind, [record.subject]))
-        else:
-            known = [
-                note for note in self._store.records("note", record.subject) if note.body["type"] == record.body["type"]
-            ]
-            known = known[-1:] if record.body["type"] in REPLACING else known
-        return any(other.body == record.body for other in known)
+    @staticmethod
+    def _is_known(store: Store, note: NewRecord) -> bool:
+        """Whether the history has this note already; of a type that others do not replace, whether it has ever had it."""
+        bodies = [other.body for other in store.records("note", [note.subject])]
+        same_type = [body for body in bodies if body["type"] == note.body["type"]]
+        return note.body in (same_type[-1:] if note.body["type"] in REPLACING else same_type)
 
     # What the history has
-
-    def _looks_until(self, at: str) -> Iterator[StoredRecord]:
-        """The looks until this time, newest first. One that is later was made while EM's clock was ahead."""
-        looks = iter(()) if self._store is None else self._store.looks(self._em_name)
-        return (look for look in looks if look.at <= at)
 
     def _newest(self, kind: str, ids: Iterable[str] | None = None) -> dict[str, StoredRecord]:
         """The newest record of each object, by its id."""
@@ -174,7 +162,7 @@ class Recorder:
     def _with_kept_tasks(self, sessions: list[Session], previous: StoredRecord | None) -> list[Session]:
         """The sessions, with the VMs that the history has of those of which EM no longer lists any."""
         without = [session["id"] for session in sessions if not session["tasks"]]
-        before = self._newest("session", without) if without else {}
+        before = self._newest("session", without)
         merged = []
         for session in sessions:
             record = before.get(session["id"])
@@ -193,29 +181,19 @@ class Recorder:
 
     def _gone_points(self, ids: Collection[str]) -> list[dict[str, Any]]:
         """Points that EM had before, and no longer has: their state is not known."""
-        return [{**record.body, "state": None} for record in self._newest("points", ids).values()] if ids else []
+        return [{**record.body, "state": None} for record in self._newest("points", ids).values()]
 
     # What EM has
 
-    def _read_data_age(self, client: EnterpriseManager) -> DataAge | None:
-        try:
-            return DataAgeReader(client).read()
-        except EmError as exc:
-            client.warn(f"The age of EM's data is missing in the history of this look. {exc}")
-            return None
+    def _read_points(
+        self, client: EnterpriseManager, sessions: list[Session], previous: StoredRecord | None
+    ) -> _Points:
+        """All points that are not ready, and those that were not or whose run goes on or has ended since.
 
-    def _read_plans(self, client: EnterpriseManager) -> list[dict[str, Any]] | None:
-        try:
-            return [plan_body(plan) for plan in PlanReader(client).list_plans(PlanCriteria()).plans]
-        except EmError as exc:
-            client.warn(f"The plans are missing in the history of this look. {exc}")
-            return None
-
-    def _read_points(self, client: EnterpriseManager, sessions: list[Session], at: str) -> _Points:
-        """All points that are not ready, and those that were not or whose run goes on or has ended since."""
-        previous = next((look for look in self._looks_until(at) if look.body["points"] is not None), None)
+        :arg previous: the newest look that read points.
+        """
         since = "" if previous is None else previous.body["collected_at"] or previous.at
-        before = {} if previous is None else sighting_of(previous.at, previous.body).states
+        before = {} if previous is None else sighting_of(previous).states
         ids = [
             *point_ids(session for session in sessions if not session["finished"] or last_time(session) >= since),
             *(guid for guid, state in before.items() if state != READY),
@@ -239,3 +217,12 @@ class Recorder:
         if problem:
             client.warn(f"{_POINTS_MISSING} {problem}")
         return _Points(by_id, [guid for guid in wanted if guid not in by_id], problem is None)
+
+
+def _or_warn(client: EnterpriseManager, what: str, read: Callable[[], Read]) -> Read | None:
+    """What EM says, or None and a warning if that may not or cannot be read."""
+    try:
+        return read()
+    except EmError as exc:
+        client.warn(f"{what} missing in the history of this look. {exc}")
+        return None

@@ -11,12 +11,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict, cast
 
-KINDS = ("look", "session", "plan", "points", "run", "verdict", "note")
+_PROGRESS = {"state", "result", "failure_message", "creation_time", "end_time", "duration", "finished", "succeeded"}
+_TASK_FACTS = {"vm_name", "replica_point", *_PROGRESS}
+FACTS: dict[str, Set[str]] = {
+    "look": {"user", "url", "source", "created_after", "clock", "collected_at", "complete", "missing", "points"},
+    "session": {"id", "uid", "name", "job_type", "backup_server", "tasks", "task_summary", *_PROGRESS},
+    "plan": {"id", "name", "tenant", "backup_server", "vms", "deleted"},
+    "points": {"id", "name", "vm_name", "backup_server", "creation_time", "state"},
+    "run": {"session_id", "action"},
+    "verdict": {"session", "passed"},
+    "note": {"type", "by", "text"},
+}
+"""The kinds of records, and the facts without which a body of the kind is of no use."""
+KINDS = tuple(FACTS)
 STATES = frozenset({"session", "plan", "points"})
 """Kinds that say how an object is in EM; of each object, only the newest one holds."""
 FIRST_HASH = "0" * 64
@@ -83,8 +95,15 @@ class StoredRecord(NamedTuple):
     at: str
     digest: str
     body: dict[str, Any]
-    previous_hash: str
-    hash: str
+
+    @property
+    def em_name(self) -> str:
+        return split_subject(self.subject)[0]
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """Where the facts are from, as readers return it with them."""
+        return {"em_name": self.em_name, "seen_at": self.at}
 
 
 class Head(TypedDict):
@@ -92,22 +111,6 @@ class Head(TypedDict):
 
     sequence: int
     hash: str
-
-
-class IndexRow(NamedTuple):
-    """The row of ``session_index`` for a record of a session; its fields are the columns."""
-
-    sequence: int
-    em_name: str
-    session_id: str
-    plan: str | None
-    backup_server_id: str | None
-    backup_server: str | None
-    state: str | None
-    result: str | None
-    creation_time: str | None
-    end_time: str | None
-    seen_at: str
 
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -119,6 +122,35 @@ def canonical(value: Any) -> str:
     :raises ValueError: it holds NaN or an infinity.
     """
     return _ENCODER.encode(value)
+
+
+def body_of(kind: str, text: str) -> dict[str, Any]:
+    """The body of a record, as it was before the store added :data:`SEEN_AGAIN`.
+
+    :raises ValueError: it is no JSON, or it does not have the facts of its kind.
+    """
+    body = json.loads(text)
+    is_whole = _has(body, FACTS.get(kind, set()))
+    if is_whole and kind in STATES:
+        is_whole = _is_reference(body["backup_server"])
+    if is_whole and kind == "session":
+        is_whole = isinstance(body["tasks"], list) and all(map(_is_task, body["tasks"]))
+    if not is_whole:
+        raise ValueError
+    body.pop(SEEN_AGAIN, None)
+    return cast("dict[str, Any]", body)
+
+
+def _is_task(value: Any) -> bool:
+    return _has(value, _TASK_FACTS) and _is_reference(value["replica_point"])
+
+
+def _is_reference(value: Any) -> bool:
+    return value is None or _has(value, {"id", "name"})
+
+
+def _has(value: Any, facts: Set[str]) -> bool:
+    return isinstance(value, dict) and facts <= value.keys()
 
 
 def sha256(text: str) -> str:
@@ -142,18 +174,8 @@ def split_subject(subject: str) -> tuple[str, str]:
     return em_name, identity
 
 
-def index_row(sequence: int, subject: str, at: str, session: Mapping[str, Any]) -> IndexRow:
-    """What the index says of a record of a session."""
+def index_row(sequence: int, subject: str, at: str, session: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The row of ``session_index`` for a record of a session, in the order of its columns."""
     server = session.get("backup_server") or {}
-    return IndexRow(
-        sequence,
-        *split_subject(subject),
-        plan=session.get("name"),
-        backup_server_id=server.get("id"),
-        backup_server=server.get("name"),
-        state=session.get("state"),
-        result=session.get("result"),
-        creation_time=session.get("creation_time"),
-        end_time=session.get("end_time"),
-        seen_at=at,
-    )
+    facts = [session.get(name) for name in ("state", "result", "creation_time", "end_time")]
+    return sequence, *split_subject(subject), session.get("name"), server.get("id"), server.get("name"), *facts, at

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .records import FIRST_HASH, IndexRow
+from .records import FIRST_HASH
 
 RECORD_COLUMNS = "sequence, kind, subject, at, digest, body, previous_hash, hash"
-INDEX_COLUMNS = ", ".join(IndexRow._fields)
+INDEX_COLUMNS = "sequence, em_name, session_id, plan, backup_server_id, backup_server, state, result, creation_time, end_time, seen_at"
 APPLIED = "applied"
 """What ``store`` has as the value of each migration."""
 

@@ -10,9 +10,10 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from .records import HistoryError, NoHistoryError
@@ -70,8 +71,6 @@ class Sqlite:
     """
 
     dialect = "sqlite"
-    nulls: ClassVar = {"ASC": "", "DESC": ""}
-    """What makes NULL the smallest value of an order."""
 
     def __init__(self, path: str, create: bool, read_only: bool) -> None:
         self.location = os.path.realpath(os.path.expanduser(os.path.expandvars(path)))
@@ -112,13 +111,10 @@ class Sqlite:
             raise self.explain(exc) from None
 
     def _create(self) -> None:
-        """An empty file for this user only, whatever the umask is."""
+        """An empty file for this user only."""
         try:
-            file = os.open(self.location, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            os.fchmod(file, 0o600)
-            os.close(file)
-        except FileExistsError:
-            pass
+            with suppress(FileExistsError):
+                os.close(os.open(self.location, os.O_CREAT | os.O_EXCL, 0o600))
         except OSError as exc:
             hint = "Check owner and permissions of its folder, or give another file"
             raise HistoryError(f"The history cannot be created ({exc.strerror})", hint, self.location) from None

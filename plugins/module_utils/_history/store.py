@@ -10,7 +10,6 @@ started, however many write meanwhile.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections import Counter
@@ -33,6 +32,7 @@ from .records import (
     NoHistoryError,
     OvertakenError,
     StoredRecord,
+    body_of,
     canonical,
     hash_of,
     index_row,
@@ -139,41 +139,33 @@ class Store:
                 self.database.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
 
     def records(
-        self, kind: str | None = None, subject: str | None = None, since_sequence: int = 0
+        self, kind: str, subjects: Iterable[str] | None = None, em_name: str | None = None, newest: bool = False
     ) -> Iterator[StoredRecord]:
-        """The records after a sequence, oldest first, of one kind or subject or of all."""
-        terms = [(f"{name} = ?", value) for name, value in (("kind", kind), ("subject", subject)) if value is not None]
-        return self._pages([term for term, dummy in terms], [value for dummy, value in terms], since_sequence)
-
-    def newest(
-        self, kind: str, subjects: Collection[str] | None = None, em_name: str | None = None
-    ) -> Iterator[StoredRecord]:
-        """The newest record of each subject, in the order of their sequence (in batches of subjects where these are given).
+        """The records of a kind, oldest first (in batches of subjects where these are given).
 
         :arg em_name: only subjects of this EM.
+        :arg newest: of each subject only the newest one.
         """
         until = self.head()["sequence"]
-        terms = [
-            "kind = ?",
-            "NOT EXISTS (SELECT 1 FROM record n WHERE n.kind = r.kind AND n.subject = r.subject"
-            " AND n.sequence > r.sequence AND n.sequence <= ?)",
-        ]
-        values: list[Any] = [kind, until]
+        terms, values = ["kind = ?"], [kind]
+        if newest:
+            terms.append(
+                "NOT EXISTS (SELECT 1 FROM record n WHERE n.kind = r.kind AND n.subject = r.subject"
+                f" AND n.sequence > r.sequence AND n.sequence <= {until})"
+            )
         if em_name is not None:
-            terms.append("substr(subject, 1, ?) = ?")
-            values += [len(em_name) + 1, f"{em_name}/"]
+            terms.append("substr(subject, 1, length(?)) = ?")
+            values += [f"{em_name}/"] * 2
         for batch in [None] if subjects is None else batches(subjects):
             condition, wanted = ("1 = 1", []) if batch is None else one_of("subject", batch)
-            for record in self._pages([*terms, condition], [*values, *wanted], until=until):
-                if em_name is None or split_subject(record.subject)[0] == em_name:
-                    yield record
+            for rows in self.raw_pages([*terms, condition], [*values, *wanted], until=until):
+                yield from map(self._stored, rows)
 
-    def of_subjects(self, kind: str, subjects: Iterable[str]) -> Iterator[StoredRecord]:
-        """All records of these subjects, in batches of subjects, those of each subject oldest first."""
-        until = self.head()["sequence"]
-        for batch in batches(subjects):
-            condition, wanted = one_of("subject", batch)
-            yield from self._pages(["kind = ?", condition], [kind, *wanted], until=until)
+    def newest(
+        self, kind: str, subjects: Iterable[str] | None = None, em_name: str | None = None
+    ) -> Iterator[StoredRecord]:
+        """As :meth:`records`, the newest of each subject."""
+        return self.records(kind, subjects, em_name, newest=True)
 
     def records_at(self, sequences: Collection[int]) -> list[StoredRecord]:
         """The records with these sequences."""
@@ -190,21 +182,6 @@ class Store:
         rows = self.query(sql, [f"{em_name}/", f"{em_name}0"])
         return [(split_subject(subject)[1], sequence) for subject, sequence in rows]
 
-    def looks(self, em_name: str, since: str = "") -> Iterator[StoredRecord]:
-        """The looks at an EM, newest first.
-
-        :arg since: leave out those before this time.
-        """
-        # "0" follows "/". Times sort as texts, and so the subjects of looks do.
-        subject, sequence = f"{em_name}0", 0
-        sql = (
-            f"SELECT {RECORD_COLUMNS} FROM record WHERE kind = 'look' AND subject >= ? AND (subject, sequence) < (?, ?)"
-            " ORDER BY subject DESC, sequence DESC LIMIT 100"
-        )
-        while rows := self.query(sql, [subject_of(em_name, since), subject, sequence]):
-            yield from map(self._stored, rows)
-            sequence, subject = rows[-1][0], rows[-1][2]
-
     def has_em(self, em_name: str) -> bool:
         """Whether there is any record of this EM."""
         condition, kinds = one_of("kind", KINDS)
@@ -214,15 +191,10 @@ class Store:
     def em_names(self) -> list[str]:
         """The names of the EMs that were looked at."""
         names: list[str] = []
-        while (subject := self._first_look(f"{names[-1]}0" if names else "")) is not None:
+        sql = "SELECT MIN(subject) FROM record WHERE kind = 'look' AND subject > ?"
+        while subject := self.query(sql, [f"{names[-1]}0" if names else ""])[0][0]:
             names.append(split_subject(subject)[0])
         return names
-
-    def _first_look(self, after: str) -> str | None:
-        subject: str | None = self.query(
-            "SELECT MIN(subject) FROM record WHERE kind = 'look' AND subject > ?", [after]
-        )[0][0]
-        return subject
 
     def sessions(self, criteria: SessionCriteria, em_names: Collection[str] | None = None) -> list[StoredRecord]:
         """The newest record of each session for which all criteria hold, sorted and cut as they say.
@@ -240,20 +212,20 @@ class Store:
         else:
             order = "DESC" if criteria.descending else "ASC"
             sql += " AND ".join(terms)
-            sql += f" ORDER BY creation_time {order} {self.database.nulls[order]}, session_id {order}"
+            nulls = "LAST" if criteria.descending else "FIRST"  # as the smallest value, in both databases
+            sql += f" ORDER BY creation_time {order} NULLS {nulls}, session_id {order}"
             limit = "" if criteria.limit is None else f" LIMIT {criteria.limit}"
             rows = self.query(sql + limit, values)
         found = [record for record in map(self._stored, rows) if criteria.matches(cast(Session, record.body))]
         found.sort(key=lambda record: sort_key(cast(Session, record.body)), reverse=criteria.descending)
         return found[: criteria.limit]
 
-    def session_facts(
-        self, criteria: SessionCriteria, em_names: Collection[str] | None
-    ) -> Iterator[tuple[str, Any, int]]:
-        """Of each session the EM, what tells its plan and its place among its runs, and the sequence; oldest first.
+    def session_facts(self, criteria: SessionCriteria, em_names: Collection[str] | None) -> dict[str, list[Any]]:
+        """By EM, of each session what tells its plan and its place among its runs, and its sequence; oldest first.
 
         Only the criteria that the index has are used.
         """
+        facts: dict[str, list[Any]] = {}
         terms, values = session_terms(criteria, em_names)
         sql = (
             "SELECT em_name, plan, session_id, backup_server_id, backup_server, creation_time, sequence"
@@ -262,31 +234,25 @@ class Store:
         for em_name, plan, session_id, server_id, server, creation_time, sequence in self.query(sql, values):
             reference = {"id": server_id, "name": server} if server_id or server else None
             fact = {"id": session_id, "name": plan, "creation_time": creation_time, "backup_server": reference}
-            yield em_name, fact, sequence
+            facts.setdefault(em_name, []).append({**fact, "sequence": sequence})
+        return facts
 
     def _latest_per_plan(self, criteria: SessionCriteria, em_names: Collection[str] | None) -> list[int]:
         """The sequences of the newest session of each plan of each EM, whatever else is asked of it."""
-        sequences = {}
-        by_em: dict[str, list[Any]] = {}
-        all_runs = SessionCriteria(criteria.now, names=criteria.names)
-        for em_name, fact, sequence in self.session_facts(all_runs, em_names):
-            by_em.setdefault(em_name, []).append(fact)
-            sequences[em_name, fact["id"]] = sequence
-        return [sequences[em_name, fact["id"]] for em_name, facts in by_em.items() for fact in newest_per_plan(facts)]
+        facts = self.session_facts(SessionCriteria(criteria.now, names=criteria.names), em_names)
+        newest: Iterable[Any] = (fact for those in facts.values() for fact in newest_per_plan(those))
+        return [fact["sequence"] for fact in newest]
 
     def _stored(self, row: Sequence[Any]) -> StoredRecord:
+        sequence, kind, subject, at, digest, text, *dummy = row
         try:
-            if sha256(row[5]) != row[4]:
+            if sha256(text) != digest:
                 raise ValueError
-            body = json.loads(row[5])
-            body.pop(SEEN_AGAIN, None)
+            return StoredRecord(sequence, kind, subject, at, digest, body_of(kind, text))
         except (TypeError, ValueError, AttributeError):
+            problem = f"Record {sequence} of the history was changed and cannot be read"
             hint = "Check the history with verify, and restore it from a backup"
-            raise HistoryError(
-                f"Record {row[0]} of the history was changed and cannot be read", hint, self.location
-            ) from None
-        sequence, kind, subject, at, digest, dummy, previous_hash, current = row
-        return StoredRecord(sequence, kind, subject, at, digest, body, previous_hash, current)
+            raise HistoryError(problem, hint, self.location) from None
 
     # Below the records
 
@@ -331,12 +297,6 @@ class Store:
         while rows := self.query(sql, [*values, since, until]):
             yield rows
             since = rows[-1][0]
-
-    def _pages(
-        self, terms: Sequence[str], values: Sequence[Any], since: int = 0, until: int | None = None
-    ) -> Iterator[StoredRecord]:
-        for rows in self.raw_pages(terms, values, since, until):
-            yield from map(self._stored, rows)
 
     def migrate(self, create: bool) -> None:
         """Read what the store is; with ``create``, create what is missing.

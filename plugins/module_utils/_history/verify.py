@@ -6,12 +6,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from .records import FIRST_HASH, Head, hash_of, index_row, sha256
+from .records import FIRST_HASH, Head, body_of, hash_of, index_row, sha256
 from .schema import INDEX_COLUMNS
 from .store import Store
 
@@ -23,7 +22,7 @@ def verify(store: Store, expected_head: Head | None = None) -> list[str]:
     """What does not hold, as sentences; none if all records are as they were recorded.
 
     :arg expected_head: a head that was noted before. Without one, it cannot be seen that the newest records were removed,
-        or that everything was written anew.
+        or that everything was written anew. The id of an empty history is in no hash, but nobody has noted a head of it either.
     :raises HistoryError: the store cannot be read.
     """
     problems = list(islice(_problems(store, expected_head), MAX_PROBLEMS + 1))
@@ -49,10 +48,15 @@ def record_problems(store_id: str, row: Sequence[Any], sequence: int, previous: 
     if not all(isinstance(value, str) for value in row[1:]):
         yield f"Record {number} was changed: not all of its values are text."
         return
-    if sha256(body) != digest:
-        yield f"Record {number} was changed: its content does not match its digest."
     if hash_of(store_id, number, kind, subject, at, digest, previous_hash) != current:
         yield f"Record {number} was changed: its kind, subject, time, digest or hash, or the id of the store."
+    if sha256(body) != digest:
+        yield f"Record {number} was changed: its content does not match its digest."
+        return
+    try:
+        body_of(kind, body)
+    except ValueError:
+        yield f"Record {number} was not written by this collection: it does not have the facts of its kind."
 
 
 def _problems(store: Store, expected_head: Head | None) -> Iterator[str]:
@@ -79,8 +83,8 @@ def _problems(store: Store, expected_head: Head | None) -> Iterator[str]:
 
 def _index_problems(row: Sequence[Any], found: Sequence[Any] | None) -> Iterator[str]:
     try:
-        wanted = index_row(row[0], row[2], row[3], json.loads(row[5]))
-    except (TypeError, ValueError, AttributeError):
+        wanted = index_row(row[0], row[2], row[3], body_of(row[1], row[5]))
+    except (TypeError, ValueError):
         return  # its content was changed, which its digest shows
     if found is None:
         yield f"The session index has no row for record {row[0]}."

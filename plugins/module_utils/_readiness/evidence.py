@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from .._api.errors import OptionError
@@ -78,10 +78,10 @@ class Evidence:
         self._looks: dict[Any, Item] = {}
         for look in sorted(lists["looks"], key=lambda look: str(look["seen_at"])):
             self._looks[look.get("em_name")] = look
-        self._gaps = _grouped(lists["gaps"], ())
+        self._gaps = _grouped(lists["gaps"])
         notes = sorted(lists["notes"], key=lambda note: str(note.get("seen_at") or ""))
         self._places = {id(note): place for place, note in enumerate(notes)}
-        self._notes = _grouped(notes, ("session_id", "plan"))
+        self._notes = _grouped(notes, "session_id", "plan")
         self._points = [point for point in lists["points"] if point["state"] not in (READY, None)]
         ids = {point["id"] for point in self._points}
         self._used = ids & set(point_ids(cast(Sequence[Session], self._sessions))) if ids else set()
@@ -93,8 +93,8 @@ class Evidence:
 
     def by_plan(self) -> Iterator[PlanEvidence]:
         """What there is of each plan. A session is linked to its plan by nothing but EM, name and backup server."""
-        sessions = _grouped(self._sessions, ("name",))
-        plans = _grouped([*self._plans, *self._unread_plans()], ("name",))
+        sessions = _grouped(self._sessions, "name")
+        plans = _grouped([*self._plans, *self._unread_plans()], "name")
         for key, namesakes in plans.items():
             for plan in namesakes:
                 same = [(session, same_backup_server(session, plan)) for session in sessions.get(key, ())]
@@ -115,7 +115,7 @@ class Evidence:
             plan,
             sessions,
             self._looks.get(em_name),
-            self._gaps.get((em_name,), ()),
+            self._gaps.get((em_name, None), ()),
             notes,
             self._points_of_plan(plan, sessions) if self._points else (),
         )
@@ -139,25 +139,20 @@ class Evidence:
         """Plans made up from the sessions of each EM of which no plan was ever read."""
         known = {plan.get("em_name") for plan in self._plans}
         unknown = [session for session in self._sessions if session.get("em_name") not in known]
+        made_up = {"id": None, "vms": None}
         return [
-            {
-                "em_name": em_name,
-                "id": None,
-                "vms": None,
-                "name": session["name"],
-                "backup_server": session["backup_server"],
-            }
-            for (em_name,), those in _grouped(unknown, ()).items()
+            {**made_up, "em_name": em_name, "name": session["name"], "backup_server": session["backup_server"]}
+            for (em_name, dummy), those in _grouped(unknown).items()
             for session in newest_per_plan(cast(list[Session], those))
         ]
 
 
-def _grouped(items: Sequence[Item], names: Sequence[str]) -> dict[tuple[Any, ...], list[Item]]:
-    """The items by EM and the first of these facts that they have."""
-    groups: dict[tuple[Any, ...], list[Item]] = {}
+def _grouped(items: Iterable[Item], *names: str) -> dict[tuple[Any, Any], list[Item]]:
+    """The items by EM and the first of these facts that they have, None where there are none."""
+    groups: dict[tuple[Any, Any], list[Item]] = {}
     for item in items:
-        key = [item.get("em_name"), *[next((item[name] for name in names if item.get(name)), None)][: len(names)]]
-        groups.setdefault(tuple(key), []).append(item)
+        fact = next((item[name] for name in names if item.get(name)), None)
+        groups.setdefault((item.get("em_name"), fact), []).append(item)
     return groups
 
 

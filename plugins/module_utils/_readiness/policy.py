@@ -34,6 +34,7 @@ class PlanPolicy:
     test_every: float | None = None
     grace: float = 0.0
     warn_before: float = 0.0
+    retest_within: float | None = None
     rto: float | None = None
     rpo: float | None = None
     critical_vms: Sequence[str] = ()
@@ -128,6 +129,7 @@ _READERS: dict[str, tuple[Callable[[str, Any], Any], str]] = {
     "test_every": (_duration, _DURATION),
     "grace": (_duration_or_none, _DURATION),
     "warn_before": (_duration_or_none, _DURATION),
+    "retest_within": (_duration, _DURATION),
     "rto": (_duration, _DURATION),
     "rpo": (_duration, _DURATION),
     "critical_vms": (_names, "Give a list of VM names."),

@@ -71,6 +71,12 @@ def due_after(run: Run, policy: PlanPolicy) -> datetime | None:
     return run.end + timedelta(seconds=every) if run.passed and run.end and every else None
 
 
+def retest_after(run: Run, policy: PlanPolicy) -> datetime | None:
+    """When the retest of this run has to have passed. None if it does not count or has passed, or no time is set for that."""
+    within = policy.retest_within
+    return run.end + timedelta(seconds=within) if run.passed is False and run.end and within else None
+
+
 def runs_of(sessions: Iterable[Mapping[str, Any]], policy: PlanPolicy) -> list[Run]:
     """The runs, newest first. One without a start may be the newest, so it is taken for that."""
     newest_first = sorted(
@@ -89,6 +95,24 @@ def vms_up(vm_names: Collection[str], tasks: Sequence[Mapping[str, Any]], policy
     of_names = [task for task in tasks if (task["vm_name"] or "") in vm_names]
     down = {task["vm_name"] or "" for task in of_names if not came_up(task, policy)}
     return Counter(name for task in of_names if (name := task["vm_name"] or "") not in down)
+
+
+def last_successes(vm_names: Iterable[str], runs: Iterable[Run], policy: PlanPolicy) -> Mapping[str, Run]:
+    """The newest run in which the VM came up, by its name, also where the run as a whole did not pass.
+
+    Of VMs that share a name, all must have come up in one run.
+
+    :arg runs: those that count, newest first.
+    """
+    missing, found = Counter(vm_names), {}
+    for run in runs:
+        if not missing:
+            break
+        up = vms_up(missing, run.session["tasks"], policy)
+        for name in [name for name, number in missing.items() if up[name] >= number]:
+            found[name] = run
+            del missing[name]
+    return found
 
 
 def _why_not_passed(session: Mapping[str, Any], policy: PlanPolicy) -> list[dict[str, Any]]:

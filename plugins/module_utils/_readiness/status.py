@@ -17,16 +17,15 @@ from .._api.errors import OptionError
 from .._failover.facts import FAILED_OVER
 from .._failover.times import format_duration, format_time, parse_time, parse_zoned_time
 from .._history.bodies import LISTED
-from .coverage import last_successes
 from .drift import drift_between, names_of, vms_at
 from .evidence import Evidence, PlanEvidence
 from .notes import findings_of, waiver_of
 from .policy import NO_POLICY, PlanPolicy, policy_of, read_policies
-from .runs import COUNTED, Run, due_after, moment, reason, runs_of
+from .runs import COUNTED, Run, due_after, last_successes, moment, reason, retest_after, runs_of
 from .trend import trend_of
 
 STATUSES: dict[str, tuple[str, ...]] = {
-    "failed": ("not_passed",),
+    "failed": ("not_passed", "retest_due", "retest_overdue"),
     "never_tested": ("never_tested",),
     "overdue": ("overdue",),
     "in_failover": ("in_failover",),
@@ -105,6 +104,7 @@ class _Judgement:
         self.successes = last_successes(names_of(self.vms), counted, self.policy)
         self.in_failover, self.failed_over = self.failover_state()
         self.next_due = due_after(self.passed, self.policy) if self.passed else None
+        self.retest_due = retest_after(self.newest, self.policy) if self.newest else None
 
     def facts(self) -> dict[str, Any]:
         reasons = [*self.from_runs(), *self.from_plan(), *self.from_policy(), *self.unproven()]
@@ -116,6 +116,7 @@ class _Judgement:
             "waived": waiver_of(self.evidence.notes, self.now),
             "in_failover": self.in_failover,
             "next_due": format_time(self.next_due),
+            "retest_due": format_time(self.retest_due),
             "last_passed": self.passed.facts() if self.passed else None,
             "policy": self.given_policy and {**vars(self.policy), "critical_vms": list(self.policy.critical_vms)},
             "vms": [self.vm_facts(name) for name in names_of(self.vms)],
@@ -150,6 +151,10 @@ class _Judgement:
         if self.newest and not self.newest.passed:
             yield reason("not_passed", "The {run} did not pass.", run=self.newest.title)
             yield from self.newest.reasons
+        if self.retest_due and self.now <= self.retest_due:
+            yield reason("retest_due", "Its retest is due by {due}.", due=moment(self.retest_due))
+        elif self.retest_due:
+            yield reason("retest_overdue", "Its retest was due by {due}.", due=moment(self.retest_due))
         if not self.runs:
             yield reason("never_tested", "The history has no run of this plan.")
         grace = timedelta(seconds=self.policy.grace)

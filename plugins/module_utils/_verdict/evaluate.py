@@ -54,7 +54,7 @@ def evaluate(
         rules.check_state_and_result(each, wanted)
     rules.check_times(run)
     rules.check_failures(run, wanted)
-    rules.check_contradictions(run)
+    rules.check_contradictions(run, wanted)
     rules.check_rto(run, wanted.rto, excused)
     rules.check_vms_listed(run, wanted)
     rules.check_required(run, wanted)

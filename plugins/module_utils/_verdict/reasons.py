@@ -56,9 +56,10 @@ REASONS = {
     "too_many_failed": Kind("{count} VM[|s] failed ({names}); {most} allowed to.{messages}"),
     "success_with_failed_vms": Kind("The run ended with Success, but {names} failed.", hint=_IN_CONSOLE),
     "warning_with_only_failed_vms": Kind("The run ended with a warning, but every VM failed.", hint=_IN_CONSOLE),
-    "failed_without_failed_vms": Kind("The run failed, but none of its VMs did.", hint=_IN_CONSOLE),
+    "failed_without_failed_vms": Kind("The run failed, but none of its VMs did.{says}", hint=_IN_CONSOLE),
     "failed_without_tasks": Kind(
-        "The run failed, and Enterprise Manager lists no VMs, so which of them failed is unknown.", hint=_IN_CONSOLE
+        "The run failed, and Enterprise Manager lists no VMs, so which of them failed is unknown.{says}",
+        hint=_IN_CONSOLE,
     ),
     "stopped_with_running_vms": Kind(
         "The run has stopped, but Enterprise Manager last listed {names} as not finished.",
@@ -203,7 +204,8 @@ def _severity(reason: Reason) -> float:
 def _is_implied(of: Evidence, code: str) -> bool:
     """Whether a reason only follows from another, which says that the VM or the session failed, or has no result."""
     if code == "failed":
-        return of.name is not None or of.has_reason("too_many_failed")
+        others = ("too_many_failed", "failed_without_failed_vms", "failed_without_tasks")
+        return of.name is not None or of.has_reason(*others)
     if code == "required_not_successful" and of.has_reason("warning"):
         return True
     if code == "rto_unknown" and of.has_reason("no_result", "unknown_result"):

@@ -128,8 +128,11 @@ def _messages(failed: Sequence[VmEvidence]) -> str:
     return "".join(f" {vm.who}: {message}." for vm, message in list(zip(failed, messages))[:5] if message)
 
 
-def check_contradictions(session: SessionEvidence) -> None:
-    """The result of a session that has finished against the states and results of its VMs."""
+def check_contradictions(session: SessionEvidence, targets: Targets) -> None:
+    """The result of a session that has finished against the states and results of its VMs.
+
+    If there is another reason about a VM that failed, that the result does not say so is a note: one reason is enough.
+    """
     if not session.finished:
         return
     vms, failed = session.vms, [vm for vm in session.vms if vm.failed]
@@ -140,14 +143,26 @@ def check_contradictions(session: SessionEvidence) -> None:
         add_note(session, "tasks_kept", text, running)
     elif running:
         add_reason(session, "stopped_with_running_vms", 0, len(running), about=running)
+    has_reason = len(failed) > targets.max_failed or any(
+        vm.name in targets.required_vms or targets.rto_of(vm.name) is not None for vm in failed
+    )
     if session.result == "Success" and failed:
-        add_reason(session, "success_with_failed_vms", 0, len(failed), about=failed)
+        if has_reason:
+            add_note(session, "success_with_failed_vms", "The run ended with Success, although VMs failed.", failed)
+        else:
+            add_reason(session, "success_with_failed_vms", 0, len(failed), about=failed)
     if session.result == "Warning" and failed and len(failed) == len(vms):
-        add_reason(session, "warning_with_only_failed_vms", 0, len(failed), about=failed)
+        if has_reason:
+            text = "The run ended with a warning, although every VM failed."
+            add_note(session, "warning_with_only_failed_vms", text, failed)
+        else:
+            add_reason(session, "warning_with_only_failed_vms", 0, len(failed), about=failed)
+    message = session.failure_message
+    says = f" Enterprise Manager says: {message}." if message else ""
     if session.failed and vms and not failed and not (session.kept_at and running):
-        add_reason(session, "failed_without_failed_vms")
+        add_reason(session, "failed_without_failed_vms", says=says)
     if session.failed and not vms:
-        add_reason(session, "failed_without_tasks")
+        add_reason(session, "failed_without_tasks", says=says)
 
 
 def check_rto(of: Evidence, target: float | None, excused: bool = False) -> None:

@@ -18,10 +18,9 @@ def bars(trend: Mapping[str, Any], target: float | None) -> dict[str, Any] | Non
     times = [run["duration"] for run in reversed(trend["runs"]) if run.get("duration") is not None]
     if len(times) < 2:
         return None
-    highest = max(*times, target or 0) or 1
     # A target that is far away would make all bars dots.
     shown = target if target and target <= 3 * max(times) else None
-    highest = highest if shown else max(times) or 1
+    highest = max(*times, shown or 0) or 1
 
     def y(seconds: float) -> str:
         return f"{HEIGHT - max(seconds / highest * (HEIGHT - 1), 1):.1f}".rstrip("0").rstrip(".")

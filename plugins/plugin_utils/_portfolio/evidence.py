@@ -16,18 +16,18 @@ from .._plain import plain
 
 def evidence_of(
     history: Mapping[str, Any], plans: Sequence[Mapping[str, Any]], only: Collection[Any] | None, is_private: bool
-) -> dict[str, Any]:
-    """``facts`` of the record, and the ``places`` of the EMs in their list, by name.
+) -> tuple[dict[str, Any], dict[Any, int]]:
+    """The facts of the record, and the places of the EMs in their list, by name.
 
     :arg only: the names of the EMs that matter; None for all.
     :arg is_private: their names are left out.
     """
     looks, gaps = plain("history[looks]", history.get("looks") or []), plain("history[gaps]", history.get("gaps") or [])
     first: dict[Any, str] = {}
-    for each in (*history["failover_sessions"], *history["failover_plans"], *_versions(history), *looks):
-        name, seen = each.get("em_name"), each.get("seen_at")
-        if seen and (name not in first or seen < first[name]):
-            first[name] = seen
+    for each in (*history["failover_sessions"], *history["failover_plans"], *looks):
+        for seen in (each.get("seen_at"), *(version.get("seen_at") for version in each.get("versions") or ())):
+            if seen:
+                first[each.get("em_name")] = min(seen, first.get(each.get("em_name"), seen))
     names = {plan["em_name"] for plan in plans} | ({look.get("em_name") for look in looks} if only is None else set())
     ordered = sorted(names, key=lambda name: (name is not None, name or ""))
     ems = []
@@ -52,16 +52,7 @@ def evidence_of(
         "head": {key: head.get(key) for key in ("sequence", "hash")} if head else None,
         "verified": history.get("verified") if history.get("verified") in (True, False) else None,
     }
-    return {"facts": facts, "places": {name: place for place, name in enumerate(ordered)}}
-
-
-def _versions(history: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """When the oldest version of each plan was seen."""
-    return [
-        {"em_name": plan.get("em_name"), "seen_at": version.get("seen_at")}
-        for plan in history["failover_plans"]
-        for version in plan.get("versions") or ()
-    ]
+    return facts, {name: place for place, name in enumerate(ordered)}
 
 
 def blind_times(em: Mapping[str, Any], now: str) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from ...module_utils._api.redaction import single_line, truncate
 from .._document.text import canonical_json, count_of, sha256, slug, stamp
 from .page import page_html
 from .record import make_record, tenants_of
-from .tables import WORDS, minute, next_tests, plans_csv, vms_csv
+from .tables import WORDS, is_next, minute, plans_csv, vms_csv
 
 
 def make(readiness: Any, history: Any, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,8 +49,8 @@ def _line(record: Mapping[str, Any]) -> str:
     of_tenant = f" of {_name(record['tenant'])}" if record["tenant"] else ""
     text = f"{count_of(len(plans), 'plan')}{of_tenant} at {minute(record['now'])} UTC"
     text += f": {', '.join(counts)}." if counts else "."
-    following = next_tests(plans, 1)
-    return f"{text} Test next: {_name(following[0]['name'] or 'plan without a name')}." if following else text
+    following = next(filter(is_next, plans), None)
+    return f"{text} Test next: {_name(following['name'] or 'plan without a name')}." if following else text
 
 
 def _name(name: str) -> str:

@@ -23,6 +23,8 @@ _REMOVED = "{who} {has} been removed since the last run that passed."
 _RUN_TEXTS = {
     "critical_vm": "A critical VM did not come up.",
     "failed": "It failed.",
+    "failed_without_failed_vms": "It failed.",
+    "failed_without_tasks": "It failed.",
     "no_result": "Enterprise Manager gives no usable result for it.",
     "not_attempted": "A VM of the plan was not attempted.",
     "order_violated": "VMs did not start in the order of the plan.",
@@ -37,7 +39,7 @@ _RUN_TEXTS = {
 _FAILED_VMS = ("vm_failed", "too_many_failed")
 _OTHER = ("other", "Something else kept it from passing.")
 _SEVERITIES = ("low", "medium", "high", "critical")
-_POLICY = ("test_every", "grace", "warn_before", "rto", "rpo", "allow_warnings")
+_POLICY = ("test_every", "grace", "warn_before", "retest_within", "rto", "rpo", "allow_warnings")
 
 
 def without_others(

@@ -83,13 +83,15 @@ def make_record(readiness: Any, history: Any, options: Mapping[str, Any]) -> dic
         plans = [plan for plan in plans if _tenant(plan) == tenant]
     sessions = {(session.get("em_name"), session["id"]): session for session in history["failover_sessions"]}
     is_private = tenant is not None and not shows_servers
-    evidence = evidence_of(history, plans, None if tenant is None else {plan["em_name"] for plan in plans}, is_private)
+    evidence, places = evidence_of(
+        history, plans, None if tenant is None else {plan["em_name"] for plan in plans}, is_private
+    )
     records = []
     for plan in plans:
         runs = _runs(plan, sessions)
         attempted = _attempted(plan, sessions)
         vms = [{**vm, "attempted": vm["name"] in attempted} for vm in plan["vms"]]
-        whole = {**plan, "em": evidence["places"][plan["em_name"]], "runs": runs, "vms": vms}
+        whole = {**plan, "em": places[plan["em_name"]], "runs": runs, "vms": vms}
         records.append(without_others(whole, sessions, history) if is_private else whole)
     counts = Counter(plan["status"] for plan in records)
     waived = sum(plan["waived"] is not None and plan["status"] != "ready" for plan in records)
@@ -101,7 +103,7 @@ def make_record(readiness: Any, history: Any, options: Mapping[str, Any]) -> dic
         "tenant": tenant,
         "now": readiness["now"],
         "summary": {**{status: counts[status] for status in STATUSES}, "waived": waived},
-        "evidence": evidence["facts"],
+        "evidence": evidence,
         "plans": records,
     }
 

@@ -85,11 +85,9 @@ def advice(plan: Mapping[str, Any], now: datetime) -> str:
     return _ADVICE[status]
 
 
-def next_tests(plans: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[str, Any]]:
-    """The plans to test next: the worst that a test can turn now, without those that somebody has accepted."""
-    return [plan for plan in plans if plan["status"] in TO_TEST and not plan["waived"] and not plan["in_failover"]][
-        :most
-    ]
+def is_next(plan: Mapping[str, Any]) -> bool:
+    """Whether to test a plan next: a test can turn its status now, and nobody has accepted that."""
+    return plan["status"] in TO_TEST and not plan["waived"] and not plan["in_failover"]
 
 
 def why(plan: Mapping[str, Any]) -> str:
@@ -172,14 +170,12 @@ def plans_csv(record: Mapping[str, Any]) -> str:
 
 
 def vms_csv(record: Mapping[str, Any]) -> str:
-    return csv_of(
-        VM_COLUMNS,
-        (
-            [*_whose(plan), vm["name"], vm["last_success"], vm.get("session_id"), vm.get("kind"), vm["attempted"]]
-            for plan in record["plans"]
-            for vm in plan["vms"]
-        ),
+    rows = (
+        [*_whose(plan), vm["name"], vm["last_success"], vm.get("session_id"), vm.get("kind"), vm["attempted"]]
+        for plan in record["plans"]
+        for vm in plan["vms"]
     )
+    return csv_of(VM_COLUMNS, rows)
 
 
 def _whose(plan: Mapping[str, Any]) -> list[Any]:

@@ -40,6 +40,7 @@ TEXTS = (
     "change_id",
     "classification",
     "operator",
+    "operator_source",
     "plan_description",
     "time_zone",
     "url",

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
+from ...module_utils._failover.times import parse_time
 from .._document.text import escape_control_chars
 from .record import verdict_of
 from .tables import VmRow, target_rows
@@ -50,8 +51,9 @@ def junit_text(record: Mapping[str, Any], name: str, vms: Sequence[VmRow]) -> st
         if not cases:
             continue
         attributes = {"name": f"{plan}: {suite}", **_counts(cases)}
-        if session.get("creation_time"):
-            attributes["timestamp"] = session["creation_time"][:19]
+        start = parse_time(session.get("creation_time"))
+        if start:
+            attributes["timestamp"] = f"{start:%Y-%m-%dT%H:%M:%S}"
         element = ElementTree.SubElement(root, "testsuite", attributes)
         if suite == "Run":
             properties = ElementTree.SubElement(element, "properties")

@@ -22,7 +22,7 @@ from ...module_utils._history.records import sha256 as digest_of
 from .._document.shape import check_shape
 from .._plain import plain
 from .context import CONTEXT, kind_of, make_context
-from .next_test import next_test
+from .dates import dates_of
 
 RECORD_FORMAT = 2
 """Part of every record. To be raised when the record changes its shape, as is the name of docs/schema/failover_report-2.json."""
@@ -78,16 +78,15 @@ def make_record(session: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     check_shape("plan", plan or {}, _SHAPES["plan"], "Give the plan as failover_plan_info returns it.")
     context = make_context(given, session)
     _check_verdict(session, verdict or {}, context["session_source"])
-    if policy:
-        due = next_test(session, verdict, plan or {}, kind_of(context)["kind"], policy)
-        context["next_test"] = context["next_test"] or due
+    kind = kind_of(context)
     return {
         "format": RECORD_FORMAT,
         "generator": f"dr_runbook.veeam_em {VERSION}",
         "context": context,
         "session": session,
         "verdict": verdict or None,
-        "kind": kind_of(context),
+        "kind": kind,
+        **dates_of(session, verdict, plan or {}, kind["kind"], policy, context),
         "plan": {key: plan[key] for key in PLAN if key in plan} if plan else None,
         "plan_version": _plan_version(plan or {}),
     }

@@ -72,3 +72,10 @@ def test_tests_that_pages_name_exist():
         (page, name) for page in PAGES for name in re.findall(r"\btest_\w+(?:\.py)?", (REPO / page).read_text("utf-8"))
     }
     assert [(page, name) for page, name in sorted(named) if name not in known] == []
+
+
+def test_each_picture_is_small_and_on_a_page():
+    pictures = {path.name: path.stat().st_size for path in (REPO / "docs" / "images").iterdir()}
+    shown = {link.rpartition("/")[2] for page in PAGES for link in links(page) if "images/" in link}
+    assert set(pictures) == shown
+    assert {name: size for name, size in pictures.items() if size > 150_000} == {}

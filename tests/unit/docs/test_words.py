@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What people read has the words of the field, and none of those that were replaced: guides, documentation, messages, playbooks."""
+"""What people read has the words of the field, and none of those that were replaced: guides, documentation, messages, playbooks.
+
+And there is not too much of it: the pages for users have a limit.
+"""
 
 from __future__ import annotations
 
@@ -106,3 +109,26 @@ def test_no_text_has_words_that_were_replaced(better):
     pattern = re.compile(WORDS[better])
     found = [f"{path.relative_to(REPO)}:{number}: {line.strip()}" for path, number, line in ALL if pattern.search(line)]
     assert found == [], better
+
+
+# The pages for users are README and the guides. Not these: the site has them under "Evidence and quality".
+FOR_OTHERS = {"evidence.md", "quality.md", "security.md"}
+USER_PAGES = [REPO / "README.md", *sorted(path for path in REPO.glob("docs/*.md") if path.name not in FOR_OTHERS)]
+
+
+def count_words(page):
+    """What stands between blanks and has a letter or a digit: in prose and tables, but not in blocks of code."""
+    text = re.sub(r"^( *)```.*?^\1```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return sum(re.search(r"\w", word) is not None for word in text.split())
+
+
+def test_the_pages_for_users_are_few_and_short():
+    words = {page.name: count_words(page) for page in USER_PAGES}
+    print(words, sum(words.values()))
+    assert len(words) <= 12
+    assert min(words.values()) > 300  # all of them were read
+    assert sum(words.values()) <= 20_000
+
+
+def test_the_readme_is_short():
+    assert len((REPO / "README.md").read_text(encoding="utf-8").splitlines()) <= 130

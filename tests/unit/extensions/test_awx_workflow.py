@@ -34,6 +34,7 @@ import pytest
 import yaml
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.store import open_store
+from ansible_collections.dr_runbook.veeam_em.tests.unit.plugins.plugin_utils._report.reports import VALIDATOR
 
 pytest.importorskip("ansible_runner")
 
@@ -639,8 +640,11 @@ def no_secrets_in(awx, folder):
 
 
 def reported(done):
-    """What is in the report that a job has made."""
-    return json.loads(Path(done.artifacts["failover_report"]["html"]).with_suffix(".json").read_text(encoding="utf-8"))
+    """What is in the report that a job has made, which is as its schema says."""
+    path = Path(done.artifacts["failover_report"]["html"]).with_suffix(".json")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    VALIDATOR.validate(record)
+    return record
 
 
 def actions(awx):
@@ -674,7 +678,7 @@ def test_a_drill_that_passes(awx, workflow, settings, drill, run_module, tmp_pat
     told = reported(workflow.jobs["report"])
     assert told["verdict"]["passed"] and told["verdict"]["session"]["tasks_kept_at"]
     assert [vm["name"] for vm in told["verdict"]["vms"]] == ["db", "web"]
-    assert (told["context"]["operator"], told["context"]["change_id"]) == ("ada (AWX user)", "CHG0042")
+    assert (told["context"]["operator"], told["context"]["change_id"]) == ("ada", "CHG0042")
     assert (told["context"]["undo"]["done"], told["context"]["undo"]["needed"]) == (False, False)
     assert told["context"]["points_seen_at"] and told["context"]["session_source"] == "task"
     assert told["after_run"]["clean"] is True
@@ -687,7 +691,14 @@ def test_a_drill_that_passes(awx, workflow, settings, drill, run_module, tmp_pat
 
     run = in_history()
     assert (run["kind"], run["kind_basis"], run["verdict"]["passed"]) == ("test", "recorded", True)
-    same = {"action": "test", "session_source": "task", "plan": PLAN, "operator": "ada", "change_id": "CHG0042"}
+    same = {
+        "action": "test",
+        "session_source": "task",
+        "plan": PLAN,
+        "operator": "ada",
+        "operator_source": "AWX user",
+        "change_id": "CHG0042",
+    }
     assert {name: run["run"][name] for name in same} == same
     assert run["run"]["job"] == "7" and run["run"]["problems"] == []
     assert run["run"]["undo"] == {name: artifacts["failover_undo"][name] for name in ("message", "needed")} | {
@@ -844,7 +855,7 @@ def each_field_is_filled_or_says_that_nobody_gave_it(workflow):
         "Virtual machines in scope": "1: db",
         "Kind of run": "Failover Requested by the job, and Enterprise Manager's task links to this session.",
         "Clean-up": "1 VM in failover",
-        "Operator": "ada (AWX user)",
+        "Operator": "ada AWX user",
         "Approved by": "Change board",
         "Participants": "Grace Hopper (Observer)",
         "Scenario": "Loss of the data center",

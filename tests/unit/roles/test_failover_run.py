@@ -153,6 +153,7 @@ def test_names_do_not_reach_the_terminal_as_they_are():
         "failover_run_confirmed": "", "failover_run_action": "test", "failover_run_judged_by": {}, "ansible_check_mode": True,
         "failover_run_plans": {"failover_plans": [plan]}, "failover_run_undo_test": "auto", "failover_run_left": left,
         "failover_run_preflight": {"already_running": False, "vms_in_failover": [name], "plan": plan, "may_read_points": True},
+        "failover_run_unknown_variables": [],
     }  # fmt: skip
     failure = templated("failover_run_failure", **more)
     texts = [

@@ -252,9 +252,9 @@ def test_the_largest_page_is_far_below_the_limits(em, connect):
     em.reset(sessions=100, tasks=10)
     em.behaviour.indent = True
     with connect() as client:
-        size = client.counters.bytes
+        size = em.counters.bytes_sent
         assert len(client.get(f"{SESSIONS}?format=Entity", Operation("Read")).items) == 100
-        size = client.counters.bytes - size
+        size = em.counters.bytes_sent - size
     assert 4 * 10 * size < _transport.MAX_BODY
 
 
@@ -323,20 +323,6 @@ def test_a_body_of_200_megabytes_is_refused(head, pieces):
     assert is_a_sentence(answer["sentence"])
     assert answer["more"] < 200  # MiB; urllib3 1 unpacks up to 64 MiB at a time
     assert requests == ["POST", "GET", "DELETE"]
-
-
-@pytest.mark.parametrize("encoding", ["gzip, gzip", "br", "zstd", "compress", "gzip, identity", "x\x9b2J"])
-def test_other_packings_are_refused_unread(encoding):
-    bomb = gzip.compress(gzip.compress(b"x" * 10 * MIB))
-    with (
-        serving(f"200 OK\r\nContent-Encoding: {encoding}", [bomb]) as server,
-        client_of(server.url) as client,
-        pytest.raises(_client.EmProtocolError, match="which was not asked for") as failure,
-    ):
-        client.get(SESSIONS, Operation("Read"))
-    assert is_a_sentence(str(failure.value))
-    assert client.counters.bytes == 0
-    assert server.requests == ["POST", "GET", "DELETE"]
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate"])

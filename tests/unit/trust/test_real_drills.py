@@ -16,6 +16,7 @@ import re
 
 import programs
 import pytest
+from ansible_collections.dr_runbook.veeam_em.tests.unit.plugins.plugin_utils._report.reports import make
 from emulator import Emulator
 
 PLANS = "/cloudFailoverPlans/"
@@ -69,6 +70,9 @@ def play(em, tmp_path):
         result = tmp_path / "result.json"
         found = json.loads(result.read_text()) if result.exists() else None
         assert em.counters.live_logons == 0
+        if found and found.get("verdict"):
+            given = ("action", "session_source", "undo")  # the report of each run is as its schema says
+            make(found["session"], found["verdict"], found["plan"], {name: found[name] for name in given})
         return done.returncode, " ".join(done.output.split()), found
 
     return call

@@ -120,7 +120,6 @@ def test_a_certificate_without_alternative_names_is_refused_with_the_reason(conn
     with Served(context) as em:
         said = refused(connect, em, ca_path=path)
         assert "only the names under subjectAltName count" in said
-        assert "It has no names there." in said
 
 
 @pytest.mark.parametrize("names", [["em.example.com"], ["127.0.0.2"], ["*.localhost"]])
@@ -218,19 +217,25 @@ def chains():
         "CA without key identifier": (issued("R", ca=True, without=["subject_key"]), of_ca, True),
         "CA that is none": (issued("R"), of_ca, False),
         "CA without basicConstraints": (issued("R", ca=True, without=["constraints", "usage"]), of_ca, False),
-        "CA with a weak key": (issued("R", ca=True, key=weak()), "Have the certificate of its CA issued again", False),
+        "CA with a weak key": (issued("R", ca=True, key=weak()), "Have it, or that of its CA, issued again", False),
     }
     for name, (authority, cure, strict) in own_ca.items():
         yield name, [issued("em", authority)], authority, cure, strict
     yield "no authority key", [issued("em", root, without=["authority_key"])], root, of_server, True
-    yield "weak key", [issued("em", root, key=weak())], root, "Have it issued again, with an RSA key of 2048", False
+    yield (
+        "weak key",
+        [issued("em", root, key=weak())],
+        root,
+        "Have it, or that of its CA, issued again with an RSA key of 2048",
+        False,
+    )
     purpose = issued("em", root, purpose=ExtendedKeyUsageOID.CLIENT_AUTH)
     yield "not for servers", [purpose], root, "extendedKeyUsage.* has serverAuth", False
     yield "no intermediate", [issued("em", below)], root, "intermediate ones that the server does not send", False
     yield "root of others", [issued("em", below), below, root], issued("Other", ca=True), "ca_path lacks", False
     short = issued("Short", ca=True, path_length=0)
     too_long = issued("Intermediate", short, ca=True)
-    yield "too long", [issued("em", too_long), too_long], short, "pathLenConstraint", False
+    yield "too long", [issued("em", too_long), too_long], short, "path length .*openssl s_client", False
 
 
 def pem(*certificates):
@@ -310,7 +315,10 @@ def handshakes(context):
 @pytest.mark.parametrize(
     ("attributes", "cure"),
     [
-        ({"minimum_version": ssl.TLSVersion.TLSv1, "maximum_version": ssl.TLSVersion.TLSv1_1}, "enable TLS 1.2"),
+        (
+            {"minimum_version": ssl.TLSVersion.TLSv1, "maximum_version": ssl.TLSVersion.TLSv1_1},
+            "TLS 1.2 or newer",
+        ),
         ({"maximum_version": ssl.TLSVersion.TLSv1_2, "verify_mode": ssl.CERT_REQUIRED}, "client certificate"),
     ],
 )
@@ -331,8 +339,8 @@ def test_a_handshake_that_fails_has_its_cure(tmp_path, attributes, cure):
 def test_plain_http_behind_https_names_the_port(connect):
     with Emulator(sessions=0, documented=False) as em, pytest.raises(_errors.EmTlsError) as caught:
         _client.EnterpriseManager(em.url.replace("http:", "https:"), "reader", "Passw0rd!").__enter__()
-    assert "Check that this port speaks HTTPS. Port " in str(caught.value)
-    assert "listens on 9398 (https) or 9399 (http)" in str(caught.value)
+    assert "may be another service: the REST API of Enterprise Manager listens on 9398 (https)" in str(caught.value)
+    assert "Check that it speaks HTTPS" in str(caught.value)
 
 
 # What ca_path is not
@@ -340,7 +348,7 @@ def test_plain_http_behind_https_names_the_port(connect):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(None, "There is no such file as"), (b"", "PEM format"), (b"no certificate", "PEM format"), (b"\x30\x82", "PEM")],
+    [(None, "readable file"), (b"", "PEM format"), (b"no certificate", "PEM format"), (b"\x30\x82", "PEM")],
 )
 def test_a_ca_path_that_is_none(connect, tmp_path, content, said):
     path = tmp_path / "ca.pem"

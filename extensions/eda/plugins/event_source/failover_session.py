@@ -202,6 +202,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 # ansible-rulebook runs this file by its path, and the collection cannot be imported by its name then. So the core files
 # are loaded as a package of their own, which works from a checkout (-S), by the collection's name and installed.
 CORE = "_dr_runbook_veeam_em_core"
@@ -237,9 +239,9 @@ async def main(queue: Any, args: dict[str, Any]) -> None:
                 poll = await asyncio.to_thread(watch.poll)
                 if poll is not None:
                     for event in watch.events(poll):
-                        await queue.put({NAME: event})
                         if log:
-                            log.add(event["session"], watch.em_time(poll))
+                            log.add(event["session"], poll.seen_at)
+                        await queue.put({NAME: event})  # filters of the rulebook may change it
                     # Before the state is saved: what was not recorded when the process is killed comes again.
                     if log and log.pending:
                         await asyncio.to_thread(log.record)
@@ -283,31 +285,11 @@ async def _sleep(seconds: float) -> None:
 CONNECTION = ("url", "username", "password", "validate_certs", "ca_path", "timeout", "retries", "api_version")
 STORE = ("store", "store_password")
 DEFAULTS: dict[str, Any] = {
-    "url": None,
-    "username": None,
-    "password": None,
-    "validate_certs": True,
-    "ca_path": None,
-    "timeout": 30,
-    "retries": 3,
-    "api_version": "latest",
-    "interval": 60,
-    "look_back": "24h",
-    "name": None,
-    "backup_server": None,
-    "announce_ended": False,
-    "state_file": None,
-    "store": None,
-    "store_password": None,
-    "em_name": None,
-    "page_size": 100,
+    name: option.get("default") for name, option in yaml.safe_load(DOCUMENTATION)["options"].items()
 }
-WHERE_TO_GIVE = "Give {it} as option{s} {options}, or in the environment as {environment}."
+WHERE_TO_GIVE = "Give each as an option, or in the environment ({environment})."
 MIN_LOOK_BACK = timedelta(hours=1)
-BOOLEANS = {
-    **dict.fromkeys(("true", "yes", "on", "1", "t", "y"), True),
-    **dict.fromkeys(("false", "no", "off", "0", "f", "n"), False),
-}
+TRUE, FALSE = ("true", "yes", "on", "1", "t", "y"), ("false", "no", "off", "0", "f", "n")
 """What Ansible accepts as a boolean."""
 
 
@@ -371,9 +353,9 @@ def _value(name: str, given: Any, default: Any) -> Any:
         return given  # checked with the criteria
     text = str(given).strip()
     if isinstance(default, bool):
-        if text.lower() not in BOOLEANS:
+        if text.lower() not in TRUE + FALSE:
             raise OptionError(name, given, "Give true or false.")
-        return BOOLEANS[text.lower()]
+        return text.lower() in TRUE
     if isinstance(default, int):
         if isinstance(given, bool) or not text.isdecimal():
             raise OptionError(name, given, "Give a whole number.")

@@ -405,7 +405,7 @@ def two_tenants():
     message = "Cannot connect to esx07 for glx-db77 through vbr02"
     verdict = {"passed": False, "reasons": [
         {"code": "vm_failed", "vm": "glx-db77", "text": message}, {"code": "esx07", "vm": None, "text": message},
-        {"code": "rto_missed", "vm": "acme-db", "text": f"acme-db: {message}"}]}  # fmt: skip
+        {"code": "rto_missed", "vm": "acme-db", "text": f"acme-db: {message}"}, {"code": "failed_without_tasks", "text": message}]}  # fmt: skip
     shared = run(
         8, "glx-web88", task("glx-db77", "Failed"), task("acme-db", "Failed"), result="Failed", failure_message=message
     )
@@ -467,7 +467,7 @@ def test_a_tenant_finds_no_name_of_others():
     assert sum(portfolio["summary"][status] for status in STATUSES) == 3
     details = " ".join(words for place, words in page.words.items() if place.startswith("plan-"))
     for words in (
-        "acme-db failed. Something else kept it from passing. It took longer than the target.",
+        "acme-db failed. Something else kept it from passing. It took longer than the target. It failed.",
         "A critical VM did not come up.",
         "Waived until 2027-01-31 Finding",
         "VM that is not named here has been removed since the last run that passed.",

@@ -71,6 +71,24 @@ def test_null_is_not_given():
     assert report(nothing) == report("")
 
 
+@pytest.mark.parametrize(
+    ("rto", "expected"),
+    [
+        ("1h", ["2026-05-31T08:18:40.000000Z", None, "The policy asks for none. By it, this run passed."]),
+        ("1m", [None, "2026-04-01T08:18:40.000000Z", "By the policy, which asks for a retest within 30 d."]),
+    ],
+)
+def test_dates_by_the_policy(rto, expected):
+    judged = f"session | dr_runbook.veeam_em.failover_verdict(rto='{rto}')"
+    made = report(
+        f"action='test', verdict={judged}, policy=policy",
+        policy={"plans": [{"match": "*", "test_every": "90d", "retest_within": "30d"}]},
+    )
+    data = json.loads(made["files"][1]["content"])
+    assert [data["next_test"]["date"], data["retest"]["date"]] == expected[:2]
+    assert data["retest"]["basis"].startswith(expected[2])
+
+
 def test_manifests_are_chained():
     first = report("")
     manifests = {first["files"][-1]["name"]: first["files"][-1]["content"]}

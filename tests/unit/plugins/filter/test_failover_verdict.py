@@ -106,12 +106,12 @@ def test_texts_of_the_server_are_no_templates():
     facts = session(vm_name=TEMPLATE, result="Failed", failure_message=TEMPLATE)
     verdict = judge("vm_rto={'*': 1}", session=facts)
     texts = [reason["text"] for reason in verdict["reasons"]]
-    assert texts[0] == f"The run failed: {TEMPLATE}."
+    assert texts[0] == f"The run failed, but none of its VMs did. Enterprise Manager says: {TEMPLATE}."
     assert f"{TEMPLATE} took 18 min 12 s from the start of the run, target 1 s." in texts
     shown = template(
         "{{ verdict.vms[0].name }} {{ verdict.reasons[0].text }} {{ verdict.critical_vm }}", verdict=verdict
     )
-    assert shown == f"{TEMPLATE} The run failed: {TEMPLATE}. {TEMPLATE}"
+    assert shown == f"{TEMPLATE} {texts[0]} {TEMPLATE}"
     assert json.loads(template("{{ verdict | to_json }}", verdict=verdict)) == verdict
 
 

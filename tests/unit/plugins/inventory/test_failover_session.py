@@ -619,11 +619,14 @@ def test_files_that_are_not(tmp_path, name):
         ({"password": "wr0ng"}, "as both failed: 127.0.0.1:.* HTTP 401 .*Check username"),
         ({"username": "restricted"}, "HTTP 403.*Check that restricted has the role Portal User or VM Restore Operator"),
         ({"url": "http://127.0.0.1:1"}, "127.0.0.1:1 cannot be reached .Connection refused"),
-        ({"url": None}, "Give it as option url, as variable veeam_em_url, or in the environment as VEEAM_EM_URL"),
-        ({"password": ""}, "password is not set. Give it as option password"),
+        (
+            {"url": None},
+            r"Give each as an option, as a variable \(veeam_em_url\), or in the environment \(VEEAM_EM_URL\)",
+        ),
+        ({"password": ""}, "Not set: password. Give each as an option"),
         (
             {"url": "", "username": " "},
-            "url and username are not set. Give them as options url and username, as variables veeam_em_url and",
+            r"Not set: url, username. Give each as an option, as a variable \(veeam_em_url, veeam_em_username\)",
         ),
         ({"passwrd": PASSWORD}, r"passwrd: '\.\.\.' cannot be used. There is no such option"),
         ({"password": {"em": PASSWORD}}, r"password: '\.\.\.' cannot be used. Give a text, not a list"),

@@ -268,7 +268,8 @@ def test_validate_certs_from_the_environment(look_up, monkeypatch, value, valida
 @pytest.mark.parametrize("missing", ["url", "username", "password"])
 def test_a_connection_option_that_is_missing(em, look_up, missing):
     with pytest.raises(
-        AnsibleLookupError, match=f"Give it as option {missing}, as variable veeam_em_{missing}, or .* VEEAM_EM_"
+        AnsibleLookupError,
+        match=rf"Not set: {missing}. Give each as an option, as a variable \(veeam_em_{missing}\), or .* \(VEEAM_EM_",
     ):
         look_up("A", **{missing: None})
     assert em.counters.requests == 0

@@ -153,14 +153,14 @@ def test_of_two_looks_at_once_none_hides_the_newer_state(em, record, read, conne
     record()
     append, looked = Recorder.append, []
 
-    def overtaken(recorder, its_store, records):
+    def overtaken(recorder, records, keep):
         if not looked:
             looked.append(True)
             hours(em, 1)
             with open_store(store) as other, connect() as client:
                 faster = Recorder(other, "127.0.0.1")
-                append(faster, other, faster.look(client, SessionCriteria(utc_now())).records)
-        return append(recorder, its_store, records)
+                append(faster, faster.look(client, SessionCriteria(utc_now())).records)
+        return append(recorder, records, keep)
 
     em.clock.advance(5)
     em.world.add_session()  # something new for both
@@ -412,7 +412,7 @@ def test_what_newer_releases_of_ansible_core_refuse_before_the_module_starts(opt
 @pytest.mark.parametrize("em_name", [None, "em"])
 def test_a_look_needs_em(record, em_name):
     result = record(url=None, em_name=em_name)
-    assert result["failed"] and result["msg"].startswith("url is not set.") and "VEEAM_EM_URL" in result["msg"]
+    assert result["failed"] and result["msg"].startswith("Not set: url.") and "VEEAM_EM_URL" in result["msg"]
 
 
 @pytest.mark.parametrize(

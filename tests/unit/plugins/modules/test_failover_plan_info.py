@@ -51,7 +51,11 @@ def test_facts(em, plans, run):
 def test_every_documented_fact_is_returned_and_no_other(plans, run):
     documented = yaml.safe_load(failover_plan_info.RETURN)
     contains = documented["failover_plans"]["contains"]
-    for fact in run(check_mode=True)["failover_plans"]:
+    result, failure = run(check_mode=True), run(password="wrong")
+    assert set(result) - {"invocation", "changed", "warnings"} == set(documented) - {"error", "msg"}
+    assert set(failure) - {"invocation", "changed", "warnings", "failed", "exception"} == {"error", "msg"}
+    assert set(failure["error"]) == set(documented["error"]["contains"])
+    for fact in result["failover_plans"]:
         assert list(fact) == list(contains)
         for name in ("tenant", "backup_server", "pre_command", "post_command"):
             assert set(fact[name]) == set(contains[name]["contains"])

@@ -88,6 +88,7 @@ def test_every_documented_fact_is_returned_and_no_other(em, run):
                 compare(inner, entry["contains"], f"{path}.{name}")
 
     result = run(id=[em.world.sessions[0].id], data_age=True, username="admin")
+    assert set(result) - {"invocation", "changed", "warnings"} == set(documented) - {"error", "msg"}
     for name in ("tasks_kept_at", "em_name", "seen_at"):  # only the history has them
         assert documented["failover_sessions"]["contains"].pop(name)["returned"].startswith("with O(source=history)")
     for name in ("failover_sessions", "query"):
@@ -180,12 +181,12 @@ def test_missing_ids(em, run):
         ({"sort_order": "up"}, ["sort_order", "ascending"]),
         ({"timeout": 0}, ["timeout", "1 to 3600"]),
         ({"retries": -1}, ["retries", "0 or more"]),
-        ({"ca_path": "/no/such/file"}, ["ca_path", "no such file"]),
+        ({"ca_path": "/no/such/file"}, ["ca_path: '/no/such/file' cannot be used"]),
         ({"api_version": "seven"}, ["api_version", "latest"]),
         ({"username": "a:b"}, ["username", "colon"]),
         ({"name": []}, ["name", "selects nothing"]),
         ({"validate_certs": "perhaps"}, ["validate_certs", "bool"]),
-        ({"url": None}, ["url is not set", "VEEAM_EM_URL"]),
+        ({"url": None}, ["Not set: url", "VEEAM_EM_URL"]),
         ({"nonsense": 1}, ["nonsense", "created_after"]),
         ({"fields": ["id", "nmae"]}, ["fields", "nmae", "creation_time", "task_summary"]),
         ({"fields": []}, ["fields", "return all"]),

@@ -140,12 +140,12 @@ def test_an_empty_variable_is_not_set(em, run_module, monkeypatch, module, value
 def test_all_that_is_missing_is_named_with_all_ways_to_give_it(em, run_module, module, value):
     missing = {"url": value, "password": value}
     assert refused(em, run_module(module, **{**MODULES[module], **missing})) == (
-        "url and password are not set. Give them as options url and password, with module_defaults for the group "
-        "dr_runbook.veeam_em.all, or in the environment as VEEAM_EM_URL and VEEAM_EM_PASSWORD, on the machine where the task "
-        "runs. become (sudo) clears the environment: set become: false for this task."
+        "Not set: url, password. Give each as an option, with module_defaults for the group dr_runbook.veeam_em.all, or in the "
+        "environment (VEEAM_EM_URL, VEEAM_EM_PASSWORD) of the machine where the task runs. become (sudo) clears the "
+        "environment: set become: false for this task."
     )
     msg = refused(em, run_module(module, **{**MODULES[module], "username": value}))
-    assert msg.startswith("username is not set. Give it as option username, with")
+    assert msg.startswith("Not set: username. Give each as an option, with")
 
 
 @pytest.mark.parametrize("module", MODULES)

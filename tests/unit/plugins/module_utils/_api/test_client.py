@@ -80,7 +80,6 @@ def test_counters(em, connect):
         document = read(client)
     assert len(document.items) == 3
     assert client.counters.requests == em.counters.requests == 3
-    assert client.counters.bytes == em.counters.bytes_sent
 
 
 def test_the_log_off_uses_the_id_of_the_logon_and_not_the_token(em, connect):
@@ -647,7 +646,6 @@ def test_em_says_how_late_it_is(em, connect):
     [
         ("Mon, 02 Mar 2026 08:00:00 GMT", "2026-03-02T08:00:00"),
         ("Mon, 02 Mar 2026 08:00:00 +0100", "2026-03-02T07:00:00"),
-        ("Thu, 01 Jan 1970 00:00:00 GMT", None),
         ("Mon, 02 Mar 2026 08:00:00 +9999999999", None),
         ("soon", None),
         ("", None),

@@ -102,13 +102,13 @@ def test_a_signal_logs_off(number, when):
         wait_for(lambda: em.counters.live_logons == 0)
 
 
-def signal_under_way(em, after=0.0, number=signal.SIGTERM):
+def signal_under_way(em, after=0.0):
     """Send this process a signal so many seconds after the emulator has a request, however long that takes."""
 
     def send():
         wait_for(lambda: em.counters.in_flight)
         time.sleep(after)
-        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=send, daemon=True).start()
 
@@ -150,23 +150,6 @@ def test_a_grace_that_was_not_needed_ends_with_the_request(em, connect, monkeypa
     wait_for(lambda: not [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)])
 
 
-def test_an_alarm_of_others_rings_after_the_request_that_must_not_be_torn(em, connect):
-    """As ansible-core sets it for a task's timeout."""
-
-    def ring(number, frame):
-        rung.append(em.counters.logons)
-
-    rung = []
-    before = signal.signal(signal.SIGALRM, ring)
-    em.faults.add("slow_headers", seconds=1, path="sessionMngr", times=1)
-    signal_under_way(em, number=signal.SIGALRM)
-    try:
-        with connect():
-            assert rung == [1]
-    finally:
-        signal.signal(signal.SIGALRM, before)
-
-
 def test_signals_at_once_are_one_interruption(em, connect, monkeypatch):
     """ansible-core 2.21 sends its workers SIGINT and, some milliseconds later, SIGTERM."""
     monkeypatch.setattr(interrupts, "ONE_INTERRUPTION", programs.TIMEOUT)
@@ -206,24 +189,6 @@ def test_a_signal_that_is_ignored_stays_ignored(em, connect):
             read(client)
     finally:
         signal.signal(signal.SIGHUP, before)
-
-
-def test_a_client_that_moves_to_another_thread_leaves_signals_alone(em, connect):
-    client = connect()
-
-    def work():
-        read(client)
-        client.__exit__()
-
-    client.__enter__()
-    try:
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
-        assert em.counters.live_logons == 0
-    finally:
-        client._signals.restore()
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_other_threads_take_no_signals(em, connect):

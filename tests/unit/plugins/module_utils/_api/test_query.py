@@ -9,7 +9,6 @@ What the pages hold, and what is read where EM refuses, is tested through the re
 
 from __future__ import annotations
 
-import threading
 import time
 from urllib.parse import parse_qs
 
@@ -184,18 +183,6 @@ def test_a_logon_that_ends_while_pages_are_prefetched_is_renewed_once(em, connec
     assert em.counters.logons == 2
     assert em.counters.live_logons == 0
     assert client.counters.requests == em.counters.requests
-
-
-def test_without_threads_pages_are_read_one_by_one(em, connect, monkeypatch):
-    def fail(self):
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(threading.Thread, "start", fail)
-    em.latency_ms = 5
-    with connect() as client:
-        answer = SessionReader(client).list_sessions(criteria(sort_order="ascending"))
-    assert ids(answer) == all_ids(em)
-    assert em.counters.max_in_flight == 1
 
 
 def test_a_filter_is_encoded_as_a_whole():

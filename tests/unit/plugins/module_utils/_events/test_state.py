@@ -115,31 +115,6 @@ TABLE = {
         (session("Working", "None", vm(result="Failed", point=None)), ["started", "vm_failed db"]),
         (session("Working", "None", vm(result="Failed", point=None)), []),
     ],
-    "a point appears after the failure, and vanishes again": [
-        (session("Working", "None", vm(result="Failed", point=None)), ["started", "vm_failed db"]),
-        (DB_FAILED, []),
-        (session("Working", "None", vm(result="Failed", point=None)), []),
-        (DB_FAILED, []),
-    ],
-    "VMs of one name without a point": [
-        (session("Working", "None", vm(result="Failed", point=None), vm(point=None)), ["started", "vm_failed db"]),
-        (session("Working", "None", vm(point=None), vm(result="Failed", point=None)), []),
-        (session("Working", "None", *[vm(result="Failed", point=None)] * 2), ["changed", "vm_failed db"]),
-        (session("Working", "None", *[vm(result="Failed", point=None)] * 2), []),
-        (session("Working", "None", vm(result="Failed", point="p2"), vm(result="Failed")), []),
-        (session("Stopped", "Failed", *[vm(result="Failed", point=None)] * 2), ["finished"]),
-    ],
-    "a VM takes the point that appears, and another one of its name fails": [
-        (session("Working", "None", vm(result="Failed", point=None), vm(point=None)), ["started", "vm_failed db"]),
-        (session("Working", "None", vm(point="p2"), vm(result="Failed")), []),
-        (session("Working", "None", vm(result="Failed", point="p2"), vm(result="Failed")), ["changed", "vm_failed db"]),
-        (session("Working", "None", vm(result="Failed", point="p2")), ["changed"]),
-        (session("Working", "None", vm(result="Failed", point="p3")), ["vm_failed db"]),
-    ],
-    "VMs of other names have nothing to do with it": [
-        (session("Working", "None", vm(result="Failed", point=None)), ["started", "vm_failed db"]),
-        (session("Working", "None", vm("web", "Failed"), vm(result="Failed")), ["changed", "vm_failed web"]),
-    ],
     "a VM has failed and is still stopping": [
         (session("Working", "None", vm(result="Failed", state="Stopping")), ["started", "vm_failed db"]),
         (DB_FAILED, ["changed"]),
@@ -158,15 +133,6 @@ def test_events(steps, kept):
         if kept:
             known = EventState.from_text(known.to_text(EM), EM)
         assert [short(event) for event in poll(known, fact)] == expected, number
-
-
-def test_of_vms_of_one_name_the_one_is_reported_that_failed_now():
-    known = EventState()
-    first, second = vm(result="Failed"), vm(result="Failed", point="p2")
-    poll(known, session("Working", "None", vm(result="Failed", point=None), vm(point=None)))
-    poll(known, session("Working", "None", first, vm(point="p2")))
-    (dummy, failed) = poll(known, session("Working", "None", second, first))
-    assert failed["vm"] == second
 
 
 def test_an_event_holds_the_facts_and_shares_them_with_nobody():
@@ -331,7 +297,7 @@ def spoilt(change):
         ("[" * 100000, "damaged"),
         (EventState().to_text(EM)[:-20], "damaged"),
         (spoilt(lambda document: document.update(format=1)), "another version"),
-        (spoilt(lambda document: document["state"].update(newest=None)), "edited by hand"),
+        (spoilt(lambda document: document["state"].update(other=None)), "damaged"),
         (
             EventState().to_text("https://other:9398"),
             "belongs to https://other:9398, not to https://em.example.com:9398",

@@ -54,7 +54,7 @@ def test_the_documented_entity_gives_the_documented_facts():
 
 def test_the_documented_references_are_found():
     document = xml.parse(REPLIES.joinpath("failoverSessions.xml").read_bytes())
-    assert document.shape == xml.REFERENCES
+    assert document.shape == xml.ENTITIES
     assert [(item["UID"].rpartition(":")[2], item["Name"]) for item in document.items] == [
         ("475420ee-d045-4493-9869-0a970e08f6f9", "ABC Company Failover Plan"),
         ("10c5b348-dcbb-4d50-8b37-0e0fb4daf0ef", "ABC Company Cloud Failover Plan"),

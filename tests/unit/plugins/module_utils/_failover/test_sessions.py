@@ -935,15 +935,6 @@ def test_a_server_that_is_ill_is_not_read_another_way(em, find, status, message,
     assert em.counters.routes.get("GET /api/cloud/failoverSessions", 0) == 0
 
 
-def test_all_that_was_refused_is_reported_when_the_last_way_fails(em, connect):
-    warnings = []
-    em.behaviour.refuse_query_type = 404
-    em.faults.add("status", status=500, message="Down", path="failoverSessions")
-    with pytest.raises(EmServerError, match="Down"), connect(warn=warnings.append) as client:
-        SessionReader(client).list_sessions(SessionCriteria.from_options({}.get))
-    assert "refused to query" in warnings[-1]
-
-
 def test_an_object_of_another_type_is_an_error(em, find):
     other = '<BackupJobSession Type="BackupJobSession" UID="urn:x:1"><State>Stopped</State></BackupJobSession>'
     body = f"<QueryResult><Entities><X>{other}</X></Entities></QueryResult>"
@@ -1205,15 +1196,6 @@ def test_a_later_page_that_is_forbidden_is_no_reason_to_try_the_collection(em, f
     with pytest.raises(EmPermissionError, match="answered with HTTP 403.*page=2"):
         find()
     assert em.counters.routes.get("GET /api/cloud/failoverSessions", 0) == 0
-
-
-def test_a_list_that_fails_after_a_query_that_is_forbidden(em, connect):
-    warnings = []
-    em.behaviour.role_query = "refused"
-    em.faults.add("status", status=500, message="Down", path="failoverSessions")
-    with pytest.raises(EmServerError, match="Down"), connect(warn=warnings.append) as client:
-        SessionReader(client).list_sessions(SessionCriteria.from_options({}.get))
-    assert "forbids reader to query" in warnings[-1]
 
 
 def test_odd_values_of_one_session_do_not_harm_the_others(em, find):

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import NewRecord, subject_of
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import FACTS, NewRecord, subject_of
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.store import open_store
 from programs import COLLECTIONS, started
 
@@ -35,16 +35,22 @@ class Make:
             "creation_time": f"2026-03-01T{number // 3600 % 24:02d}:{number // 60 % 60:02d}:{number % 60:02d}.000000Z",
             "end_time": None,
             "finished": True,
+            "tasks": [],
             **facts,
         }
-        return NewRecord("session", subject_of(em, guid), AT, facts)
+        return NewRecord("session", subject_of(em, guid), AT, whole("session", facts))
 
     def look(self, em="em.example.com"):
         at = f"2026-03-02T00:00:{next(self._seconds):02d}.000000Z"
-        return NewRecord("look", subject_of(em, at), at, {"complete": True})
+        return NewRecord("look", subject_of(em, at), at, whole("look", {"complete": True}))
 
     def record(self, kind, identity="a", em="em.example.com", **body):
-        return NewRecord(kind, subject_of(em, identity), AT, body)
+        return NewRecord(kind, subject_of(em, identity), AT, whole(kind, body))
+
+
+def whole(kind, facts):
+    """The body of a record that has the facts of its kind."""
+    return {**dict.fromkeys(FACTS[kind]), **facts}
 
 
 @pytest.fixture

@@ -20,5 +20,5 @@ def test_a_point_without_id_or_state_is_not_said_to_have_one():
 def test_a_vm_without_a_restore_point_stays_without():
     body = {name: None for name in ("id", "uid", "name", "job_type", "backup_server", "task_summary")}
     task = {"vm_name": "db", "state": "Stopped", "replica_point": None}
-    (facts,) = session_of_body({**body, "tasks": [task]}, {})["tasks"]
+    (facts,) = session_of_body({**body, "tasks": [task]}, "em", {})["tasks"]
     assert (facts["vm_name"], facts["state"], facts["replica_point"]) == ("db", "Stopped", None)

@@ -129,16 +129,15 @@ def test_a_damaged_export(exported, file, change, problem):
 
 
 @pytest.mark.parametrize("body", ["[]", "x", '{"backup_server": "x"}'])
-def test_an_export_whose_session_has_no_facts(tmp_path, file, body):
+def test_an_export_with_a_record_that_has_no_facts(tmp_path, file, body):
     digest = sha256(body)
     chain = hash_of("id", 1, "session", "em/x", "2026", digest, FIRST_HASH)
     record = [1, "session", "em/x", "2026", digest, body, FIRST_HASH, chain]
     start = {"history": 1, "store_id": "id", "head": {"sequence": 1, "hash": chain}}
     path = tmp_path / "crafted.jsonl"
     path.write_text(f"{json.dumps(start)}\n{json.dumps(dict(zip(RECORD_COLUMNS.split(', '), record)))}\n")
-    with pytest.raises(
-        HistoryError, match="The export is damaged: A record of a session has no facts. Nothing was imported"
-    ):
+    words = "The export is damaged: Record 1 was not written by this collection: it does not have the facts of its kind. Nothing"
+    with pytest.raises(HistoryError, match=words):
         import_records(str(path), file)
 
 

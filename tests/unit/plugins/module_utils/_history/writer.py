@@ -12,17 +12,18 @@ import os
 import signal
 import sys
 
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import NewRecord, subject_of
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import FACTS, NewRecord, subject_of
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.store import open_store
 
 SESSIONS = 40
 
 
 def records(name, time):
-    yield NewRecord("look", subject_of("em", f"{name}-{time}"), "2026", {})
+    yield NewRecord("look", subject_of("em", f"{name}-{time}"), "2026", dict.fromkeys(FACTS["look"]))
     for number in range(SESSIONS):
         identity = f"{name}-{time}-{number}"
-        yield NewRecord("session", subject_of("em", identity), "2026", {"id": identity, "text": "x" * 500})
+        facts = {**dict.fromkeys(FACTS["session"]), "id": identity, "tasks": [], "text": "x" * 500}
+        yield NewRecord("session", subject_of("em", identity), "2026", facts)
 
 
 def main(location, name, times, killed_after=None):

@@ -19,7 +19,7 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._readiness.sta
 NOW = datetime(2026, 11, 28, 20)
 DAY = timedelta(days=1)
 CODES = """
-failed: not_passed
+failed: not_passed retest_due retest_overdue
 never_tested: never_tested
 overdue: overdue
 in_failover: in_failover
@@ -173,10 +173,13 @@ def read_plan(plan, plans, history, policies, now):
     every, grace, warn = (seconds(policy.get(name)) or 0 for name in ("test_every", "grace", "warn_before"))
     due = when(last["end_time"]) + timedelta(seconds=every) if last and every else None
     look = max(history["looks"], key=lambda look: look["seen_at"], default=None)
-    found = []
+    found, retest_due = [], None
 
     if newest and newest not in passed:
         found += ["not_passed", *why_not(newest, policy)]
+        if policy.get("retest_within"):
+            retest_due = when(newest["end_time"]) + timedelta(seconds=seconds(policy["retest_within"]))
+            found.append("retest_overdue" if now > retest_due else "retest_due")
     if not sessions:
         found.append("never_tested")
     if due and now > due + timedelta(seconds=grace):
@@ -250,6 +253,7 @@ def read_plan(plan, plans, history, policies, now):
         "codes": found,
         "in_failover": flag,
         "next_due": due,
+        "retest_due": retest_due,
         "last_passed": last and last["id"],
         "vms": [(vm["name"], success[vm["name"]] and success[vm["name"]]["id"]) for vm in vms],
         "drift": drift,
@@ -474,6 +478,7 @@ class Maker:
             "backup_server": self.pick(None, "vbr01", "vbr0[2]"),
             "grace": self.random.choice([None, 0, "10d"]),
             "warn_before": self.random.choice([None, "7d"]),
+            "retest_within": self.pick(None, "5d", "30d"),
             "rto": "10m" if chance() < 0.4 else None,
             "rpo": "8h" if chance() < self.odd else None,
             "critical_vms": self.pick(None, ["db"], ["web", "db"]),
@@ -510,6 +515,7 @@ def shown(plan):
         "codes": [item["code"] for item in plan["reasons"]],
         "in_failover": plan["in_failover"],
         "next_due": when(plan["next_due"]),
+        "retest_due": when(plan["retest_due"]),
         "last_passed": plan["last_passed"] and plan["last_passed"]["session_id"],
         "vms": [(vm["name"], vm["session_id"]) for vm in plan["vms"]],
         "drift": plan["drift"] and {key: sorted(names) for key, names in plan["drift"].items()},

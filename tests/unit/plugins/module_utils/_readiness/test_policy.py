@@ -51,6 +51,7 @@ def test_values():
         "test_every": "13w",
         "grace": "0d",
         "warn_before": 0,
+        "retest_within": "30d",
         "rto": 60,
         "rpo": "1h30m",
         "tenant": None,
@@ -58,6 +59,7 @@ def test_values():
     (policy,) = read_policies({"plans": [{**given, "critical_vms": ["b", "a", "b"], "allow_warnings": "False"}]})
     assert (policy.test_every, policy.grace, policy.warn_before, policy.rto, policy.rpo) == (7862400, 0, 0, 60, 5400)
     assert (policy.tenant, policy.critical_vms, policy.allow_warnings) == (None, ["a", "b"], False)
+    assert policy.retest_within == 30 * 86400
 
 
 @pytest.mark.parametrize(
@@ -80,6 +82,7 @@ def test_values():
             "policy[plans][0][test_every]: 'quarterly' cannot be used. Give seconds",
         ),
         ({"plans": [{"match": "*", "test_every": 0}]}, "policy[plans][0][test_every]: 0 cannot be used."),
+        ({"plans": [{"match": "*", "retest_within": 0}]}, "policy[plans][0][retest_within]: 0 cannot be used."),
         (
             {"plans": [{"match": "*", "test_every": "999999d"}]},
             "policy[plans][0][test_every]: '999999d' cannot be used.",

@@ -65,6 +65,16 @@ BY_STATUS = {
             {},
             ["not_passed", "failed"],
         ),
+        "retest until the last moment": (
+            history(run(5, result="Failed"), GOOD),
+            {"retest_within": "5d"},
+            ["not_passed", "failed", "retest_due"],
+        ),
+        "retest too late": (
+            history(run(5, result="Failed"), run(6, result="Failed")),
+            {"retest_within": "4d"},
+            ["not_passed", "failed", "retest_overdue"],
+        ),
         "nothing ever passed": (history(run(5, result="Failed")), {}, ["not_passed", "failed"]),
         "failed VM in a success": (history(run(5, task("db", "Failed"), "web"), GOOD), {}, ["not_passed", "vm_failed"]),
         "no result": (history(run(5, "db", "web", result="None"), GOOD), {}, ["not_passed", "no_result"]),
@@ -305,6 +315,25 @@ def test_the_worst_status_wins_and_all_reasons_are_given():
         "plans_unread",
     ]
     assert (found["next_due"], found["last_passed"]["session_id"]) == (ago(30), "run-120")
+
+
+@pytest.mark.parametrize(
+    ("runs", "due", "text"),
+    [
+        ([run(5, result="Failed")], ago(-25), "Its retest is due by 2026-12-23 20:00 UTC."),
+        ([run(31, result="Failed")], ago(1), "Its retest was due by 2026-11-27 20:00 UTC."),
+        ([run(4, result="Failed"), run(31, result="Failed")], ago(-26), "Its retest is due by 2026-12-24 20:00 UTC."),
+        ([run(4, kind="undo"), run(5, result="Failed")], ago(-25), "Its retest is due by 2026-12-23 20:00 UTC."),
+        ([GOOD, run(31, result="Failed")], None, None),
+        ([run(5, result="Failed", kind="unknown")], None, None),
+        ([], None, None),
+    ],
+)
+def test_the_newest_run_that_counts_and_did_not_pass_asks_for_a_retest(runs, due, text):
+    found = judged(history(*runs), retest_within="30d")
+    assert found["retest_due"] == due
+    assert [item["text"] for item in found["reasons"] if "retest" in item["code"]] == ([text] if text else [])
+    assert judged(history(*runs))["retest_due"] is None
 
 
 @pytest.mark.parametrize("days", [0.02, 60, 75.9, 76, 90, 100, 100.1])

@@ -370,7 +370,7 @@ def test_words_of_the_server_cannot_break_a_sentence(words):
     )
     assert f"b has the unknown result {words!r}." in found
     other = " ".join(texts({**facts, "name": "x", "failure_message": words, "tasks": []}, plan=asked))
-    assert f"The run failed: {words}." in other and f"its name is {words!r}, the session's is 'x'" in other
+    assert f"Enterprise Manager says: {words}." in other and f"its name is {words!r}, the session's is 'x'" in other
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from ansible_collections.dr_runbook.veeam_em.tests.unit.plugins.module_utils._ve
     [
         ("Stopped", "Success", []),
         ("Stopped", "Warning", []),
-        ("Stopped", "Failed", ["failed", "failed_without_failed_vms"]),
+        ("Stopped", "Failed", ["failed_without_failed_vms"]),
         ("Stopped", "None", ["no_result"]),
         ("Stopped", None, ["no_result"]),
         ("Stopped", "success", ["unknown_result"]),
@@ -100,9 +100,9 @@ def test_warnings_count_as_asked():
         ("Warning", ["Failed", "Success"], 0, ["too_many_failed"]),
         ("Warning", ["Failed", "Failed"], 2, ["warning_with_only_failed_vms"]),
         ("Success", ["Failed", "Success"], 1, ["success_with_failed_vms"]),
-        ("Success", ["Failed", "Success"], 0, ["too_many_failed", "success_with_failed_vms"]),
-        ("Failed", ["Success", "Warning"], 1, ["failed", "failed_without_failed_vms"]),
-        ("Failed", [], 1, ["failed", "failed_without_tasks"]),
+        ("Success", ["Failed", "Success"], 0, ["too_many_failed"]),
+        ("Failed", ["Success", "Warning"], 1, ["failed_without_failed_vms"]),
+        ("Failed", [], 1, ["failed_without_tasks"]),
         ("None", ["Failed", "Success"], 1, ["no_result"]),
     ],
 )
@@ -113,6 +113,41 @@ def test_failed_vms(result, results, max_failed, expected):
     assert [vm["passed"] for vm in verdict["vms"]] == [word != "Failed" for word in results]
     allowed = 0 < results.count("Failed") <= max_failed
     assert ("failed_allowed" in [note["code"] for note in verdict["notes"]]) == allowed
+
+
+@pytest.mark.parametrize(
+    ("result", "targets", "expected"),
+    [
+        ("Success", {}, ["too_many_failed"]),
+        ("Success", {"max_failed": 2, "required_vms": ["b"]}, [("required_not_successful", "b")]),
+        ("Success", {"max_failed": 2, "vm_rto": {"b": "1h"}}, [("rto_missed", "b")]),
+        (
+            "Success",
+            {"max_failed": 2, "required_vms": ["b"], "vm_rto": {"b": "1h"}},
+            [("required_not_successful", "b")],
+        ),
+        ("Warning", {"max_failed": 1}, ["too_many_failed"]),
+        ("Warning", {"max_failed": 2, "required_vms": ["a"]}, [("required_not_successful", "a")]),
+    ],
+)
+def test_where_a_failed_vm_is_a_reason_a_result_that_hides_it_is_a_note(result, targets, expected):
+    facts = session(task("a", result="Failed"), task("b", result="Failed"), result=result)
+    assert codes(facts, **targets) == expected
+    [note] = [note for note in judged(facts, **targets)["notes"] if not note["code"].endswith("_allowed")]
+    code, word = {
+        "Success": ("success_with_failed_vms", "Success, although VMs failed."),
+        "Warning": ("warning_with_only_failed_vms", "a warning, although every VM failed."),
+    }[result]
+    assert note == {"code": code, "vm": None, "vms": ["a", "b"], "text": f"The run ended with {word}"}
+
+
+def test_a_run_that_failed_alone_is_one_reason_with_the_message():
+    says = "Enterprise Manager says: Script failed."
+    failed = {"result": "Failed", "message": "Script failed."}
+    assert texts(session(task("a"), **failed)) == [f"The run failed, but none of its VMs did. {says}"]
+    assert texts(session(**failed)) == [
+        f"The run failed, and Enterprise Manager lists no VMs, so which of them failed is unknown. {says}"
+    ]
 
 
 def test_sentences_on_failed_vms():
@@ -411,7 +446,7 @@ def test_a_kept_list_in_which_all_had_finished():
     facts = session(task("a", result="Failed"), task("b"), result="Failed", **KEPT)
     assert codes(facts, max_failed=1) == []
     assert judged(facts)["notes"][-1]["text"].endswith("They are judged as it listed them at 2026-03-02 08:01:35 UTC.")
-    assert codes(session(task("a"), result="Failed", **KEPT)) == ["failed", "failed_without_failed_vms"]
+    assert codes(session(task("a"), result="Failed", **KEPT)) == ["failed_without_failed_vms"]
 
 
 def test_sentences_on_a_kept_list_say_when_it_was_created():
@@ -438,11 +473,17 @@ def test_a_list_that_was_kept_while_the_session_runs():
         (session(state="Working"), {}, "not_finished", "Stopped", "Working"),
         (session(state="Odd"), {}, "unknown_state", "Stopped", "Odd"),
         (session(result="Odd"), {}, "unknown_result", None, "Odd"),
-        (session(result="Failed"), {}, "failed", "Success", "Failed"),
+        (session(working("b"), result="Failed", **KEPT), {}, "failed", "Success", "Failed"),
         (session(result="Warning"), {"allow_warnings": False}, "warning", "Success", "Warning"),
         (session(*[task(result="Failed")] * 3), {"max_failed": 1}, "too_many_failed", 1, 3),
-        (session(*[task(result="Failed")] * 3), {}, "success_with_failed_vms", 0, 3),
-        (session(*[task(result="Failed")] * 3, result="Warning"), {}, "warning_with_only_failed_vms", 0, 3),
+        (session(*[task(result="Failed")] * 3), {"max_failed": 3}, "success_with_failed_vms", 0, 3),
+        (
+            session(*[task(result="Failed")] * 3, result="Warning"),
+            {"max_failed": 3},
+            "warning_with_only_failed_vms",
+            0,
+            3,
+        ),
         (session(working("b"), task()), {}, "stopped_with_running_vms", 0, 1),
         (session(working("b"), result="Warning", **KEPT), {}, "outcome_unknown", "Success", "Working"),
         (session(), {"rto": 90}, "rto_missed", 90, 100),

@@ -46,8 +46,8 @@ OWN_TAGS = {"<p>", "</p>", "<ul>", "</ul>", "<li>", "</li>", "<strong>", "</stro
         ),
         (session(end=100.4), {"rto": 100}, "did not pass: The run took 1 min 40.4 s, target 1 min 40 s."),
         (
-            session(task("a", result="Failed"), task("b")),
-            {},
+            session(task("a", result="Failed"), task("b"), result="Failed"),
+            {"required_vms": ["c"]},
             "did not pass, for 2 reasons: 1 VM failed (a); none is allowed to. (1 more)",
         ),
         (session(state="Working", result="None"), {}, "did not pass: The run has not finished (state Working)."),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from datetime import datetime, timedelta
 
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.evaluate import evaluate
@@ -15,7 +16,25 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._verdict.reaso
 from hypothesis import settings
 
 ZERO = datetime(2026, 3, 2, 8)
-NOTES = ("failed_allowed", "warning_allowed", "point_utc_offset", "tasks_kept", "no_tasks", "not_in_plan", "no_targets")
+NOTES = (
+    "failed_allowed",
+    "warning_allowed",
+    "success_with_failed_vms",
+    "warning_with_only_failed_vms",
+    "point_utc_offset",
+    "tasks_kept",
+    "no_tasks",
+    "not_in_plan",
+    "no_targets",
+)
+FAILURES = (
+    "failed",
+    "too_many_failed",
+    "success_with_failed_vms",
+    "warning_with_only_failed_vms",
+    "required_not_successful",
+)
+"""The reasons that say of a VM that it failed; so does rto_missed."""
 EARLY = "2026-03-02 05:00:00"  # three hours before
 KEPT = {"tasks_kept_at": "2026-03-02T08:01:35.250000Z"}
 QUICK = settings(max_examples=2 * settings().max_examples)
@@ -124,6 +143,7 @@ def check(verdict, facts):
         (reason["code"], bool(reason["vms"])) for reason in verdict["reasons"] if reason["code"] != "pattern_unmatched"
     ]
     assert len(kinds) == len(set(kinds))
+    check_failures(verdict)
     check_status(verdict)
     check_words(verdict)
     for measured in (verdict["rto"], verdict["rpo"], *(vm[key] for vm in vms for key in ("rto", "rpo"))):
@@ -169,6 +189,19 @@ def check(verdict, facts):
         assert vm["rto"]["achieved"] is None or vm["result"] in ("Success", "Warning")
     assert sum(vm["critical"] for vm in vms) == (verdict["critical_vm"] is not None)
     check_idle(verdict)
+
+
+def check_failures(verdict):
+    """One reason for each VM that failed, unless that is allowed, and one for a session that failed."""
+    names = Counter(vm["name"] for vm in verdict["vms"])
+    for vm in verdict["vms"]:
+        if vm["state"] == "Stopped" and vm["result"] == "Failed" and names[vm["name"]] == 1:
+            about = [reason for reason in verdict["reasons"] if vm["name"] in reason["vms"]]
+            about = [reason["code"] for reason in about if reason["code"] in (*FAILURES, "rto_missed")]
+            allowed = [note for note in verdict["notes"] if note["code"] == "failed_allowed"]
+            assert len(about) == 1 or (allowed and not about), (vm["name"], about)
+    of_session = ("failed", "too_many_failed", "failed_without_failed_vms", "failed_without_tasks")
+    assert sum(reason["code"] in of_session for reason in verdict["reasons"]) < 2
 
 
 OPTIONS = re.compile(

@@ -127,6 +127,7 @@ MANY = session(*(task(f"vm-{number:03d}", number, 90 + number) for number in ran
 CONTEXT = {
     "action": "test",
     "operator": "Ada Lovelace",
+    "operator_source": "AWX user",
     "change_id": "CHG0042317",
     "url": "https://em.example.com:9398",
     "queried_at": at(700),

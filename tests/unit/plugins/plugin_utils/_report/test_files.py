@@ -20,6 +20,7 @@ from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._report import
 from ansible_collections.dr_runbook.veeam_em.tests.unit.plugins.plugin_utils._report.reports import (
     CASES,
     CONTEXT,
+    FULL,
     make,
     texts,
 )
@@ -38,16 +39,18 @@ locale.setlocale(locale.LC_ALL, "") if sys.argv[1] == "set" else None
 time.tzset()
 sys.path.insert(0, sys.argv[2])
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._report import files
-facts, verdict, plan, context = json.load(open(sys.argv[3], encoding="utf-8"))
-made = files.make(facts, {"verdict": verdict, "plan": plan, **context})
+cases = json.load(open(sys.argv[3], encoding="utf-8"))
+made = [files.make(facts, {"verdict": verdict, "plan": plan, **context}) for facts, verdict, plan, context in cases]
 sys.stdout.write(json.dumps({"made": made, "zone": time.tzname}))
 """
 
 
 def test_neither_hash_seed_nor_time_zone_nor_locale_matter(tmp_path):
     given = tmp_path / "given.json"
-    given.write_text(json.dumps([*CASES["hostile"], CONTEXT]), encoding="utf-8")
-    expected = make(*CASES["hostile"], CONTEXT)
+    policy = {"plans": [{"match": "*", "test_every": "90d", "retest_within": "30d"}]}
+    cases = [(*CASES["hostile"], {**CONTEXT, "policy": policy}), (*CASES["good"], FULL)]
+    given.write_text(json.dumps(cases), encoding="utf-8")
+    expected = [make(*case) for case in cases]
     root = Path(files.__file__).parents[6]  # of ansible_collections
     zones = set()
     for seed, zone, name in (

@@ -1,0 +1,75 @@
+# Copyright (c) 2026 dr_runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The dates of the next test and of the retest: as people gave them, else by the policy of readiness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...module_utils._failover.times import format_duration, format_time
+from ...module_utils._readiness.policy import PlanPolicy, policy_of, read_policies
+from ...module_utils._readiness.runs import Run, due_after, retest_after
+
+_FACTS = ("state", "result", "failure_message", "creation_time", "end_time", "duration", "finished")
+
+
+def dates_of(
+    session: Mapping[str, Any],
+    verdict: Any,
+    plan: Mapping[str, Any],
+    kind: str | None,
+    policy: Any,
+    given: Mapping[str, Any],
+) -> dict[str, dict[str, str | None]]:
+    """``next_test`` and ``retest``, each with ``date`` and a sentence on its ``basis``. Both are None if nothing is known.
+
+    :arg policy: as failover_readiness takes it, or None. The run is judged as that filter judges it.
+    :arg given: what people said.
+    :raises OptionError: the policy cannot be used.
+    """
+    dates = {"next_test": _date(None), "retest": _date(None)}
+    run, its_policy = _judged(session, verdict, plan, kind, policy)
+    if run is not None and its_policy is not None:
+        due, retest = due_after(run, its_policy), retest_after(run, its_policy)
+        if due:
+            every = format_duration(its_policy.test_every)
+            dates["next_test"] = _date(format_time(due), f"By the policy, which asks for a test every {every}.")
+        if retest:
+            within = format_duration(its_policy.retest_within)
+            text = f"By the policy, which asks for a retest within {within}. By it, this run did not pass."
+            dates["retest"] = _date(format_time(retest), text)
+        elif run.passed and its_policy.retest_within:
+            dates["retest"] = _date(None, "The policy asks for none. By it, this run passed.")
+    return {name: _date(given[name], "As given.") if given[name] else known for name, known in dates.items()}
+
+
+def _date(date: str | None, basis: str | None = None) -> dict[str, str | None]:
+    return {"date": date, "basis": basis}
+
+
+def _judged(
+    session: Mapping[str, Any], verdict: Any, plan: Mapping[str, Any], kind: str | None, policy: Any
+) -> tuple[Run | None, PlanPolicy | None]:
+    """The run, as the policy that fits its plan judges it. None if there is no policy, or none fits."""
+    if not policy:
+        return None, None
+    policies = read_policies(policy)
+    its_plan = plan if plan.get("name") == session.get("name") else {}
+    found = policy_of(
+        {"backup_server": session.get("backup_server"), **its_plan, "name": session.get("name")}, policies
+    )
+    if found is None:
+        return None, None
+    known = {
+        **dict.fromkeys(_FACTS),
+        **session,
+        "kind": kind,
+        "verdict": verdict,
+        "tasks": [
+            {**dict.fromkeys((*_FACTS, "vm_name", "replica_point")), **task} for task in session.get("tasks") or ()
+        ],
+    }
+    return Run(known, found), found
