@@ -1190,9 +1190,7 @@ def test_where_points_cannot_be_read_nothing_is_undone(awx, left, undo_test):
     assert "it is not known whether VMs are in failover" in told["message"]
 
 
-@pytest.mark.parametrize(
-    "more", [more({}), more({"failover_undo_approved": False}), {"failover_run_action": "test"}]
-)
+@pytest.mark.parametrize("more", [more({}), more({"failover_undo_approved": False}), {"failover_run_action": "test"}])
 def test_a_real_failover_is_not_undone_without_a_person(awx, drill, more):
     """Not even where a job template of a drill reads it, or the undo of a test is always wanted."""
     handed_over = drill("start")
