@@ -24,7 +24,7 @@ from traceback import walk_tb
 from typing import Any
 
 from .advice import DEFAULT_PORTS, OTHER_HOST, certificate_hint, handshake_hint, host_hint, port_hint
-from .errors import EmConnectionError, EmError, EmProtocolError, EmTimeoutError, EmTlsError, Operation
+from .errors import CHECK_EM, EmConnectionError, EmError, EmProtocolError, EmTimeoutError, EmTlsError, Operation
 from .options import split_url
 from .proxy import Proxy, find_proxy
 from .redaction import Redactor
@@ -45,6 +45,8 @@ TOKEN_HEADER = "X-RestSvcSessionId"
 CHUNK = 64 * 1024
 MAX_BODY = 64 * 1024 * 1024
 """Bytes, unpacked. A larger response is refused; 1,000 sessions of 10 VMs (the largest page) take about 10 MB."""
+ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+"""Content encodings that are unpacked. Others, and several at once, pack a body of any size into a few bytes."""
 
 
 @dataclass
@@ -162,6 +164,10 @@ class Transport:
 
     def _read_body(self, response: Any, deadline: float, operation: Operation, url: str) -> bytes:
         raw = response.raw
+        encoding = response.headers.get("Content-Encoding", "").strip().lower()
+        if encoding not in ENCODINGS:
+            problem = f"sent a response packed as {self.redactor.redact(encoding)}, which was not asked for"
+            raise EmProtocolError(operation, url, problem, CHECK_EM, response.status_code)
         if hasattr(raw, "read1"):
             # read1 gives what has come, so a body that drips cannot outlive the deadline for long.
             received = iter(lambda: raw.read1(CHUNK, decode_content=True), b"")

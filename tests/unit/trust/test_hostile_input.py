@@ -325,6 +325,19 @@ def test_a_body_of_200_megabytes_is_refused(head, pieces):
     assert requests == ["POST", "GET", "DELETE"]
 
 
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "br", "zstd", "compress", "gzip, identity", "x\x9b2J"])
+def test_other_packings_are_refused_unread(encoding):
+    bomb = gzip.compress(gzip.compress(b"x" * 10 * MIB))
+    with (
+        serving(f"200 OK\r\nContent-Encoding: {encoding}", [bomb]) as server,
+        client_of(server.url) as client,
+        pytest.raises(_client.EmProtocolError, match="which was not asked for") as failure,
+    ):
+        client.get(SESSIONS, Operation("Read"))
+    assert is_a_sentence(str(failure.value))
+    assert server.requests == ["POST", "GET", "DELETE"]
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate"])
 def test_a_packed_reply_is_read(encoding):
     body = b"<EntityReferences/>"
