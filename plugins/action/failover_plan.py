@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
@@ -20,7 +19,6 @@ from ..module_utils._module import CONNECTION_SPEC
 from ..plugin_utils._progress import Result, Waiting
 
 MODULE = "dr_runbook.veeam_em.failover_plan"
-WAIT_MODULE = "dr_runbook.veeam_em.failover_session_wait"
 STARTED = {"start": "failover started", "test": "test started"}
 REPEATED = (
     "failover_plan cannot be used with until or retries, since Ansible would run the plan again and again. Nothing was started. "
@@ -45,9 +43,6 @@ class ActionModule(ActionBase):
             wrap = self._task.async_val and not self._connection.has_native_async
             return {**result, **self._execute_module(module_name=MODULE, task_vars=task_vars, wrap_async=wrap)}
 
-        def execute(these: Mapping[str, Any]) -> Result:
-            return dict(self._execute_module(module_name=WAIT_MODULE, module_args=dict(these), task_vars=task_vars))
-
         started = clock.monotonic()
         # The only run that may send the action to EM, and it does so once.
         done = self._execute_module(module_name=MODULE, module_args={**options, "wait": False}, task_vars=task_vars)
@@ -55,7 +50,7 @@ class ActionModule(ActionBase):
         session = done.get("failover_session")
         if done.get("failed") or not session:
             return result
-        waiting = Waiting(execute, session["name"] or session["id"], bool(self._task.no_log))
+        waiting = Waiting(self, task_vars, session["name"] or session["id"])
         waiting.keep_warnings(result)
         how = "was running already" if done.get("already_running") else STARTED[options["action"]]
         waiting.show(f"{how}: session {session['id']}, {session['state']}")
@@ -103,5 +98,5 @@ class ActionModule(ActionBase):
         if last.get("failed"):
             result.update({name: last[name] for name in ("failed", "msg", "error", "exception") if name in last})
             result["timed_out"] = bool(last.get("timed_out"))
-        if not result.get("failed"):
+        else:
             result.update(run_result(last["failover_session"], waiting.warnings.append))

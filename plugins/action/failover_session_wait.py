@@ -15,9 +15,8 @@ from ..module_utils._api.errors import OptionError
 from ..module_utils._failover import clock
 from ..module_utils._failover.criteria import check_names, time_bound
 from ..module_utils._failover.times import utc_now
-from ..plugin_utils._progress import Result, Waiting
+from ..plugin_utils._progress import WAIT_MODULE, Result, Waiting
 
-MODULE = "dr_runbook.veeam_em.failover_session_wait"
 TIMES = {"appear_timeout": 300, "finish_timeout": 3600, "poll_interval": 5}
 """The options in seconds, and their defaults."""
 
@@ -28,10 +27,6 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> Result:
         result: Result = super().run(tmp, task_vars)
-
-        def execute(options: Mapping[str, Any]) -> Result:
-            return dict(self._execute_module(module_name=MODULE, module_args=dict(options), task_vars=task_vars))
-
         try:
             check_names(self._task.args)  # here too, since a date is a text when it gets to the module
         except OptionError as exc:
@@ -43,18 +38,18 @@ class ActionModule(ActionBase):
             times = {}  # the module refuses it, with a sentence
         if self._task.async_val or min(times.values(), default=0) < 1:
             wrap = self._task.async_val and not self._connection.has_native_async
-            return {**result, **self._execute_module(module_name=MODULE, task_vars=task_vars, wrap_async=wrap)}
+            return {**result, **self._execute_module(module_name=WAIT_MODULE, task_vars=task_vars, wrap_async=wrap)}
 
         started = clock.monotonic()
-        waiting = Waiting(execute, str(options.get("plan") or options.get("id")), bool(self._task.no_log))
-        last = execute({**options, "until": "appeared", "appear_timeout": 1})
-        if last.get("failed") and not last.get("timed_out"):
-            return {**result, **last}  # options, address or logon: the wait cannot start
-        if last.get("failed"):
-            appear = {**options, "until": "appeared"}
+        waiting = Waiting(self, task_vars, str(options.get("plan") or options.get("id")))
+        appear = {**options, "until": "appeared"}
+        last = waiting.run({**appear, "appear_timeout": 1})
+        if not last.get("failed"):
+            waiting.keep_warnings(last)
+        elif last.get("timed_out"):
             last = waiting.until(appear, "appear_timeout", times["appear_timeout"], times["poll_interval"])
         else:
-            waiting.keep_warnings(last)
+            return {**result, **last}  # options, address or logon: the wait cannot start
         if not last.get("failed"):
             last = self._finish(waiting, last, options, times)
         last["waited"] = round(clock.monotonic() - started, 3)

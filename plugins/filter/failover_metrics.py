@@ -7,22 +7,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
-from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
-from ..module_utils._api.errors import OptionError
 from ..plugin_utils._metrics import textfile
-from ..plugin_utils._plain import whole
+from ..plugin_utils._plain import fail_as_filter, whole
 
 
 def failover_metrics(readiness: Any, history: Any = None) -> str:
     """The text of the file. It is marked as text of others, since names in it may look like templates."""
-    try:
-        return cast(str, wrap_var(textfile(whole(readiness), whole(history))))
-    except OptionError as exc:
-        raise AnsibleFilterError(f"failover_metrics: {exc}") from None
+    with fail_as_filter("failover_metrics"):
+        return wrap_var(textfile(whole(readiness), whole(history)))
 
 
 class FilterModule:

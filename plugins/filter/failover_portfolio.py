@@ -7,27 +7,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
-from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
-from ..module_utils._api.errors import OptionError
-from ..plugin_utils._plain import whole
+from ..plugin_utils._plain import check_named, fail_as_filter, whole
 from ..plugin_utils._portfolio.files import make
 from ..plugin_utils._portfolio.record import OPTIONS
 
 
 def failover_portfolio(readiness: Any, /, history: Any = None, *args: Any, **options: Any) -> dict[str, Any]:
     """The files of the portfolio. They are marked as text of others, since names in them may look like templates."""
-    unknown = [option for option in options if option not in OPTIONS]
-    if args or unknown:
-        wrong = f"there is no option {unknown[0]}" if unknown else "each option needs its name"
-        raise AnsibleFilterError(f"failover_portfolio: {wrong}. Options are: {', '.join(OPTIONS)}.")
-    try:
-        return cast("dict[str, Any]", wrap_var(make(whole(readiness), whole(history), options)))
-    except OptionError as exc:
-        raise AnsibleFilterError(f"failover_portfolio: {exc}") from None
+    check_named("failover_portfolio", args, options, OPTIONS)
+    with fail_as_filter("failover_portfolio"):
+        return wrap_var(make(whole(readiness), whole(history), options))
 
 
 class FilterModule:

@@ -7,12 +7,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
-from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
-from ..module_utils._api.errors import OptionError
+from ..plugin_utils._plain import check_named, fail_as_filter
 from ..plugin_utils._report.context import CONTEXT
 from ..plugin_utils._report.files import make
 
@@ -21,14 +20,9 @@ OPTIONS = ("verdict", "plan", "policy", "manifests", "files", *CONTEXT)
 
 def failover_report(session: Any, /, *args: Any, **options: Any) -> dict[str, Any]:
     """The files of the report. They are marked as text of others, since names in them may look like templates."""
-    unknown = [option for option in options if option not in OPTIONS]
-    if args or unknown:
-        wrong = f"there is no option {unknown[0]}" if unknown else "each option needs its name"
-        raise AnsibleFilterError(f"failover_report: {wrong}. Options are: {', '.join(OPTIONS)}.")
-    try:
-        return cast("dict[str, Any]", wrap_var(make(session, options)))
-    except OptionError as exc:
-        raise AnsibleFilterError(f"failover_report: {exc}") from None
+    check_named("failover_report", args, options, OPTIONS)
+    with fail_as_filter("failover_report"):
+        return wrap_var(make(session, options))
 
 
 class FilterModule:

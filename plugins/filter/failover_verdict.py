@@ -14,16 +14,15 @@ from ansible.errors import AnsibleFilterError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.utils.unsafe_proxy import wrap_var
 
-from ..module_utils._api.errors import OptionError
 from ..module_utils._verdict.evaluate import evaluate
-from ..plugin_utils._plain import plain
+from ..plugin_utils._plain import fail_as_filter, plain
 
 
 def failover_verdict(session: Any, /, *args: Any, **targets: Any) -> dict[str, Any]:
     """The verdict on a session: plain data in which texts of the server are marked as no templates."""
     if args:
         raise AnsibleFilterError("failover_verdict: Give each target with its name, such as rto='1h'.")
-    try:
+    with fail_as_filter("failover_verdict"):
         given = {name: plain(name, value) for name, value in targets.items()}
         source, problems = given.pop("session_source", None), given.pop("problems", None)
         allow_warnings = given.get("allow_warnings")
@@ -31,8 +30,6 @@ def failover_verdict(session: Any, /, *args: Any, **targets: Any) -> dict[str, A
             with suppress(TypeError):
                 given["allow_warnings"] = boolean(allow_warnings, strict=True)
         return wrap_var(evaluate(plain("session", session), given, source, problems))
-    except OptionError as exc:
-        raise AnsibleFilterError(f"failover_verdict: {exc}") from None
 
 
 class FilterModule:

@@ -284,14 +284,12 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             return None
         try:
             answer: Answer = self._cache[self._key()]
-            if set(answer) != {"sessions", "plans", "collected"} or not isinstance(answer["sessions"], list):
-                raise AnsibleError("it is not an answer of Enterprise Manager")
             # Below 0 if this machine's clock was set back.
             if limit and not 0 <= time.time() - (answer["collected"] or 0) <= limit.total_seconds():
                 return None
         except KeyError:
             return None
-        except (AnsibleError, TypeError) as exc:  # a broken file must not stop a runbook
+        except AnsibleError as exc:  # a broken file must not stop a runbook
             self.display.warning(f"The inventory cache cannot be read, so Enterprise Manager is read instead: {exc}")
             return None
         self.display.vv("Inventory from the cache; Enterprise Manager is not contacted.")

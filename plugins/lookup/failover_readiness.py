@@ -103,7 +103,6 @@ from ansible.plugins.lookup import LookupBase
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ..module_utils._api.errors import OptionError
-from ..module_utils._api.options import check_text
 from ..module_utils._api.redaction import single_line, some_of, truncate
 from ..module_utils._failover.criteria import SessionCriteria
 from ..module_utils._failover.names import MAX_NAME, did_you_mean
@@ -128,7 +127,7 @@ class LookupModule(LookupBase):
             policy = plain("policy", kwargs.get("policy"))
             read_policies(policy)  # before the history, which takes longer
             set_options(self, variables or {}, kwargs)
-            names = [_name(term) for term in flat_terms(terms)]
+            names = flat_terms(terms, NAMES)
             if not names:  # an empty answer would let everything pass
                 raise OptionError("term", None, NAMES)
             now = self.get_option("now") or format_time(utc_now())
@@ -145,14 +144,6 @@ class LookupModule(LookupBase):
             if tenant:
                 plans = [plan for plan in plans if (plan["tenant"] or {}).get("name") == tenant]
             return [wrap_var(_only(plans, name, store.location)) for name in names]
-
-
-def _name(term: Any) -> str:
-    if term is not None:
-        check_text("term", term)
-    if not term or not term.strip():
-        raise OptionError("term", term, NAMES)
-    return str(term)
 
 
 def _only(plans: list[dict[str, Any]], name: str, location: str) -> dict[str, Any]:

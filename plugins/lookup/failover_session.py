@@ -152,7 +152,7 @@ from ansible.plugins.lookup import LookupBase
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ..module_utils._api.errors import OptionError
-from ..module_utils._api.options import check_text
+from ..module_utils._connection import client_from_options
 from ..module_utils._failover.criteria import SessionCriteria, guid_of_session
 from ..module_utils._failover.data_age import DataAgeReader, max_age
 from ..module_utils._failover.facts import Session
@@ -160,7 +160,7 @@ from ..module_utils._failover.plans import PlanReader
 from ..module_utils._failover.sessions import SessionReader
 from ..module_utils._history.options import NO_DATA_AGE, open_history
 from ..module_utils._history.reader import HistoryReader
-from ..plugin_utils._plugin import connect, fail_on_error, flat_terms, set_options
+from ..plugin_utils._plugin import fail_on_error, flat_terms, set_options
 
 
 class LookupModule(LookupBase):
@@ -171,8 +171,8 @@ class LookupModule(LookupBase):
             limit = max_age(self.get_option("max_data_age"))
             if self.get_option("latest"):
                 criteria = replace(criteria, limit=1, descending=True)
-            terms = flat_terms(terms)
-            keys = [_key(term) for term in terms]
+            terms = flat_terms(terms, "Give the name of a plan, or the id of a session as GUID, URN or Href.")
+            keys = [("id", guid) if (guid := guid_of_session(term)) else ("name", term) for term in terms]
             if keys and (criteria.ids or criteria.names):
                 name = "id" if criteria.ids else "name"
                 accepted = "Give plan names and ids as terms or as options, not both."
@@ -186,7 +186,7 @@ class LookupModule(LookupBase):
                     found = _read(reader, criteria, keys)
                 where = f"in the history {store.location}"
             else:
-                with connect(self.get_option) as client:
+                with client_from_options(self.get_option, self._display.warning) as client:
                     if limit:
                         DataAgeReader(client).read(limit)
                     found = _read(SessionReader(client), criteria, keys)
@@ -194,7 +194,7 @@ class LookupModule(LookupBase):
                     if unknown and "default" not in kwargs and (similar := PlanReader(client).similar_names(unknown)):
                         meant = f"{similar} "
                 where = f"on {client.base_url}"
-            missing = [repr(str(term)) for term, sessions in zip(terms, found) if not sessions]
+            missing = [repr(term) for term, sessions in zip(terms, found) if not sessions]
             if missing and "default" not in kwargs:
                 raise AnsibleLookupError(
                     f"No cloud failover session found for {', '.join(missing)} {where}. {meant}A plan name must be written "
@@ -202,16 +202,6 @@ class LookupModule(LookupBase):
                 )
             default = [kwargs["default"]] if "default" in kwargs else []
             return [item for sessions in found for item in (wrap_var(sessions) if sessions else default)]
-
-
-def _key(term: Any) -> tuple[str, str]:
-    """The criterion that a term stands for, ``id`` or ``name``, and its value."""
-    if term is not None:
-        check_text("term", term)
-    if not term or not term.strip():
-        raise OptionError("term", term, "Give the name of a plan, or the id of a session as GUID, URN or Href.")
-    guid = guid_of_session(str(term))
-    return ("id", guid) if guid else ("name", str(term))
 
 
 def _read(

@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ._api.errors import EmError, MissingLibraryError, OptionError
+from ._api.errors import EmError, EmWaitError, MissingLibraryError, OptionError
 from ._api.options import REQUIRED, check_text, from_environment, is_set
 from ._argspec import CONNECTION_SPEC, STORE_SPEC
 from ._history.records import HistoryError
@@ -77,21 +77,21 @@ def check_times(module: Module) -> None:
                 raise OptionError(option, name, accepted)
 
 
-def at_least(module: AnsibleModule, minimum: int, *names: str) -> None:
-    """Check that these options are not smaller.
+def check_seconds(module: AnsibleModule, *names: str) -> None:
+    """Check that these options are at least one second.
 
-    :raises OptionError: one of them is.
+    :raises OptionError: one of them is less.
     """
     for name in names:
-        if module.params[name] < minimum:
-            raise OptionError(name, module.params[name], f"Give a whole number of seconds, {minimum} or more.")
+        if module.params[name] < 1:
+            raise OptionError(name, module.params[name], "Give a whole number of seconds, 1 or more.")
 
 
 @contextmanager
 def fail_on_error(module: AnsibleModule, known: Callable[[], dict[str, Any]] = dict) -> Iterator[None]:
     """Ends the module with ``fail_json`` on every error of the client, the readers and the history.
 
-    :arg known: gives what else the failure is to return, such as ``changed``.
+    :arg known: gives what else the failure is to return, such as ``changed``. ``timed_out`` becomes true at a time limit.
     """
     try:
         yield
@@ -101,6 +101,9 @@ def fail_on_error(module: AnsibleModule, known: Callable[[], dict[str, Any]] = d
         module.fail_json(msg=str(exc), exception=exc.reason, **known())
     except EmError as exc:
         error = {"kind": exc.kind, "status": exc.status, "message": exc.server_message}
-        module.fail_json(msg=str(exc), error=error, **known())
+        more = known()
+        if "timed_out" in more:
+            more["timed_out"] = isinstance(exc, EmWaitError)
+        module.fail_json(msg=str(exc), error=error, **more)
     except KeyboardInterrupt as exc:
         module.fail_json(msg=str(exc) or "Interrupted.", **known())

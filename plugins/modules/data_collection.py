@@ -157,7 +157,7 @@ from ..module_utils._failover.data_age import SEVERITY, CollectJob, list_collect
 from ..module_utils._failover.plans import PlanCriteria
 from ..module_utils._failover.times import format_time
 from ..module_utils._failover.waiter import Poller
-from ..module_utils._module import at_least, check_times, create_module, fail_on_error
+from ..module_utils._module import check_seconds, check_times, create_module, fail_on_error
 
 SPEC: dict[str, Any] = {
     "backup_server": {"type": "raw"},
@@ -182,7 +182,7 @@ def main() -> None:
     with fail_on_error(module, known):
         check_times(module)
         params = module.params
-        at_least(module, 1, "wait_timeout", "poll_interval")
+        check_seconds(module, "wait_timeout", "poll_interval")
         names = PlanCriteria.from_options({"backup_server": params["backup_server"]}.get).backup_servers
         with client_from_module(module) as client:
             servers = find_backup_servers(client, names)

@@ -263,7 +263,8 @@ def _record(module: Module) -> dict[str, Any]:
     client = client_from_module(module) if option("look") else None
     em_name = name_of_em(option("em_name"), option("url"))
     criteria = SessionCriteria.from_options(option)
-    records = handed_over(em_name, format_time(utc_now()) or "", option)
+    handed = handed_over(em_name, format_time(utc_now()) or "", option)
+    seen: list[NewRecord] = []
     gap = None
     with ExitStack() as stack:
         store = _open(module)
@@ -273,13 +274,9 @@ def _record(module: Module) -> dict[str, Any]:
         if client:
             with client:
                 look = recorder.look(client, criteria)
-            gap = look.gap
-            records = [
-                *look.records,
-                *_without_secrets(module, client, [replace(record, at=look.at) for record in records]),
-            ]
-        else:
-            records = _without_secrets(module, None, records)
+            gap, seen = look.gap, look.records
+            handed = [replace(record, at=look.at) for record in handed]
+        records = [*seen, *_without_secrets(module, client, handed)]
         counts = recorder.append(records, keep=not module.check_mode)
         head = store.head() if store else EMPTY
     recorded = {kind: counts.get(kind, 0) for kind in KINDS}

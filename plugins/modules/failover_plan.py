@@ -324,7 +324,6 @@ msg:
 
 from typing import Any
 
-from ..module_utils._api.errors import EmWaitError
 from ..module_utils._connection import client_from_module
 from ..module_utils._failover import clock
 from ..module_utils._failover.criteria import check_names
@@ -336,7 +335,7 @@ from ..module_utils._failover.replica_points import PointReader
 from ..module_utils._failover.run_result import run_result
 from ..module_utils._failover.times import utc_now
 from ..module_utils._failover.undo_condition import undo_condition
-from ..module_utils._module import at_least, create_module, fail_on_error
+from ..module_utils._module import check_seconds, create_module, fail_on_error
 
 SPEC: dict[str, Any] = {
     "plan": {"type": "raw", "required": True},
@@ -365,7 +364,6 @@ class Run:
         self.action: PlanAction | None = None
         self.url: str | None = None
         self.points_seen_at: str | None = None
-        self.timed_out = False
 
     def carry_out(self) -> None:
         """Do what the options say.
@@ -375,7 +373,7 @@ class Run:
         """
         params = self.module.params
         check_names(params)
-        at_least(self.module, 1, "wait_timeout", "poll_interval")
+        check_seconds(self.module, "wait_timeout", "poll_interval")
         before = params["restore_point_before"]
         if before is not None:
             before = start_date(before, params["action"], utc_now())
@@ -423,12 +421,8 @@ class Run:
 def main() -> None:
     module = create_module(SPEC, supports_check_mode=True)
     run = Run(module)
-    with fail_on_error(module, lambda: {**run.result(), "timed_out": run.timed_out}):
-        try:
-            run.carry_out()
-        except EmWaitError:
-            run.timed_out = True
-            raise
+    with fail_on_error(module, lambda: {**run.result(), "timed_out": False}):
+        run.carry_out()
     result = run.result()
     if module.params["wait"] and result["failover_session"]:
         failure = run_result(result["failover_session"], module.warn)

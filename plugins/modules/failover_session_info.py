@@ -447,6 +447,7 @@ from ..module_utils._argspec import (
     STORE_SPEC,
 )
 from ..module_utils._failover.criteria import SessionCriteria
+from ..module_utils._failover.facts import SessionResult
 from ..module_utils._failover.times import format_time
 from ..module_utils._module import Module, check_texts, check_times, create_module, fail_on_error
 
@@ -457,6 +458,8 @@ FIELDS = (
 """The facts of a session, in the order of RETURN."""
 HISTORY_FIELDS = ("tasks_kept_at", "em_name", "seen_at")
 """Facts that only sessions of the history have."""
+NO_QUERY = {"filter": None, "requests": 0, "pages": 0, "api_version": None, "data_age": None}
+"""The facts of a query where EM was not asked."""
 
 SPEC: dict[str, Any] = {
     **OPTIONAL_CONNECTION_SPEC,
@@ -482,17 +485,22 @@ def main() -> None:
             accepted = "Restore points are returned in tasks: add tasks to fields, or leave replica_points out."
             raise OptionError("replica_points", replica_points, accepted)
         criteria = SessionCriteria.from_options(module.params.get)
-        if module.params["source"] == "history":
-            answer = _read_history(module, criteria)
-        else:
-            answer = _read_em(module, criteria)
+        read = _read_history if module.params["source"] == "history" else _read_em
+        result, points_seen_at, query = read(module, criteria)
+    sessions: list[Any] = result.sessions
     if fields:
-        sessions = [{name: session.get(name) for name in fields} for session in answer["failover_sessions"]]
-        answer["failover_sessions"] = sessions
-    module.exit_json(changed=False, **answer)
+        sessions = [{name: session.get(name) for name in fields} for session in sessions]
+    query = {**NO_QUERY, "queried_at": format_time(criteria.now), **query}
+    module.exit_json(
+        changed=False,
+        failover_sessions=sessions,
+        missing_ids=result.missing_ids,
+        points_seen_at=points_seen_at,
+        query=query,
+    )
 
 
-def _read_em(module: Module, criteria: SessionCriteria) -> dict[str, Any]:
+def _read_em(module: Module, criteria: SessionCriteria) -> tuple[SessionResult, str | None, dict[str, Any]]:
     # Only here, so that reading a history needs no client and no libraries.
     from ..module_utils._connection import client_from_module
     from ..module_utils._failover.data_age import DataAgeReader, max_age
@@ -503,27 +511,21 @@ def _read_em(module: Module, criteria: SessionCriteria) -> dict[str, Any]:
     client = client_from_module(module)
     with client:
         data_age = DataAgeReader(client).read(limit) if limit or module.params["data_age"] else None
-        result = SessionReader(client).list_sessions(criteria)
-        sessions, points_seen_at = result.sessions, None
+        result, points_seen_at = SessionReader(client).list_sessions(criteria), None
         if module.params["replica_points"]:
-            sessions, points_seen_at = PointReader(client).fill(sessions)
-    return {
-        "failover_sessions": sessions,
-        "missing_ids": result.missing_ids,
-        "points_seen_at": points_seen_at,
-        "query": {
-            "filter": result.filter,
-            "source": "collection" if result.from_collection else "query",
-            "requests": client.counters.requests,
-            "pages": client.counters.pages,
-            "queried_at": format_time(criteria.now),
-            "api_version": module.params["api_version"],
-            "data_age": data_age,
-        },
+            result.sessions, points_seen_at = PointReader(client).fill(result.sessions)
+    query = {
+        "filter": result.filter,
+        "source": "collection" if result.from_collection else "query",
+        "requests": client.counters.requests,
+        "pages": client.counters.pages,
+        "api_version": module.params["api_version"],
+        "data_age": data_age,
     }
+    return result, points_seen_at, query
 
 
-def _read_history(module: Module, criteria: SessionCriteria) -> dict[str, Any]:
+def _read_history(module: Module, criteria: SessionCriteria) -> tuple[SessionResult, str | None, dict[str, Any]]:
     # Only here, so that reading EM does not load a database.
     from ..module_utils._history.options import NO_DATA_AGE, open_history
     from ..module_utils._history.reader import HistoryReader
@@ -533,22 +535,7 @@ def _read_history(module: Module, criteria: SessionCriteria) -> dict[str, Any]:
     check_texts(module, {**STORE_SPEC, **EM_NAMES_SPEC})
     with open_history(module.params.get, read_only=True) as store:
         reader = HistoryReader(store, module.params["em_name"], module.warn)
-        result = reader.list_sessions(criteria)
-        points_seen_at = reader.points_seen_at()
-    return {
-        "failover_sessions": result.sessions,
-        "missing_ids": result.missing_ids,
-        "points_seen_at": points_seen_at,
-        "query": {
-            "filter": None,
-            "source": "history",
-            "requests": 0,
-            "pages": 0,
-            "queried_at": format_time(criteria.now),
-            "api_version": None,
-            "data_age": None,
-        },
-    }
+        return reader.list_sessions(criteria), reader.points_seen_at(), {"source": "history"}
 
 
 if __name__ == "__main__":

@@ -180,7 +180,7 @@ msg:
 
 from typing import Any
 
-from ..module_utils._api.errors import EmWaitError, OptionError
+from ..module_utils._api.errors import OptionError
 from ..module_utils._connection import client_from_module
 from ..module_utils._failover import clock
 from ..module_utils._failover.criteria import SessionCriteria, check_names, guid_of_session
@@ -188,7 +188,7 @@ from ..module_utils._failover.facts import Session, merge_tasks
 from ..module_utils._failover.replica_points import PointReader
 from ..module_utils._failover.times import format_time, utc_now
 from ..module_utils._failover.waiter import wait_until_appeared, wait_until_finished
-from ..module_utils._module import at_least, create_module, fail_on_error
+from ..module_utils._module import check_seconds, create_module, fail_on_error
 
 SPEC: dict[str, Any] = {
     "id": {"type": "str"},
@@ -212,17 +212,12 @@ def main() -> None:
     )
     started = clock.monotonic()
     result: dict[str, Any] = {"url": None, "failover_session": None, "points_seen_at": None}
-    failure = {"timed_out": False}
 
     def waited() -> dict[str, Any]:
         return {**result, "waited": round(clock.monotonic() - started, 3)}
 
-    with fail_on_error(module, lambda: {**waited(), **failure}):
-        try:
-            wait(module, result)
-        except EmWaitError:
-            failure["timed_out"] = True
-            raise
+    with fail_on_error(module, lambda: {**waited(), "timed_out": False}):
+        wait(module, result)
         module.exit_json(changed=False, **waited())
 
 
@@ -233,7 +228,7 @@ def wait(module: Any, result: dict[str, Any]) -> None:
     :raises EmError: the wait failed.
     """
     params = module.params
-    at_least(module, 1, "appear_timeout", "finish_timeout", "poll_interval")
+    check_seconds(module, "appear_timeout", "finish_timeout", "poll_interval")
     check_names(params)
     ids = None if params["id"] is None else [params["id"]]
     options = {"id": ids, "name": params["plan"], "created_after": params["created_after"]}

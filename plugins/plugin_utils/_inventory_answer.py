@@ -13,6 +13,7 @@ from typing import Any, TypedDict
 from ansible.errors import AnsibleParserError
 
 from ..module_utils._api.errors import EmPermissionError, OptionError
+from ..module_utils._connection import client_from_options
 from ..module_utils._failover.criteria import SessionCriteria
 from ..module_utils._failover.data_age import DataAgeReader, max_age
 from ..module_utils._failover.facts import Plan, Session, merge_tasks
@@ -21,7 +22,6 @@ from ..module_utils._failover.sessions import SessionReader
 from ..module_utils._history.options import NO_DATA_AGE, name_of_em, open_history
 from ..module_utils._history.reader import HistoryReader
 from ._hosts import list_some, needs_plan
-from ._plugin import connect
 
 WITHOUT_PLANS = "Without that role, vm_source: tasks takes only the VMs that sessions list, and reads no plans."
 
@@ -47,7 +47,7 @@ def read_em(option: Option, criteria: SessionCriteria, warn: Warn) -> Answer:
     :raises AnsibleParserError: a session that was requested by id is unknown, or plans that all need may not be read.
     """
     limit = max_age(option("max_data_age"))
-    with connect(option) as client:
+    with client_from_options(option, warn) as client:
         age = DataAgeReader(client).read(limit) if limit else None
         collected = time.time() - age["seconds"] if age else None
         sessions = _read_sessions(SessionReader(client), criteria, f"on {client.base_url}", warn)

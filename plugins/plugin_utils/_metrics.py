@@ -7,14 +7,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import timezone
 from typing import Any
 
-from ..module_utils._api.errors import OptionError
 from ..module_utils._failover.times import parse_time
 from ..module_utils._readiness.runs import COUNTED
 from ..module_utils._readiness.status import STATUSES
+from ._document.shape import check_shape
 
 HELP = {
     "veeam_em_failover_plan_info": "The names of a cloud failover plan, its tenant and its backup server. Always 1.",
@@ -33,6 +33,8 @@ HELP = {
 }
 """The metrics, all gauges, with what each says."""
 
+_READINESS = {"plans": [{"name?": str, "status": str, "runs": list}]}
+
 Labels = dict[str, str]
 Sample = tuple[str, Labels, Any]
 
@@ -48,17 +50,17 @@ def textfile(readiness: Any, history: Any) -> str:
     :arg history: what that was judged from.
     :raises OptionError: one of them is something else.
     """
-    plans = _items("readiness", readiness, "plans", ("name", "status", "runs"), "Give what failover_readiness returns.")
-    looks = _items("history", history, "looks", ("seen_at",), "Give what failover_history_info returns, with looks.")
+    check_shape("readiness", readiness, _READINESS, "Give what failover_readiness returns.")
+    check_shape("history", history, {"looks": [{"seen_at": str}]}, "Give what failover_history_info returns.")
     by_id: dict[tuple[str, str], Mapping[str, Any]] = {}
-    for plan in plans:  # worst first; two plans of one id would make the whole file invalid
+    for plan in readiness["plans"]:  # worst first; two plans of one id would make the whole file invalid
         by_id.setdefault(_id_of(plan), plan)
     lines: dict[str, list[str]] = {name: [] for name in HELP}
     for (em_name, plan_id), plan in sorted(by_id.items(), key=lambda pair: pair[0]):
         for name, labels, value in _of_plan(plan):
             if value is not None:
                 lines[name].append(_line(name, {"em": em_name, "plan_id": plan_id, **labels}, value))
-    for name, labels, value in _of_looks(looks, history):
+    for name, labels, value in _of_looks(history):
         if value is not None:
             lines[name].append(_line(name, labels, value))
     return "".join(
@@ -98,9 +100,9 @@ def _of_plan(plan: Mapping[str, Any]) -> Iterator[Sample]:
     yield f"{prefix}_rto_target_seconds", {}, (plan.get("policy") or {}).get("rto")
 
 
-def _of_looks(looks: Sequence[Mapping[str, Any]], history: Mapping[str, Any]) -> Iterator[Sample]:
+def _of_looks(history: Mapping[str, Any]) -> Iterator[Sample]:
     newest: dict[str, Mapping[str, Any]] = {}
-    for look in sorted(looks, key=lambda look: str(look["seen_at"])):
+    for look in sorted(history["looks"], key=lambda look: str(look["seen_at"])):
         newest[str(look.get("em_name") or "")] = look
     for em_name, look in sorted(newest.items()):
         yield "veeam_em_data_collected_timestamp_seconds", {"em": em_name}, _timestamp(look.get("collected_at"))
@@ -126,14 +128,3 @@ def _line(name: str, labels: Labels, value: float) -> str:
 def _escaped(text: str) -> str:
     printable = _UNPRINTABLE.sub("\ufffd", text)
     return re.sub(r'[\\"\n]', lambda match: _ESCAPES[match[0]], printable)
-
-
-def _items(option: str, value: Any, name: str, needed: Sequence[str], accepted: str) -> Sequence[Mapping[str, Any]]:
-    """The list of that name, whose items have what is needed."""
-    items = value.get(name) if isinstance(value, Mapping) else None
-    if not isinstance(items, Sequence) or isinstance(items, str):
-        raise OptionError(option, value, accepted)
-    for place, item in enumerate(items):
-        if not isinstance(item, Mapping) or not set(needed) <= item.keys():
-            raise OptionError(f"{option}[{name}][{place}]", item, accepted)
-    return items

@@ -2,20 +2,38 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a template gives to a filter, as plain JSON types, and what a filter gives back, marked as no template."""
+"""What filters share: what a template gives them, as plain JSON types, and their errors."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
-from ansible.utils.unsafe_proxy import wrap_var
+from ansible.errors import AnsibleFilterError
 from jinja2 import Undefined
 
 from ..module_utils._api.errors import OptionError
 from ..module_utils._api.options import check_text
+
+
+@contextmanager
+def fail_as_filter(name: str) -> Iterator[None]:
+    """Turns an option that cannot be used into an error of the filter with this name."""
+    try:
+        yield
+    except OptionError as exc:
+        raise AnsibleFilterError(f"{name}: {exc}") from None
+
+
+def check_named(name: str, args: Collection[Any], options: Collection[str], known: Collection[str]) -> None:
+    """Refuse options of a filter without a name, and those that it does not have."""
+    unknown = [option for option in options if option not in known]
+    if args or unknown:
+        wrong = f"there is no option {unknown[0]}" if unknown else "each option needs its name"
+        raise AnsibleFilterError(f"{name}: {wrong}. Options are: {', '.join(known)}.")
 
 
 def plain(option: str, value: Any) -> Any:
@@ -55,23 +73,3 @@ def whole(value: Any) -> Any:
 def _as_stored(value: Any) -> Any:
     copy = getattr(value, "_non_lazy_copy", None)
     return copy() if copy else value
-
-
-def unsafe(value: Any) -> Any:
-    """As ``wrap_var`` of ansible-core, for much data with the same texts again and again: each text is marked once. Keys
-    of dictionaries are no templates anyway.
-    """
-    marked: dict[str, Any] = {}
-
-    def mark(item: Any) -> Any:
-        if isinstance(item, dict):
-            return {key: mark(part) for key, part in item.items()}
-        if isinstance(item, list):
-            return [mark(part) for part in item]
-        if isinstance(item, str):
-            if item not in marked:
-                marked[item] = wrap_var(item)
-            return marked[item]
-        return wrap_var(item)
-
-    return mark(value)

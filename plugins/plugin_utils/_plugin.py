@@ -2,20 +2,18 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What lookup and inventory share: their options, the client from these, errors as Ansible's."""
+"""What lookup and inventory share: their options, errors as Ansible's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.utils.display import Display
 
-from ..module_utils._api.client import EnterpriseManager
 from ..module_utils._api.errors import EmError, MissingLibraryError, OptionError
 from ..module_utils._api.options import HIDDEN, check_required, check_text, from_environment, is_set
 from ..module_utils._argspec import (
@@ -26,7 +24,6 @@ from ..module_utils._argspec import (
     SOURCE_SPEC,
     STORE_SPEC,
 )
-from ..module_utils._connection import client_from_options
 from ..module_utils._failover.criteria import without_alias
 from ..module_utils._history.records import HistoryError
 
@@ -36,8 +33,6 @@ UNDECRYPTABLE = (
     "or --vault-id) that it was encrypted with."
 )
 
-_display = Display()
-
 
 @contextmanager
 def fail_on_error(error: type[AnsibleError]) -> Iterator[None]:
@@ -46,16 +41,6 @@ def fail_on_error(error: type[AnsibleError]) -> Iterator[None]:
         yield
     except (OptionError, MissingLibraryError, EmError, HistoryError) as exc:
         raise error(str(exc)) from None
-
-
-def connect(option: Callable[[str], Any]) -> EnterpriseManager:
-    """The client for these connection options; ``with`` logs on and off.
-
-    :arg option: gives the value of the option with that name.
-    :raises MissingLibraryError: a Python library cannot be imported.
-    :raises OptionError: one of them cannot be used.
-    """
-    return client_from_options(option, _display.warning)
 
 
 def connection_variables(variables: Mapping[str, Any], templar: Any, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,13 +113,25 @@ def set_options(plugin: Any, variables: Mapping[str, Any], given: dict[str, Any]
     plugin.set_options(var_options=values, direct=check_options(given, values, definitions))
 
 
-def flat_terms(terms: Iterable[Any]) -> list[Any]:
-    """The terms of a lookup, with each list among them replaced by its items."""
+def flat_terms(terms: Iterable[Any], accepted: str) -> list[str]:
+    """The terms of a lookup as texts, with each list among them replaced by its items.
+
+    :arg accepted: what terms are.
+    :raises OptionError: one of them cannot be used.
+    """
+    texts = []
     for term in terms:
         if term == []:
             # Without terms the criteria alone select, so a runbook that computed no names would get sessions of others.
             raise OptionError("term", term, "An empty list selects nothing. Check the variable that holds it.")
-    return [decrypted("term", item) for term in terms for item in (term if isinstance(term, list) else [term])]
+        for item in term if isinstance(term, list) else [term]:
+            text = decrypted("term", item)
+            if text is not None:
+                check_text("term", text)
+            if not text or not text.strip():
+                raise OptionError("term", text, accepted)
+            texts.append(str(text))
+    return texts
 
 
 def check_options(

@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ..module_utils._api.errors import EmConnectionError
 from ..module_utils._api.redaction import single_line, truncate
 from ..module_utils._failover import clock
 from ..module_utils._failover.facts import SESSIONS_PATH, Session, SessionTask, merge_tasks
@@ -20,6 +22,7 @@ from ..module_utils._failover.waiter import Poller, not_appeared, not_finished
 
 Result = dict[str, Any]
 
+WAIT_MODULE = "dr_runbook.veeam_em.failover_session_wait"
 MAX_RUN = 60.0
 """Maximum seconds that one run of the module waits. At first it takes three polls. Each run is a logon to EM."""
 HEARTBEAT = 300.0
@@ -35,23 +38,27 @@ class Waiting:
 
     An outage or a refused logon means for the whole wait what it means for one run of the module: see :class:`Poller`.
 
-    :arg execute: runs the module with these options and returns its result.
-    :arg quiet: show nothing (``no_log``).
+    :arg action: that of the task; with ``no_log`` nothing is shown.
     :ivar subject: what each line starts with.
     :ivar warnings: those of all runs, once each.
     """
 
-    def __init__(self, execute: Callable[[Mapping[str, Any]], Result], subject: str, quiet: bool) -> None:
-        self._execute = execute
+    def __init__(self, action: ActionBase, task_vars: Any, subject: str) -> None:
+        self._action = action
+        self._task_vars = task_vars
         self.subject = subject
-        self._quiet = quiet
         self._shown_at = clock.monotonic()
         self.warnings: list[str] = []
+
+    def run(self, options: Mapping[str, Any]) -> Result:
+        """Run the module once."""
+        args = {"module_name": WAIT_MODULE, "module_args": dict(options), "task_vars": self._task_vars}
+        return dict(self._action._execute_module(**args))
 
     def show(self, line: str) -> None:
         """One line in the output of the playbook, on stderr, where it cannot spoil what a machine reads."""
         self._shown_at = clock.monotonic()
-        if not self._quiet:
+        if not self._action._task.no_log:
             _display.display(single_line(f"[{self.subject}] {line}"), stderr=True)
 
     def until(
@@ -79,7 +86,7 @@ class Waiting:
             read_at = format_time(utc_now())
             # EM may drop the list of VMs when the run ends, and the run of the module that sees it must know them then.
             last_seen = {"last_seen": session} if session else {}
-            result = self._execute({**options, **_time_limits(interval, seconds, poller.left), **last_seen})
+            result = self.run({**options, **_time_limits(interval, seconds, poller.left), **last_seen})
             self.keep_warnings(result, show=True)
             found = result.get("failover_session")
             if found:
@@ -131,7 +138,7 @@ def _after_failure(poller: Poller, result: Result) -> float | None:
     if not result.get("timed_out"):
         return poller.failed(error.get("kind", ""), result["msg"])
     if error["message"]:  # EM was unavailable at the end of this run, which has warned of it
-        return poller.not_answered(error["message"], warned=True)
+        return poller.failed(EmConnectionError.kind, error["message"], warned=True)
     poller.answered()
     return 0.0
 

@@ -18,7 +18,6 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import NamedTuple
 
 from .errors import (
     EmAuthError,
@@ -49,13 +48,6 @@ LOG_OFF_TIMEOUT = 10.0
 """Seconds for all of the log off, however long ``timeout`` is: an interrupted run must end soon."""
 
 _EXPIRES = "the logon session will expire when idle (after 15 minutes by default)."
-
-
-class Logon(NamedTuple):
-    """What EM said when it made a logon: its token, and the path to end it."""
-
-    token: str
-    path: str | None
 
 
 class EnterpriseManager:
@@ -116,7 +108,8 @@ class EnterpriseManager:
             {"Authorization": f"Basic {basic}", "Content-Length": "0"},
             timeout,
         )
-        self._logon: Logon | None = None
+        self._token = ""
+        self._log_off_path: str | None = None
         self.logons = 0
 
     @property
@@ -125,7 +118,7 @@ class EnterpriseManager:
         return _http_date(self._transport.date)
 
     def _headers(self) -> dict[str, str]:
-        return {TOKEN_HEADER: self._logon.token if self._logon else ""}
+        return {TOKEN_HEADER: self._token}
 
     # The logon
 
@@ -146,11 +139,11 @@ class EnterpriseManager:
 
         :raises EmError: it was refused.
         """
-        before = self._logon
+        before = self._log_off_path
         self._log_on()
-        if before and before.path:
+        if before:
             with self._signals.defer_interrupts():
-                self._log_off(before.path)
+                self._log_off(before)
 
     def _log_on(self) -> None:
         """Get a token. Repeated only where EM surely made no logon; a lost response could leave one open that nobody ends."""
@@ -181,20 +174,20 @@ class EnterpriseManager:
         guid = _guid_in(token)
         for secret in filter(None, (token, guid)):
             self._transport.redactor.add_token(secret)
-        path = log_off_path(response.body) or (f"/api/logonSessions/{guid}" if guid else None)
-        self._logon = Logon(token, path)
+        self._token = token
+        self._log_off_path = log_off_path(response.body) or (f"/api/logonSessions/{guid}" if guid else None)
         self.logons += 1
-        if not path:
+        if not self._log_off_path:
             self.warn(f"{self.base_url} did not say how to log off; {_EXPIRES}")
 
     def _close(self) -> None:
         """Log off and give back what was taken. A failing log off is a warning: the work is done, or its error on its way."""
         try:
-            if self._logon and self._logon.path:
+            if self._log_off_path:
                 with self._signals.defer_interrupts():
-                    self._log_off(self._logon.path)
+                    self._log_off(self._log_off_path)
         finally:
-            self._logon = None
+            self._log_off_path = None
             self._transport.close()
             self._signals.restore()
 

@@ -77,6 +77,7 @@ class Operation(NamedTuple):
 class EmError(Exception):
     """What went wrong with EM. ``str()`` is the sentence for the user: "Log on failed: em:9398 PROBLEM. HINT (URL)".
 
+    :arg operation: what failed; empty where the problem says it all.
     :arg problem: a phrase whose subject is the server, such as "answered with HTTP 403".
     :arg hint: sentences that say what to check or to do.
     :ivar problem: the phrase with its subject.
@@ -109,7 +110,8 @@ class EmError(Exception):
         self.server_message = server_message
         self.url = url
         self.problem = f"{url.partition('://')[2].partition('/')[0] or 'Enterprise Manager'} {problem}"
-        super().__init__(f"{operation} failed: {self.problem}. {hint} ({truncate(single_line(url), MAX_URL)})")
+        start = f"{operation} failed: " if operation else ""
+        super().__init__(f"{start}{self.problem}. {hint} ({truncate(single_line(url), MAX_URL)})")
 
 
 class EmAuthError(EmError):

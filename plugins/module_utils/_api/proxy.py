@@ -36,11 +36,6 @@ class Proxy(NamedTuple):
     secrets: frozenset[str]
     bypass: str
 
-    @property
-    def note(self) -> str:
-        """For an error in which it may have a part."""
-        return f"Requests go through the proxy {self.name}. {self.bypass}"
-
     def hint(self, status: int) -> str:
         """What to do if there was no connection through it.
 

@@ -24,7 +24,7 @@ from traceback import walk_tb
 from typing import Any
 
 from .advice import DEFAULT_PORTS, OTHER_HOST, certificate_hint, handshake_hint, host_hint, port_hint
-from .errors import EmConnectionError, EmError, EmProtocolError, EmTimeoutError, EmTlsError, Operation
+from .errors import CHECK_EM, EmConnectionError, EmError, EmProtocolError, EmTimeoutError, EmTlsError, Operation
 from .options import split_url
 from .proxy import Proxy, find_proxy
 from .redaction import Redactor
@@ -45,6 +45,8 @@ TOKEN_HEADER = "X-RestSvcSessionId"
 CHUNK = 64 * 1024
 MAX_BODY = 64 * 1024 * 1024
 """Bytes, unpacked. A larger response is refused; 1,000 sessions of 10 VMs (the largest page) take about 10 MB."""
+ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+"""Content encodings that are unpacked. Others, and several at once, pack a body of any size into a few bytes."""
 
 
 @dataclass
@@ -71,10 +73,8 @@ class Transport:
         self._counting = threading.Lock()
         self.redactor = Redactor()
         self._proxy = find_proxy(base_url)
-        self._proxies = {}
         if self._proxy:
             self.redactor.add(*self._proxy.secrets)
-            self._proxies = dict.fromkeys(("http", "https"), self._proxy.address)
         self.date: str | None = None
         self._verify = verify
         if not verify:
@@ -143,7 +143,7 @@ class Transport:
                 headers=headers,
                 auth=lambda prepared: prepared,
                 verify=self._verify,
-                proxies=self._proxies,
+                proxies=dict.fromkeys(("http", "https"), self._proxy.address) if self._proxy else {},
                 timeout=urllib3.util.Timeout(total=max(0.001, deadline - time.monotonic())),  # type: ignore[arg-type, unused-ignore]
                 allow_redirects=False,
                 stream=True,
@@ -164,6 +164,10 @@ class Transport:
 
     def _read_body(self, response: Any, deadline: float, operation: Operation, url: str) -> bytes:
         raw = response.raw
+        encoding = response.headers.get("Content-Encoding", "").strip().lower()
+        if encoding not in ENCODINGS:
+            problem = f"sent a response packed as {self.redactor.redact(encoding)}, which was not asked for"
+            raise EmProtocolError(operation, url, problem, CHECK_EM, response.status_code)
         if hasattr(raw, "read1"):
             # read1 gives what has come, so a body that drips cannot outlive the deadline for long.
             received = iter(lambda: raw.read1(CHUNK, decode_content=True), b"")
@@ -220,7 +224,8 @@ class Transport:
 
     def _join(self, *sentences: str) -> str:
         """These sentences, and one that names the proxy, if there is one."""
-        return " ".join(filter(None, (*sentences, self._proxy.note if self._proxy else "")))
+        proxy = f"Requests go through the proxy {self._proxy.name}. {self._proxy.bypass}" if self._proxy else ""
+        return " ".join(filter(None, (*sentences, proxy)))
 
     def _tls_error(
         self, operation: Operation, url: str, causes: list[BaseException], reason: str, timeout: float

@@ -319,7 +319,7 @@ def guid(value: str | None) -> str | None:
 def identity(item: Entity) -> str:
     """What tells an entity from all others: the GUID in its UID, else in its Href, in lower case."""
     name = text(item, "UID") or text(item, "Href") or ""
-    return guid(name) or name.lower()
+    return guid(name) or guid(text(item, "Href")) or name.lower()
 
 
 def log_off_path(body: bytes) -> str | None:

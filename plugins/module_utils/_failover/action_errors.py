@@ -8,16 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .._api.errors import (
-    CHECK_EM,
-    EmBusyError,
-    EmInDoubtError,
-    EmNotFoundError,
-    EmProtocolError,
-    EmRefusedError,
-    EmSupersededError,
-    EmWaitError,
-)
+from .._api.errors import EmBusyError, EmInDoubtError, EmNotFoundError, EmSupersededError, EmWaitError
 from .._api.redaction import some_of
 from .facts import Session
 from .identification import Identification
@@ -75,19 +66,6 @@ class ActionErrors:
             "and undo it only if that run may be undone too."
         )
         return EmSupersededError(self.operation, self.url, problem, hint)
-
-    def no_task(self, root: str) -> EmProtocolError:
-        """EM's reply to the request is not a task."""
-        return EmProtocolError(
-            self.operation, self.url, f"answered with a document {root} that is not a task", CHECK_EM, 200
-        )
-
-    def refused(self, message: str | None) -> EmRefusedError:
-        """EM's task for the action failed."""
-        message = message or "no reason"
-        problem = f"accepted the request, but the task failed: '{message}'"
-        hint = "The action is not retried. Check the plan in the console, its replicas and their restore points."
-        return EmRefusedError(self.operation, self.url, problem, hint, None, message)
 
     def not_in_time(self, state: str | None, seconds: float) -> EmWaitError:
         """EM's task still runs at the time limit."""

@@ -13,26 +13,17 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 
 from .._api import xml
 from .._api.client import EnterpriseManager
-from .._api.errors import (
-    CHECK_EM,
-    EmError,
-    EmInDoubtError,
-    EmNotFoundError,
-    EmProtocolError,
-    EmRefusedError,
-    EmRunFailedError,
-    EmWaitError,
-)
+from .._api.errors import EmError, EmInDoubtError, EmNotFoundError, EmRunFailedError, EmWaitError
 from .._api.interrupts import Interrupted
 from .._api.redaction import some_of
 from .._api.resource import read_list
 from .data_age import IN_PROGRESS, SUCCESS, WARNING, CollectJob, list_collect_jobs
-from .em_task import EmTask
+from .em_task import EmTask, post_action
 from .facts import Reference
+from .names import did_you_mean
 from .permissions import READ_BACKUP_SERVERS, collect_operation
 from .times import format_time
 from .waiter import Poller, at_the_end
@@ -58,11 +49,10 @@ def find_backup_servers(client: EnterpriseManager, names: Collection[str] | None
         problem, hint = "has no backup servers", "Add one in Enterprise Manager (Configuration, Backup Servers)."
         if missing:
             problem = f"has no backup server named '{missing[0]}'"
-            close = get_close_matches(missing[0], known, 1)
-            hint = f"Did you mean '{close[0]}'?" if close else "Check backup_server, also its case."
+            hint = did_you_mean(missing[0], dict.fromkeys(known, "")) or "Check backup_server."
             hint += f" EM has {some_of(known, MAX_LISTED) or 'none'}."
         url = client.on_base_url(BACKUP_SERVERS)
-        raise EmNotFoundError(READ_BACKUP_SERVERS, url, client.redact(problem), client.redact(hint))
+        raise EmNotFoundError("", url, client.redact(problem), client.redact(hint))
     return [server for server in servers if names is None or server["name"] in names]
 
 
@@ -120,17 +110,11 @@ class DataCollection:
             self._since = self.client.server_time
         self.submitted = True
         try:
-            document = self.client.post(self._path, collect_operation(self.operation))
-        except EmError as exc:
-            if not exc.in_doubt:
-                self.submitted = False
-                raise
-            self._reply_error = exc
-        else:
-            self._task = EmTask.from_document(self.client, self.operation, document)
-            if self._task is None:
-                problem = f"answered with a document {self.client.redact(document.root)} that is not a task"
-                self._reply_error = EmProtocolError(self.operation, self._url, problem, CHECK_EM, 200)
+            operation = collect_operation(self.operation)
+            self._task, self._reply_error = post_action(self.client, self._path, operation)
+        except EmError:
+            self.submitted = False
+            raise
         if self._reply_error and not wait:
             raise self._in_doubt(self._reply_error)
         if self._reply_error:
@@ -148,13 +132,9 @@ class DataCollection:
     def _read(self) -> list[CollectJob]:
         if self._task:
             self._task.refresh()
-            if self._task.facts["success"] is False:
-                message = self._task.facts["message"] or "no reason"
-                problem = f"accepted the request, but the task failed: '{message}'"
-                hint = (
-                    "Check in EM whether a data collection is running (Configuration, Sessions), and try again later."
-                )
-                raise EmRefusedError(self.operation, self._url, problem, hint, None, message)
+            self._task.check(
+                "Check in EM whether a data collection is running (Configuration, Sessions), and try again later."
+            )
         return list_collect_jobs(self.client)
 
     def _is_new(self, job: CollectJob) -> bool:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The life cycle of EM's task for an action: its state, whether it succeeded, and the session that it links to.
+"""Send an action to EM, once, and follow EM's task for it: its state, whether it succeeded, and the session that it links to.
 
 Source: docs/evidence.md, "Tasks of EM". They are not the tasks of a session, which are its VMs.
 """
@@ -11,7 +11,16 @@ from __future__ import annotations
 
 from .._api import xml
 from .._api.client import EnterpriseManager
-from .._api.errors import EmNotFoundError, EmPermissionError, EmProtocolError, EmServerError
+from .._api.errors import (
+    CHECK_EM,
+    EmError,
+    EmNotFoundError,
+    EmPermissionError,
+    EmProtocolError,
+    EmRefusedError,
+    EmServerError,
+    Operation,
+)
 from . import clock
 from .facts import TaskFacts
 from .permissions import task_operation
@@ -23,17 +32,43 @@ MAX_UNREADABLE = 120.0
 NO_TASK: TaskFacts = {"state": None, "success": None, "message": None}
 
 
+def post_action(
+    client: EnterpriseManager, path: str, operation: Operation, body: bytes = b""
+) -> tuple[EmTask | None, EmError | None]:
+    """Send an action to EM, once.
+
+    :returns: EM's task, or what was wrong with EM's reply: it may have acted all the same.
+    :raises EmError: EM has refused it.
+    """
+    try:
+        document = client.post(path, operation, body)
+    except EmError as exc:
+        if not exc.in_doubt:
+            raise
+        return None, exc
+    task = document.items[0] if document.root == "Task" else {}
+    number = xml.text(task, "TaskId")
+    href = xml.text(task, "Href") or (f"/api/tasks/{number}" if number else None)
+    if href:
+        return EmTask(client, operation.name, client.on_base_url(path), task, href), None
+    problem = f"answered with a document {client.redact(document.root)} that is not a task"
+    return None, EmProtocolError(operation, client.on_base_url(path), problem, CHECK_EM, 200)
+
+
 class EmTask:
     """EM's task for one action of this logon. It cannot be read under another logon, which has tasks of its own.
 
     :arg operation: what is being done, for the sentence of an error ("Test of plan Acme").
+    :arg url: that of the action.
+    :arg path: that of the task.
     :ivar facts: ``state``, ``success`` and ``message``, each None where it is not known.
     :ivar session_id: of the session that the task links to, or None.
     """
 
-    def __init__(self, client: EnterpriseManager, operation: str, task: xml.Entity, path: str) -> None:
+    def __init__(self, client: EnterpriseManager, operation: str, url: str, task: xml.Entity, path: str) -> None:
         self._client = client
         self._operation = operation
+        self._url = url
         self._logon = client.logons
         self._path = path
         self._not_found = 0
@@ -41,14 +76,6 @@ class EmTask:
         self.facts = NO_TASK.copy()
         self.session_id: str | None = None
         self._keep(task)
-
-    @classmethod
-    def from_document(cls, client: EnterpriseManager, operation: str, document: xml.Document) -> EmTask | None:
-        """The task in EM's reply, or None if the reply names none."""
-        task = document.items[0] if document.root == "Task" else {}
-        number = xml.text(task, "TaskId")
-        path = xml.text(task, "Href") or (f"/api/tasks/{number}" if number else None)
-        return cls(client, operation, task, path) if path else None
 
     @property
     def finished(self) -> bool:
@@ -67,6 +94,16 @@ class EmTask:
     def running(self) -> bool:
         """Whether nothing else may decide: EM has not finished it, and can still say how it ends."""
         return not self.finished and not self.lost
+
+    def check(self, hint: str) -> None:
+        """Check what is known of it.
+
+        :raises EmRefusedError: it failed.
+        """
+        if self.facts["success"] is False:
+            message = self.facts["message"] or "no reason"
+            problem = f"accepted the request, but the task failed: '{message}'"
+            raise EmRefusedError(self._operation, self._url, problem, hint, None, message)
 
     def refresh(self) -> None:
         """Read it again, as long as that can bring something new: also a finished one that lacks the link."""

@@ -32,18 +32,13 @@ class Reference(TypedDict):
     name: str | None
 
 
-class PointState(TypedDict):
-    """What only EM's replica point says; both None where it was not read, or EM no longer has the point."""
-
-    creation_time: str | None
-    state: str | None
-
-
-class ReplicaPoint(PointState):
-    """The restore point that a VM used."""
+class ReplicaPoint(TypedDict):
+    """The restore point that a VM used. Time and state are None where the point was not read, or EM no longer has it."""
 
     id: str | None
     name: str | None
+    creation_time: str | None
+    state: str | None
 
 
 class PointFacts(ReplicaPoint):

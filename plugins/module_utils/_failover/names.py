@@ -22,15 +22,17 @@ MAX_SHOWN = 2
 def did_you_mean(wanted: str, ids: Mapping[str, str]) -> str:
     """A sentence about names that look like this one or are near to it, or nothing, if there are none or the name exists.
 
-    :arg ids: the names that there are, each with an id of its object.
+    :arg ids: the names that there are, each with an id that can be given instead, or with an empty text.
     """
     if wanted in ids:
         return ""
     plain = _plain(wanted)
     alike = [name for name in ids if _plain(name) == plain]
     if alike:
-        shown = some_of([f"{_visible(name, wanted)} (id {ids[name]})" for name in alike], MAX_SHOWN)
-        return f"{shown} differs only in blanks, case or Unicode form: give the id, or the name exactly."
+        given = [f" (id {ids[name]})" if ids[name] else "" for name in alike]
+        shown = some_of([_visible(name, wanted) + guid for name, guid in zip(alike, given)], MAX_SHOWN)
+        cure = "the id, or the name exactly" if any(given) else "the name exactly"
+        return f"{shown} differs only in blanks, case or Unicode form: give {cure}."
     by_plain = {_plain(name)[:MAX_COMPARED]: name for name in ids}
     near = get_close_matches(plain[:MAX_COMPARED], by_plain, MAX_SHOWN)
     longer = [name for name in by_plain if name.startswith(plain) or (len(plain) > 1 and plain in name)]

@@ -21,7 +21,7 @@ from .._api.interrupts import Interrupted
 from . import clock
 from .action_errors import ActionErrors
 from .criteria import SessionCriteria, time_bound
-from .em_task import NO_TASK, EmTask
+from .em_task import NO_TASK, post_action
 from .facts import Plan, Session, TaskFacts, may_change, merge_tasks, same_backup_server
 from .identification import Identification
 from .permissions import plan_operation
@@ -32,6 +32,8 @@ from .times import utc_now
 from .undo_condition import MAX_KNOWN, UndoOnly
 from .waiter import Poller, wait_until_finished
 
+REFUSED = "The action is not retried. Check the plan in the console, its replicas and their restore points."
+"""What to do where EM's task failed."""
 IDENTIFY_TIMEOUT = 120.0
 """Seconds to look for the session of an action once EM's task can no longer name it."""
 CANDIDATE_AFTER = 20.0
@@ -175,16 +177,11 @@ class PlanAction:
         self.submitted = True
         try:
             with self._explaining_interruption():
-                document = self.client.post(self._path, plan_operation(self.operation), self._body(before))
-        except EmError as exc:
-            if not exc.in_doubt:
-                self.submitted = False
-                raise
-            self._known.reply_error = exc
-        else:
-            self._known.task = EmTask.from_document(self.client, self.operation, document)
-            if self._known.task is None:
-                self._known.reply_error = self._errors.no_task(self.client.redact(document.root))
+                operation, body = plan_operation(self.operation), self._body(before)
+                self._known.task, self._known.reply_error = post_action(self.client, self._path, operation, body)
+        except EmError:
+            self.submitted = False
+            raise
         if self._known.reply_error:
             search = "" if self.action == "undo" else " Looking for a session that the request may have created."
             self.client.warn(f"{self._known.reply_error}{search}")
@@ -248,8 +245,8 @@ class PlanAction:
 
     def _identified(self, new: list[Session], now: float) -> bool:
         """Whether all is known that can be known: the session is in :attr:`session` then, if the action has one."""
-        if self.task["success"] is False:
-            raise self._errors.refused(self.task["message"])
+        if self._known.task:
+            self._known.task.check(REFUSED)
         own = [session for session in new if session["id"] == self._known.linked]
         if own:
             self._take(own[0], "task")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from .._api import xml
 from .._api.client import EnterpriseManager
@@ -104,18 +104,16 @@ class PlanReader:
         url = self._client.on_base_url(COLLECTION)
         if not fitting:
             others = f", but has {listed(self._client, namesakes)}" if namesakes else ""
-            if not namesakes and guid is None:
-                meant = self.similar_names([plan])
-            else:
-                meant = _similar_reference(tenant, "tenant", namesakes)
-                meant = redact(meant or _similar_reference(server, "backup_server", namesakes))
+            meant = self.similar_names([plan]) if not namesakes and guid is None else ""
+            meant = meant or redact(_similar(tenant, (other["tenant"] for other in namesakes)))
+            meant = meant or redact(_similar(server, (other["backup_server"] for other in namesakes)))
             hint = f"{meant} " if meant else ""
             hint += "Check plan (the id, or the name exactly as EM shows it), tenant and backup_server; failover_plan_info lists all plans."
-            raise EmNotFoundError(READ_PLANS, url, f"has no failover plan {wanted}{others}", hint)
+            raise EmNotFoundError("", url, f"has no failover plan {wanted}{others}", hint)
         if len(fitting) > 1:
             problem = f"has {len(fitting)} failover plans {wanted}: {listed(self._client, fitting)}"
             hint = "Set plan to the id of one of them, or tell them apart with tenant or backup_server."
-            raise EmAmbiguousError(READ_PLANS, url, problem, hint)
+            raise EmAmbiguousError("", url, problem, hint)
         (found,) = fitting
         others_of_name = [other for other in namesakes if other["id"] != found["id"]]
         return found, [other for other in others_of_name if same_backup_server(other, found) is not False]
@@ -153,11 +151,10 @@ def listed(client: EnterpriseManager, plans: Iterable[Plan]) -> str:
     )
 
 
-def _similar_reference(wanted: str | None, kind: Literal["tenant", "backup_server"], plans: Iterable[Plan]) -> str:
-    """As :meth:`PlanReader.similar_names`, for the name of the tenant or backup server of one of these plans."""
-    references = [plan[kind] for plan in plans]
-    ids = {item["name"]: item["id"] or "unknown" for item in references if item and item["name"]}
-    return did_you_mean(wanted, ids) if wanted else ""
+def _similar(wanted: str | None, references: Iterable[Reference | None]) -> str:
+    """As :meth:`PlanReader.similar_names`, for the name of a tenant or backup server, which has no id that can be given."""
+    names = {item["name"]: "" for item in references if item and item["name"]}
+    return did_you_mean(wanted, names) if wanted else ""
 
 
 def _name(client: EnterpriseManager, reference: Reference | None) -> str:

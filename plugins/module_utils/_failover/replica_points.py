@@ -21,7 +21,7 @@ from .._api.resource import ResourceType, is_reference, read_list, read_resource
 from .facts import IN_FAILOVER, READY, PointFacts, Session, SessionTask, point_ids
 from .permissions import PORTAL_USER, READ_POINTS, VM_RESTORE_OPERATOR
 from .session_facts import backup_server
-from .times import format_time, parse_and_format_time, utc_now
+from .times import format_time, parse_time, utc_now
 
 ENTITY_TYPE = "CloudVmReplicaPoint"
 POINTS = ResourceType(ENTITY_TYPE, "replica point", "/api/cloud/vmReplicaPoints", READ_POINTS)
@@ -184,7 +184,7 @@ def point_facts(item: xml.Entity) -> PointFacts:
     return {
         "id": xml.identity(item),
         "name": name,
-        "creation_time": parse_and_format_time(xml.text(item, "CreationTimeUTC"))[1],
+        "creation_time": format_time(parse_time(xml.text(item, "CreationTimeUTC"))),
         "state": xml.text(item, "State"),
         # An attribute, an element in the schema only, or what its name begins with.
         "vm_name": xml.text(item, "VmDisplayName")

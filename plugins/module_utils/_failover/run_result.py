@@ -19,34 +19,26 @@ MAX_FAILED = 5
 def run_result(session: Session, warn: Callable[[str], None]) -> dict[str, Any]:
     """What a finished run adds to the result of a task: nothing, or what makes it a failure.
 
-    :arg warn: is given a sentence for a run that ended with ``Warning``.
-    """
-    reason = failure_reason(session)
-    if reason is None:
-        if not session["succeeded"]:
-            warn(f"Session {session['id']} ended with result {session['result']}.")
-        return {}
-    error = {"kind": "run_failed", "status": None, "message": session["failure_message"]}
-    return {"failed": True, "msg": reason, "error": error, "timed_out": False}
-
-
-def failure_reason(session: Session) -> str | None:
-    """A sentence if a run that has finished is a failure, else None.
-
     ``Warning`` is not one, unless a VM has failed; a session may be ``Warning`` or even ``Success`` all the same.
+
+    :arg warn: is given a sentence for a run that ended with ``Warning``.
     """
     failed = [task for task in session["tasks"] if task["result"] == "Failed"]
     if session["result"] in ("Success", "Warning") and not failed:
-        return None
+        if not session["succeeded"]:
+            warn(f"Session {session['id']} ended with result {session['result']}.")
+        return {}
     vms = [
         truncate(single_line(f"{task['vm_name']}: {task['failure_message'] or 'no reason given'}"), MAX_MESSAGE)
         for task in failed
     ]
     message = truncate(single_line(session["failure_message"] or ""), MAX_MESSAGE)
     result = "without a result" if session["result"] == "None" else f"with result {session['result']}"
-    return (
+    reason = (
         f"The run of plan {single_line(session['name'] or '')} (session {session['id']}) ended {result}"
         + (f" and the message '{message}'" if message else "")
         + (f"; VMs that failed: {some_of(vms, MAX_FAILED)}" if vms else "")
         + ". See failover_session in this result, and the session in the console."
     )
+    error = {"kind": "run_failed", "status": None, "message": session["failure_message"]}
+    return {"failed": True, "msg": reason, "error": error, "timed_out": False}

@@ -9,21 +9,20 @@ Source of the fields, their values and their quirks: docs/evidence.md, "The clou
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Literal
 
 from .._api import xml
 from .facts import SESSIONS_PATH, Progress, Reference, ReplicaPoint, Session, SessionTask, TaskSummary
-from .times import parse_and_format_time
+from .times import format_time, parse_time
 
 ENTITY_TYPE = "CloudFailoverSession"
+_Outcome = Literal["success", "warning", "failed", "running", "other"]
+_OUTCOMES: dict[str, _Outcome] = {"success": "success", "warning": "warning", "failed": "failed"}
 
 
 def session_facts(entity: xml.Entity) -> Session:
-    """The facts of one session, as RETURN of failover_session_info describes them, from an entity (not a reference).
-
-    :raises ValueError: the entity has no id.
-    """
-    guid = session_guid(entity)
+    """The facts of one session, as RETURN of failover_session_info describes them, from an entity (not a reference)."""
+    guid = xml.identity(entity)
     tasks = [_task_facts(task) for task in xml.children(entity, "CloudFailoverTasks")]
     return {
         "id": guid,
@@ -36,17 +35,6 @@ def session_facts(entity: xml.Entity) -> Session:
         "tasks": tasks,
         "task_summary": _task_summary(tasks),
     }
-
-
-def session_guid(item: xml.Entity) -> str:
-    """The id of a session, from its entity or a reference to it.
-
-    :raises ValueError: it has none.
-    """
-    guid = xml.guid(xml.text(item, "UID")) or xml.guid(xml.text(item, "Href"))
-    if guid is None:
-        raise ValueError("a session has neither a UID nor an Href with a GUID")
-    return guid
 
 
 def backup_server(entity: xml.Entity) -> Reference | None:
@@ -62,18 +50,11 @@ def backup_server(entity: xml.Entity) -> Reference | None:
 
 def _task_facts(task: xml.Entity) -> SessionTask:
     links = xml.objects(task, "VmReplicaPointLink")
-    point = _replica_point(links[0]) if links else None
+    point: ReplicaPoint | None = None
+    if links:  # ``PointReader`` reads the rest
+        guid, name = xml.guid(xml.text(links[0], "Href")), xml.text(links[0], "Name")
+        point = {"id": guid, "name": name, "creation_time": None, "state": None}
     return {"vm_name": xml.text(task, "VmName"), **_progress_facts(task), "replica_point": point}
-
-
-def _replica_point(link: xml.Entity) -> ReplicaPoint:
-    """What a session says of a replica point; ``PointReader`` reads the rest."""
-    return {
-        "id": xml.guid(xml.text(link, "Href")),
-        "name": xml.text(link, "Name"),
-        "creation_time": None,
-        "state": None,
-    }
 
 
 def _progress_facts(entity: xml.Entity) -> Progress:
@@ -81,15 +62,15 @@ def _progress_facts(entity: xml.Entity) -> Progress:
     # "None" is EM's word while running. It is also used for a missing result, which tells as little.
     result = xml.text(entity, "Result") or "None"
     finished = state == "Stopped"  # the only word that ends a run; Progress and Result do not (docs/evidence.md)
-    start, creation_time = parse_and_format_time(xml.text(entity, "CreationTimeUTC"))
-    end, end_time = parse_and_format_time(xml.text(entity, "EndTimeUTC")) if finished else (None, None)
+    start = parse_time(xml.text(entity, "CreationTimeUTC"))
+    end = parse_time(xml.text(entity, "EndTimeUTC")) if finished else None
     return {
         "state": state,
         "result": result,
         "progress": xml.whole_number(xml.text(entity, "Progress")),
         "failure_message": xml.text(entity, "FailureMessage"),
-        "creation_time": creation_time,
-        "end_time": end_time,
+        "creation_time": format_time(start),
+        "end_time": format_time(end),
         "duration": (end - start).total_seconds() if start and end and end >= start else None,
         "finished": finished,
         "succeeded": result == "Success" if finished else None,
@@ -97,16 +78,11 @@ def _progress_facts(entity: xml.Entity) -> Progress:
 
 
 def _task_summary(tasks: list[SessionTask]) -> TaskSummary:
-    outcomes = [_outcome(task) for task in tasks]
-    counts = {word: outcomes.count(word) for word in ("success", "warning", "failed", "running", "other")}
-    return cast(TaskSummary, {"total": len(tasks), **counts})
-
-
-def _outcome(task: SessionTask) -> str:
-    if not task["finished"]:
-        return "running"
-    word = task["result"].lower()
-    return word if word in ("success", "warning", "failed") else "other"
+    summary: TaskSummary = {"total": len(tasks), "success": 0, "warning": 0, "failed": 0, "running": 0, "other": 0}
+    for task in tasks:
+        word = _OUTCOMES.get(task["result"].lower(), "other") if task["finished"] else "running"
+        summary[word] += 1
+    return summary
 
 
 def _path(href: str | None) -> str | None:

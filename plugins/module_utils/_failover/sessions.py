@@ -22,7 +22,7 @@ from .._api.resource import DIRECT_READS, ResourceType, is_reference, read_by_id
 from .criteria import SessionCriteria
 from .facts import SESSIONS_PATH, Session, SessionResult, newest_per_plan, sort_key
 from .permissions import READ_SESSIONS
-from .session_facts import ENTITY_TYPE, session_facts, session_guid
+from .session_facts import ENTITY_TYPE, session_facts
 
 SESSIONS = ResourceType(
     ENTITY_TYPE, "session", SESSIONS_PATH, READ_SESSIONS, ", which Veeam documents to cover the last 30 days only"
@@ -86,16 +86,14 @@ class SessionReader:
 
         :raises EmProtocolError: an item has no id or is of another type, or EM knows none of the sessions it lists.
         """
-        unknown = 0
-        known = 0
+        unknown = known = 0
         for item in (item for page in pages for item in page):
             kind = xml.text(item, "Type") or ENTITY_TYPE
             if not kind.startswith(ENTITY_TYPE):
                 self._fail(f"gave an answer in which an object is not a {ENTITY_TYPE} but a {kind}")
-            try:
-                guid = session_guid(item)
-            except ValueError as exc:
-                self._fail(f"gave an answer in which {exc}")
+            guid = xml.identity(item)
+            if xml.guid(guid) is None:
+                self._fail("gave an answer in which a session has neither a UID nor an Href with a GUID")
             entity = read_resource(self._client, SESSIONS, guid) if is_reference(item) else item
             if entity is None:
                 name = self._client.redact(xml.text(item, "Name") or "without a name")
@@ -110,7 +108,7 @@ class SessionReader:
     def _fail(self, problem: str) -> NoReturn:
         hint = "Nothing is returned, since it may be incomplete. Try again, and check the state of EM."
         url = self._client.on_base_url(SESSIONS_PATH)
-        raise EmProtocolError(READ_SESSIONS, url, self._client.redact(problem), hint, 200) from None
+        raise EmProtocolError(READ_SESSIONS, url, self._client.redact(problem), hint, 200)
 
     def _first(self, criteria: SessionCriteria, limit: int) -> SessionResult:
         """At least the first ``limit`` sessions in the order asked for, with no more pages than that takes."""
@@ -132,24 +130,17 @@ class SessionReader:
                 last = session["creation_time"]
                 if criteria.matches(session):
                     found.append(session)
-            settled = number == 1 or not pager.unstable  # else only another reading brings what moved up unseen
-            if (
-                settled
-                and len(found) >= limit
-                and last != found[limit - 1]["creation_time"]
-                and not pager.from_collection
-            ):
+            if pager.from_collection or (pager.unstable and number > 1):
+                continue  # it is not sorted, or only another reading brings what moved up unseen
+            if len(found) >= limit and last != found[limit - 1]["creation_time"]:
                 break
         return _result(pager, found)
 
     def _with_ids(self, criteria: SessionCriteria, ids: Collection[str]) -> SessionResult:
         terms = [quoted("UID", "==", f"urn:veeam:{ENTITY_TYPE}:{guid}") for guid in ids]
-        pagers: list[QueryPager] = []
-        if len(ids) > DIRECT_READS:
-            filters = [any_of(batch) for batch in batches(self._client.base_url, terms)]
-            pagers = [
-                QueryPager(self._client, SESSIONS, one, "CreationTime", page_size=criteria.page_size) for one in filters
-            ]
+        many = batches(self._client.base_url, terms) if len(ids) > DIRECT_READS else ()
+        size = criteria.page_size
+        pagers = [QueryPager(self._client, SESSIONS, any_of(one), "CreationTime", page_size=size) for one in many]
         items, missing = read_by_ids(self._client, SESSIONS, ids, _pages(pagers))
         found = [session for session in map(session_facts, items) if criteria.matches(session)]
         accepted = [pager.expression for pager in pagers if pager.expression is not None]
@@ -161,10 +152,9 @@ class SessionReader:
         )
         if criteria.latest_per_plan and found:
             # Only those that no other session of their plan is newer than.
-            names = frozenset(name for session in found if (name := session["name"]) is not None)
-            all_named = all(session["name"] is not None for session in found)
-            plans = SessionCriteria(criteria.now, names=names if all_named else None, page_size=criteria.page_size)
-            pager = self._pager(plans)
+            names = {session["name"] for session in found}
+            named = None if None in names else frozenset(filter(None, names))
+            pager = self._pager(SessionCriteria(criteria.now, names=named, page_size=criteria.page_size))
             newest = {session["id"] for session in newest_per_plan([*self._sessions_of(pager), *found])}
             result.sessions = [session for session in found if session["id"] in newest]
             result.from_collection = result.from_collection or pager.from_collection

@@ -36,7 +36,20 @@ def parse_time(value: str | None) -> datetime | None:
     A value without zone is read as UTC. None for missing or unreadable text, and for years before 1971 and from 9999
     on, which mean "never".
     """
-    return parse_and_format_time(value)[0]
+    match = TIME.fullmatch(value.strip()) if value else None
+    if match is None:
+        return None
+    date, minutes, seconds, fraction, zone = match.groups()
+    try:
+        when = datetime.fromisoformat(f"{date}T{minutes}{seconds or ':00'}.{((fraction or '') + '000000')[:6]}")
+        if not 1970 < when.year < 9999:
+            return None
+        if zone and zone not in "Zz":
+            offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[3:].lstrip(":") or 0))
+            when = when - offset if zone[0] == "+" else when + offset
+    except (ValueError, OverflowError):
+        return None
+    return when
 
 
 def parse_zoned_time(value: str) -> datetime | None:
@@ -48,26 +61,6 @@ def parse_zoned_time(value: str) -> datetime | None:
 def format_time(when: datetime | None) -> str | None:
     """The one format of times in facts: UTC, six digits, ``Z``. It sorts as text."""
     return None if when is None else when.isoformat(timespec="microseconds") + "Z"
-
-
-def parse_and_format_time(value: str | None) -> tuple[datetime | None, str | None]:
-    """:func:`parse_time` of a text and the :func:`format_time` of that, which is there on the way: there are many."""
-    match = TIME.fullmatch(value.strip()) if value else None
-    if match is None:
-        return None, None
-    date, minutes, seconds, fraction, zone = match.groups()
-    text = f"{date}T{minutes}{seconds or ':00'}.{((fraction or '') + '000000')[:6]}"
-    try:
-        when = datetime.fromisoformat(text)
-        if not 1970 < when.year < 9999:
-            return None, None
-        if zone and zone not in "Zz":
-            offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[3:].lstrip(":") or 0))
-            when = when - offset if zone[0] == "+" else when + offset
-            return when, format_time(when)
-        return when, text + "Z"
-    except (ValueError, OverflowError):
-        return None, None
 
 
 def parse_age(value: str) -> timedelta | None:

@@ -90,32 +90,23 @@ class Poller:
         self.unavailable = None
         self.failures = 0
 
-    def failed(self, kind: str, sentence: str) -> float | None:
+    def failed(self, kind: str, sentence: str, warned: bool = False) -> float | None:
         """An attempt failed with an error of this kind.
 
+        :arg warned: the user knows of this outage already.
         :returns: seconds to wait before the next attempt, or None if there is to be none.
         """
         if kind in TRANSIENT_KINDS:
-            return self.not_answered(sentence)
-        if kind != EmAuthError.kind:
-            return None
-        self._refused += 1
-        pause = max(self._interval, REFUSED_PAUSE)
-        if self._refused >= MAX_REFUSED or self.left < pause:
-            return None
-        self._warn(f"{sentence} Trying once more in {pause:g} seconds.")
-        self.not_answered(sentence, warned=True)
-        return pause
-
-    def not_answered(self, sentence: str, warned: bool = False) -> float:
-        """EM did not answer an attempt, which may be transient; returns as :meth:`failed`.
-
-        :arg warned: the user knows of this outage already.
-        """
-        if self.unavailable is None and not warned:
-            self._warn(f"{sentence} {self._goes_on}")
+            pause = max(self._interval, min(self._max_pause, self._interval * 2.0 ** min(self.failures, 30)))
+            if self.unavailable is None and not warned:
+                self._warn(f"{sentence} {self._goes_on}")
+        else:
+            pause = max(self._interval, REFUSED_PAUSE)
+            self._refused += 1
+            if kind != EmAuthError.kind or self._refused >= MAX_REFUSED or self.left < pause:
+                return None
+            self._warn(f"{sentence} Trying once more in {pause:g} seconds.")
         self.unavailable = sentence
-        pause = max(self._interval, min(self._max_pause, self._interval * 2.0 ** min(self.failures, 30)))
         self.failures += 1
         return pause
 
@@ -162,10 +153,7 @@ def wait_until_appeared(
     for sessions in poller.poll(client, lambda: SessionReader(client).list_sessions(criteria).sessions):
         if sessions:
             return merge_tasks(_newest(client, sessions), None, None)
-    meant = (
-        PlanReader(client).similar_names(criteria.names or ()) if poller.unavailable is None and criteria.names else ""
-    )
-    if meant:
+    if poller.unavailable is None and criteria.names and (meant := PlanReader(client).similar_names(criteria.names)):
         client.warn(f"EM has no plan with the name that is waited for. {meant}")
     raise not_appeared(client.on_base_url(SESSIONS_PATH), seconds, poller.unavailable)
 
@@ -202,14 +190,10 @@ def wait_until_finished(
     read_at = format_time(utc_now())
     poller = Poller(client.warn, interval, seconds)
     readings_of_end = 0
-    missing = False
     for found in poller.poll(client, lambda: SessionReader(client).read_session(guid)):
         if found is None:
-            if not missing:
-                client.warn(f"EM does not know the session {guid} at present. {GOES_ON}")
-            missing = True
+            client.warn(f"EM does not know the session {guid} at present. {GOES_ON}")
             continue
-        missing = False
         session = merge_tasks(found, last, read_at)
         read_at = format_time(utc_now())
         if session != last:

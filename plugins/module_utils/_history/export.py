@@ -19,10 +19,10 @@ from contextlib import ExitStack, suppress
 from itertools import islice
 from typing import Any
 
-from .records import FIRST_HASH, Head, HistoryError, NoHistoryError, body_of, canonical, index_row
+from .records import FIRST_HASH, Head, HistoryError, NoHistoryError, canonical, index_row
 from .schema import RECORD_COLUMNS
 from .store import PAGE, Store, connect
-from .verify import record_problems
+from .verify import check_record
 
 FORMAT = 1
 
@@ -95,10 +95,9 @@ def import_records(
                 store.create(0, start["store_id"])
             counts = Counter[str]()
             head = Head(sequence=0, hash=FIRST_HASH)
-            for rows in _pages(lines, start["store_id"], path):
+            for rows, index in _pages(lines, start["store_id"], path):
                 if store:
-                    sessions = (row for row in rows if row[1] == "session")
-                    store.insert(rows, [index_row(row[0], row[2], row[3], body_of(row[1], row[5])) for row in sessions])
+                    store.insert(rows, index)
                 counts.update(row[1] for row in rows)
                 head = Head(sequence=rows[-1][0], hash=rows[-1][7])
             if start["head"] != head:
@@ -109,18 +108,24 @@ def import_records(
         raise HistoryError(problem, "Nothing was imported. Check the file", path) from None
 
 
-def _pages(lines: Iterator[dict[str, Any]], store_id: str, path: str) -> Iterator[list[list[Any]]]:
-    """The rows of all records, checked."""
+def _pages(
+    lines: Iterator[dict[str, Any]], store_id: str, path: str
+) -> Iterator[tuple[list[list[Any]], list[tuple[Any, ...]]]]:
+    """The rows of all records, checked, and those of the index for them."""
     sequence, previous = 0, FIRST_HASH
     while page := list(islice(lines, PAGE)):
         rows: list[list[Any]] = [[line.get(name) for name in _COLUMNS] for line in page]
+        index = []
         for row in rows:
             if [type(value) for value in row] != _TYPES:
                 raise _broken(f"What follows record {sequence} is not a record", path)
-            for problem in record_problems(store_id, row, sequence, previous):
-                raise _broken(problem[:-1], path)
+            problems, body = check_record(store_id, row, sequence, previous)
+            if problems or body is None:
+                raise _broken(problems[0][:-1], path)
+            if row[1] == "session":
+                index.append(index_row(row[0], row[2], row[3], body))
             sequence, previous = row[0], row[7]
-        yield rows
+        yield rows, index
 
 
 def _lines(file: Iterator[str], path: str) -> Iterator[dict[str, Any]]:

@@ -31,32 +31,36 @@ def verify(store: Store, expected_head: Head | None = None) -> list[str]:
     return problems
 
 
-def record_problems(store_id: str, row: Sequence[Any], sequence: int, previous: str) -> Iterator[str]:
-    """What does not hold for one row of ``record``.
+def check_record(
+    store_id: str, row: Sequence[Any], sequence: int, previous: str
+) -> tuple[list[str], dict[str, Any] | None]:
+    """What does not hold for one row of ``record``, and its body, None if that cannot be read.
 
     :arg sequence: of the row before.
     :arg previous: the hash of the row before.
     """
-    number, kind, subject, at, digest, body, previous_hash, current = row
+    number, kind, subject, at, digest, text, previous_hash, current = row
+    problems, body = [], None
     if number != sequence + 1:
         missing = (
             f"Records {sequence + 1} to {number - 1} are" if number > sequence + 2 else f"Record {sequence + 1} is"
         )
-        yield f"{missing} missing before record {number}."
+        problems.append(f"{missing} missing before record {number}.")
     elif previous_hash != previous:
-        yield f"Record {number} does not continue the one before it: one of them was changed or replaced."
+        problems.append(f"Record {number} does not continue the one before it: one of them was changed or replaced.")
     if not all(isinstance(value, str) for value in row[1:]):
-        yield f"Record {number} was changed: not all of its values are text."
-        return
+        return [*problems, f"Record {number} was changed: not all of its values are text."], None
     if hash_of(store_id, number, kind, subject, at, digest, previous_hash) != current:
-        yield f"Record {number} was changed: its kind, subject, time, digest or hash, or the id of the store."
-    if sha256(body) != digest:
-        yield f"Record {number} was changed: its content does not match its digest."
-        return
+        problems.append(
+            f"Record {number} was changed: its kind, subject, time, digest or hash, or the id of the store."
+        )
+    if sha256(text) != digest:
+        return [*problems, f"Record {number} was changed: its content does not match its digest."], None
     try:
-        body_of(kind, body)
+        body = body_of(kind, text)
     except ValueError:
-        yield f"Record {number} was not written by this collection: it does not have the facts of its kind."
+        problems.append(f"Record {number} was not written by this collection: it does not have the facts of its kind.")
+    return problems, body
 
 
 def _problems(store: Store, expected_head: Head | None) -> Iterator[str]:
@@ -65,9 +69,13 @@ def _problems(store: Store, expected_head: Head | None) -> Iterator[str]:
         sql = f"SELECT {INDEX_COLUMNS} FROM session_index WHERE sequence BETWEEN ? AND ?"
         index = {row[0]: row for row in store.query(sql, [rows[0][0], rows[-1][0]])}
         for row in rows:
-            yield from record_problems(store.store_id, row, sequence, previous)
-            if row[1] == "session":
-                yield from _index_problems(row, index.get(row[0]))
+            problems, body = check_record(store.store_id, row, sequence, previous)
+            yield from problems
+            if row[1] == "session" and body:
+                if row[0] not in index:
+                    yield f"The session index has no row for record {row[0]}."
+                elif tuple(index[row[0]]) != index_row(row[0], row[2], row[3], body):
+                    yield f"The session index says something else than record {row[0]}."
             sequence, previous = row[0], row[7]
     surplus = (
         "SELECT sequence FROM session_index i WHERE NOT EXISTS"
@@ -79,17 +87,6 @@ def _problems(store: Store, expected_head: Head | None) -> Iterator[str]:
         yield "The table store was changed: it does not have the values that it was created with."
     if expected_head is not None:
         yield from _head_problems(store, expected_head, sequence)
-
-
-def _index_problems(row: Sequence[Any], found: Sequence[Any] | None) -> Iterator[str]:
-    try:
-        wanted = index_row(row[0], row[2], row[3], body_of(row[1], row[5]))
-    except (TypeError, ValueError):
-        return  # its content was changed, which its digest shows
-    if found is None:
-        yield f"The session index has no row for record {row[0]}."
-    elif tuple(found) != wanted:
-        yield f"The session index says something else than record {row[0]}."
 
 
 def _head_problems(store: Store, expected: Head, last: int) -> Iterator[str]:

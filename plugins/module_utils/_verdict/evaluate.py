@@ -18,7 +18,7 @@ from .._failover.times import format_time
 from . import rules
 from .evidence import CLOCK_TOLERANCE, Evidence, VmEvidence, seconds_between, session_evidence
 from .reasons import add_reason, fold
-from .status import compare, overall, rpo_of_run, rto_of_run, rto_of_vm, status_by_target
+from .status import compare, compare_rto, overall, rpo_of_run, status_by_target
 from .targets import Targets, text_of
 from .wording import MAX_NAMES, markdown, summary
 
@@ -66,7 +66,7 @@ def evaluate(
     critical = run.critical_vm()
     missing = [reason for reason in run.reasons if reason.code == "not_attempted"]
     vms = [_vm_verdict(vm, wanted, orders, vm is critical) for vm in run.vms]
-    rto, rpo = rto_of_run(run, wanted, excused), rpo_of_run(run, wanted, vms)
+    rto, rpo = compare_rto(run, wanted.rto, excused), rpo_of_run(run, wanted, vms)
     statuses = status_by_target(run, wanted, rto, rpo, vms)
     rules.add_problems(run, problems)
     reasons = fold(run)
@@ -108,7 +108,7 @@ def _vm_verdict(
         **_outcome(vm),
         # Within the tolerance, a VM that seems to have started before the session was started with it.
         "started_after": None if after is None or after < -CLOCK_TOLERANCE else max(after, 0.0),
-        "rto": rto_of_vm(vm, targets),
+        "rto": compare_rto(vm, targets.rto_of(vm.name)),
         "rpo": compare(targets.rpo, age),
         "replica_point": {**point, "time": format_time(taken)},
         "required": vm.name in targets.required_vms,

@@ -175,7 +175,8 @@ def check_rto(of: Evidence, target: float | None, excused: bool = False) -> None
     achieved, limit = of.recovery_time(excused), format_duration(target)
     if of.end_unseen:
         # It ended with the session at the latest.
-        if of.session.result == "Success" and not ended_within(of.session, target):
+        longest = of.session.duration
+        if of.session.result == "Success" and (longest is None or longest > target):
             text = "{who} had not finished when last listed, at {at}, so [its|their] {limit} target cannot be judged."
             detail = f"target {limit}, end not seen"
             add_reason(of, "rto_unknown", target, template=text, detail=detail, at=of.session.kept_at, limit=limit)
@@ -189,10 +190,6 @@ def check_rto(of: Evidence, target: float | None, excused: bool = False) -> None
         add_reason(of, "rto_missed", target, template=text, detail=f"failed, target {limit}", limit=limit)
     elif achieved is None and of.finished:
         add_reason(of, "rto_unknown", target, detail=f"target {limit}", limit=limit)
-
-
-def ended_within(session: SessionEvidence, target: float) -> bool:
-    return session.duration is not None and session.duration <= target
 
 
 _ABOUT_VMS = {

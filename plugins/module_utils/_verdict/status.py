@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .evidence import SessionEvidence, VmEvidence
-from .rules import ended_within
+from .evidence import Evidence, SessionEvidence, VmEvidence
 from .targets import Targets
 
 _WORST_FIRST = ("missed", "not_judged", "met", "none")
@@ -31,17 +30,12 @@ def compare(target: float | None, achieved: float | None, otherwise: str = "not_
     return {"target": target, "achieved": achieved, "margin": margin, "status": "none" if target is None else status}
 
 
-def rto_of_run(run: SessionEvidence, targets: Targets, excused: bool) -> dict[str, Any]:
-    failed = run.failed and not excused
-    return compare(targets.rto, run.recovery_time(excused), "missed" if failed else "not_judged")
-
-
-def rto_of_vm(vm: VmEvidence, targets: Targets) -> dict[str, Any]:
-    target = targets.rto_of(vm.name)
-    otherwise = "missed" if vm.failed else "not_judged"
-    if target is not None and vm.end_unseen and vm.session.result == "Success" and ended_within(vm.session, target):
+def compare_rto(of: Evidence, target: float | None, excused: bool = False) -> dict[str, Any]:
+    """As :func:`compare`, after :func:`rules.check_rto`. What ended unseen in a session that took no longer has met it."""
+    otherwise = "missed" if of.has_reason("rto_missed") else "not_judged"
+    if of.end_unseen and of.session.result == "Success" and not of.has_reason("rto_unknown"):
         otherwise = "met"
-    return compare(target, vm.recovery_time(), otherwise)
+    return compare(target, of.recovery_time(excused), otherwise)
 
 
 def rpo_of_run(run: SessionEvidence, targets: Targets, vms: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -62,7 +56,7 @@ def status_by_target(
         "rto": rto["status"],
         "vm_rto": "not_judged" if vm_rto == "met" and "pattern_unmatched" in codes else vm_rto,
         "rpo": rpo["status"],
-        "required_vms": _worst(_required(run, targets, name) for name in targets.required_vms),
+        "required_vms": _worst(_required(run, name) for name in targets.required_vms),
         "max_failed": _unless("too_many_failed" in codes, run),
         "allow_warnings": "none" if targets.allow_warnings else _unless("warning" in codes, run),
         "plan": _plan(run, targets, codes),
@@ -96,12 +90,12 @@ def _unless(missed: bool, run: SessionEvidence) -> str:
     return "missed" if missed else "met" if known else "not_judged"
 
 
-def _required(run: SessionEvidence, targets: Targets, name: str) -> str:
+def _required(run: SessionEvidence, name: str) -> str:
     vms = [vm for vm in run.vms if vm.name == name]
     if not vms:
         return "missed" if run.finished and run.vms else "not_judged"
-    bad = any(vm.failed or (vm.came_up and vm.result == "Warning" and not targets.allow_warnings) for vm in vms)
-    return "missed" if bad else "met" if all(_came_up(vm) for vm in vms) else "not_judged"
+    bad = any(vm.has_reason("required_not_successful") for vm in vms)
+    return "missed" if bad else "met" if all(map(_came_up, vms)) else "not_judged"
 
 
 def _plan(run: SessionEvidence, targets: Targets, codes: set[str]) -> str:

@@ -12,11 +12,13 @@ from typing import Any
 from ...module_utils._api.errors import OptionError
 
 
-def check_shape(option: str, value: Mapping[str, Any], shape: Mapping[str, Any], accepted: str) -> None:
+def check_shape(option: str, value: Any, shape: Mapping[str, Any], accepted: str) -> None:
     """
-    :arg shape: see :func:`_fits`; its keys are named in the sentence.
+    :arg shape: of a dictionary, see :func:`_fits`; its keys are named in the sentence.
     :raises OptionError: the value has another shape.
     """
+    if not isinstance(value, dict):
+        raise OptionError(option, value, accepted)
     for key, part in shape.items():
         if not _fits(value, {key: part}):
             name = key.rstrip("?")

@@ -63,11 +63,7 @@ def make_record(readiness: Any, history: Any, options: Mapping[str, Any]) -> dic
         raise OptionError("tenant", "", "Give the name of a tenant, or leave the option out for all plans.")
     accepted = "Give the result of failover_readiness as it is returned."
     readiness = plain("readiness", readiness)
-    if not isinstance(readiness, dict):
-        raise OptionError("readiness", readiness, accepted)
     check_shape("readiness", readiness, {"now": str, "plans": [_PLAN]}, accepted)
-    if not isinstance(history, Mapping):
-        raise OptionError("history", history, "Give what failover_history_info returns.")
     check_shape("history", history, _HISTORY, "Give what failover_history_info returns.")
     plans: list[dict[str, Any]] = readiness["plans"]
     strange = next((plan["status"] for plan in plans if plan["status"] not in STATUSES), None)

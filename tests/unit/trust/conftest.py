@@ -22,10 +22,10 @@ from ansible.module_utils import basic
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import inventory_loader, lookup_loader
 from ansible.template import Templar
+from ansible.utils.display import Display
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._argspec import CONNECTION_SPEC
 from ansible_collections.dr_runbook.veeam_em.plugins.modules import failover_session_info
-from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 
 REPO = Path(__file__).resolve().parents[3]
 RESULTS = REPO / "build" / "fault-matrix"
@@ -107,7 +107,7 @@ def run(monkeypatch, capsys, tmp_path, module_arguments):
     for name in CONNECTION_SPEC:
         monkeypatch.delenv(f"VEEAM_EM_{name.upper()}", raising=False)
     warnings: list[str] = []
-    monkeypatch.setattr(_plugin._display, "warning", warnings.append)
+    monkeypatch.setattr(Display(), "warning", warnings.append)
     monkeypatch.setattr(basic.AnsibleModule, "warn", lambda module, warning: warnings.append(warning))
 
     def module(options):

@@ -27,6 +27,7 @@ from ansible.errors import AnsibleParserError
 from ansible.inventory.data import InventoryData
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import inventory_loader
+from ansible.utils.display import Display
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import client as _client
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import transport as _transport
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import xml as _xml
@@ -34,7 +35,6 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors im
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import criteria as _criteria
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import plans as _failover_plan
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover import sessions as fs
-from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 from emulator.world import BackupServer
 
 REPO = Path(__file__).resolve().parents[3]
@@ -325,6 +325,19 @@ def test_a_body_of_200_megabytes_is_refused(head, pieces):
     assert requests == ["POST", "GET", "DELETE"]
 
 
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "br", "zstd", "compress", "gzip, identity", "x\x9b2J"])
+def test_other_packings_are_refused_unread(encoding):
+    bomb = gzip.compress(gzip.compress(b"x" * 10 * MIB))
+    with (
+        serving(f"200 OK\r\nContent-Encoding: {encoding}", [bomb]) as server,
+        client_of(server.url) as client,
+        pytest.raises(_client.EmProtocolError, match="which was not asked for") as failure,
+    ):
+        client.get(SESSIONS, Operation("Read"))
+    assert is_a_sentence(str(failure.value))
+    assert server.requests == ["POST", "GET", "DELETE"]
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate"])
 def test_a_packed_reply_is_read(encoding):
     body = b"<EntityReferences/>"
@@ -349,7 +362,7 @@ def test_a_logon_with_a_reply_that_cannot_be_read_is_kept(head, pieces):
     with serving(head, pieces, method="POST") as (url, requests):
         client = _client.EnterpriseManager(url, "reader", "Passw0rd!", retries=0, warn=warnings.append)
         with client:
-            assert client._logon.token
+            assert client._token
     known = TOKEN in head
     assert requests == ["POST", "DELETE"] if known else ["POST"]
     assert ("did not say how to log off" in warnings[-1]) != known
@@ -562,7 +575,7 @@ def parse(em, tmp_path, monkeypatch):
     for name in ("URL", "USERNAME", "PASSWORD", "VALIDATE_CERTS", "CA_PATH", "TIMEOUT", "RETRIES", "API_VERSION"):
         monkeypatch.delenv(f"VEEAM_EM_{name}", raising=False)
     warnings = []
-    monkeypatch.setattr(_plugin._display, "warning", warnings.append)
+    monkeypatch.setattr(Display(), "warning", warnings.append)
 
     def call(**options):
         warnings.clear()

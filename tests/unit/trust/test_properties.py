@@ -108,7 +108,10 @@ RUNS = st.fixed_dictionaries(
     }
 )
 POINTS = st.one_of(st.none(), st.builds(ReplicaPoint, GUIDS, XML_TEXTS))
-TASKS = st.tuples(RUNS, st.one_of(st.none(), XML_TEXTS), POINTS)
+# One at least says something: an element with nothing in it is no object.
+TASKS = st.tuples(RUNS, st.one_of(st.none(), XML_TEXTS), POINTS).filter(
+    lambda task: any(value is not None for value in (*served(task[0]).values(), *task[1:]))
+)
 SESSIONS = st.fixed_dictionaries(
     {
         "id": GUIDS,
@@ -226,7 +229,7 @@ def test_what_is_put_into_a_list_comes_out_as_facts(sessions, style, more):
 def test_references_tell_who_and_no_more(sessions, style):
     tree = shapes.reference_list("CloudFailoverSession", [view_of(session) for session in sessions], style)
     document = _xml.parse(render.to_bytes(tree, style)[1])
-    assert [fs.session_guid(item) for item in document.items] == [session["id"] for session in sessions]
+    assert [_xml.identity(item) for item in document.items] == [session["id"] for session in sessions]
     assert [_xml.text(item, "Name") for item in document.items] == [attribute(each["name"]) for each in sessions]
     assert all(map(is_reference, document.items))
 
@@ -322,12 +325,8 @@ def outcome(body):
     except _xml.XmlError as exc:
         return str(exc)
     for item in document.items:
-        try:
-            facts = fs.session_facts(item)
-        except ValueError as exc:
-            assert "neither a UID nor an Href" in str(exc)
-        else:
-            assert json.loads(json.dumps(facts)) == facts
+        facts = fs.session_facts(item)
+        assert json.loads(json.dumps(facts)) == facts
     return document
 
 
@@ -615,7 +614,7 @@ def test_a_bound_is_taken_or_refused_by_name(text, option):
     try:
         criteria = SessionCriteria.from_options({option: text}.get, now=datetime(2026, 3, 8))
     except _errors.OptionError as exc:
-        assert exc.option == option
+        assert str(exc).startswith(f"{option}: ")
     else:
         bound = getattr(criteria, option)
         assert bound == format_time(datetime.fromisoformat(bound[:-1]))
@@ -734,7 +733,7 @@ def test_a_url_is_taken_or_refused_by_name(url):
     try:
         base = base_url_of(url)
     except _errors.OptionError as exc:
-        assert exc.option == "url"
+        assert str(exc).startswith("url: ")
         assert str(exc).isprintable()
     else:
         assert base.startswith(("http://", "https://"))
@@ -746,7 +745,7 @@ def test_an_id_is_a_guid_or_refused_by_name(text):
     try:
         (guid,) = SessionCriteria.from_options({"id": [text]}.get).ids
     except _errors.OptionError as exc:
-        assert exc.option == "id"
+        assert str(exc).startswith("id: ")
         assert str(exc).isprintable()
     else:
         assert guid == str(uuid.UUID(guid))

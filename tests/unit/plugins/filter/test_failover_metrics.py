@@ -242,10 +242,10 @@ def test_naming_rules():
         (
             {"plans": [{}]},
             {},
-            "readiness[plans][0]: a dictionary cannot be used. Give what failover_readiness returns.",
+            "readiness.plans: a list of 1 cannot be used. Give what failover_readiness returns.",
         ),
-        ({"plans": []}, None, "history: null cannot be used. Give what failover_history_info returns, with looks."),
-        ({"plans": []}, {"looks": [7]}, "history[looks][0]: 7 cannot be used."),
+        ({"plans": []}, None, "history: null cannot be used. Give what failover_history_info returns."),
+        ({"plans": []}, {"looks": [7]}, "history.looks: a list of 1 cannot be used."),
     ],
 )
 def test_what_cannot_be_used(given, facts, sentence):

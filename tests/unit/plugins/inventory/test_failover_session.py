@@ -15,10 +15,10 @@ from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.inventory.data import InventoryData
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import inventory_loader
+from ansible.utils.display import Display
 from ansible_collections.dr_runbook.veeam_em.plugins.inventory import failover_session
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._argspec import CONNECTION_SPEC
 from ansible_collections.dr_runbook.veeam_em.plugins.modules.failover_session_info import FIELDS
-from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._hosts import RUN_FACTS
 
 NAME = "dr_runbook.veeam_em.failover_session"
@@ -33,7 +33,7 @@ def parse(em, tmp_path, monkeypatch):
     for name in CONNECTION_SPEC:
         monkeypatch.delenv(f"VEEAM_EM_{name.upper()}", raising=False)
     warnings = []
-    monkeypatch.setattr(_plugin._display, "warning", warnings.append)
+    monkeypatch.setattr(Display(), "warning", warnings.append)
 
     def call(file="veeam_em.yml", cache_allowed=True, before=(), **options):
         warnings.clear()
@@ -834,51 +834,16 @@ def test_an_empty_answer_is_kept_too(em, parse, cached):
     assert em.counters.logons == 1
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        {},
-        [],
-        {"sessions": []},
-        {"sessions": None, "plans": []},
-    ],
-)
-def test_a_cached_answer_that_is_damaged_is_read_anew(em, parse, cached, monkeypatch, damage):
-    options, folder = cached
-    run(em)
-    parse(**options)
-    real = failover_session.InventoryModule._read_config_data
-    kept = []
-
-    class Damaged(dict):
-        def __getitem__(self, key):
-            return damage
-
-        def __setitem__(self, key, value):
-            kept.append(value)
-
-    def with_damage(plugin, path):
-        config = real(plugin, path)
-        plugin._cache = Damaged()
-        return config
-
-    monkeypatch.setattr(failover_session.InventoryModule, "_read_config_data", with_damage)
-    monkeypatch.setattr(failover_session.InventoryModule, "update_cache_if_changed", lambda plugin: None)
-    assert hosts(parse(**options)) == ["vm"]
-    assert len(kept) == 1
-    assert any("cache cannot be read" in warning for warning in parse.warnings)
-
-
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"sessions": 1}', "", None])
+@pytest.mark.parametrize("text", ["{", ""])
 def test_a_broken_cache_is_read_anew(em, parse, cached, text):
     options, folder = cached
     run(em)
     parse(**options)
     (file,) = folder.iterdir()
-    file.write_text(file.read_text().replace("sessions", "sitzungen") if text is None else text)
+    file.write_text(text)
     assert hosts(parse(**options)) == ["vm"]
     assert em.counters.logons == 2
-    assert any("cache cannot be read" in warning for warning in parse.warnings) or text in ("{}", '{"sessions": 1}')
+    assert any("cache cannot be read" in warning for warning in parse.warnings)
     assert hosts(parse(**options)) == ["vm"]
     assert em.counters.logons == 2
 

@@ -13,12 +13,12 @@ from ansible.errors import AnsibleError, AnsibleLookupError
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import lookup_loader
 from ansible.template import Templar
+from ansible.utils.display import Display
 from ansible.utils.unsafe_proxy import AnsibleUnsafeText
 from ansible_collections.dr_runbook.veeam_em.plugins.lookup import failover_session
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import transport
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._argspec import CONNECTION_SPEC
 from ansible_collections.dr_runbook.veeam_em.plugins.modules.failover_session_info import FIELDS
-from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils import _plugin
 from emulator import Emulator, User
 from templating import trust_as_template
 
@@ -32,7 +32,7 @@ def look_up(em, monkeypatch):
     for name in CONNECTION_SPEC:
         monkeypatch.delenv(f"VEEAM_EM_{name.upper()}", raising=False)
     warnings = []
-    monkeypatch.setattr(_plugin._display, "warning", warnings.append)
+    monkeypatch.setattr(Display(), "warning", warnings.append)
 
     def call(*terms, variables=None, **options):
         loader = DataLoader()

@@ -179,9 +179,9 @@ def test_some_backup_servers(em, collect, given):
 @pytest.mark.parametrize(
     ("given", "hint"),
     [
-        ("vbr", "Did you mean 'vbr1'? EM has "),
-        ("VBR1", "EM has "),
-        ("elsewhere", "Check backup_server, also its case. EM has "),
+        ("vbr", "Did you mean 'vbr1' or "),
+        ("VBR1", "'vbr1' differs only in blanks, case or Unicode form: give the name exactly. EM has "),
+        ("elsewhere", "Check backup_server. EM has "),
     ],
 )
 def test_an_unknown_backup_server(em, collect, given, hint):

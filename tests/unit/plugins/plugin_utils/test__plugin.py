@@ -14,7 +14,7 @@ import time
 import programs
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import Operation
-from ansible_collections.dr_runbook.veeam_em.plugins.plugin_utils._plugin import connect
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._connection import client_from_options
 from emulator import Emulator
 
 FORK = multiprocessing.get_context("fork")
@@ -42,7 +42,7 @@ def read(em):
     }
 
     def call():
-        with connect(options.get) as client:
+        with client_from_options(options.get, print) as client:
             client.get("/api/cloud/failoverSessions", Operation("Read"))
 
     return call

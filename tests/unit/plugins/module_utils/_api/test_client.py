@@ -707,18 +707,6 @@ def test_a_pause_of_somebody_else_may_end_the_work(em, connect, recorded_sleeps)
     assert em.counters.live_logons == 0
 
 
-@pytest.mark.parametrize("token", ["bm8gZ3VpZA==", "not base64", "77+977+9", "475420ee-d045-4493-9869-0a970e08f6f9"])
-def test_a_token_in_which_there_is_no_guid(token):
-    assert _client._guid_in(token) is None
-
-
-def test_a_token_of_base64_and_other_characters_holds_no_guid():
-    guid = "475420ee-d045-4493-9869-0a970e08f6f9"
-    token = base64.b64encode(guid.encode()).decode()
-    assert _client._guid_in(token) == guid
-    assert _client._guid_in(f"{token[:8]}!{token[8:]}") is None
-
-
 # Options
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import socket
 import threading
-import time
 from contextlib import contextmanager
 
 import pytest
@@ -82,27 +81,6 @@ def test_the_limit_of_a_body_is_exact(em, connect, monkeypatch, size, fails):
             assert failure.value.status == 200
         else:
             assert read(client).items == []
-
-
-def test_a_packed_body_is_unpacked(em, connect):
-    class Packed:
-        status_code = 200
-        headers = {"Content-Encoding": "GZip", "Content-Length": "1000"}
-
-        class raw:
-            @staticmethod
-            def read1(size, decode_content):
-                pieces.append((size, decode_content))
-                return b"x" * 60 if len(pieces) == 1 else b""
-
-        @staticmethod
-        def iter_content(size):
-            raise AssertionError("a drip would not be noticed")
-
-    pieces = []
-    client = connect()
-    assert client._transport._read_body(Packed(), time.monotonic() + 5, "Read", em.url) == b"x" * 60
-    assert pieces == [(_transport.CHUNK, True)] * 2
 
 
 @pytest.mark.parametrize("encoding", ["Identity", ""])
@@ -217,7 +195,7 @@ def test_no_secret_in_any_text_of_an_error(em, connect):
     assert PASSWORD not in said
     assert basic not in said
     with connect() as client, pytest.raises(_client.EmError) as failure:
-        token = client._logon.token
+        token = client._token
         em.faults.add("status", status=400, message=f"Bad token {token}", path=SESSIONS)
         read(client)
     assert token not in f"{failure.value} {failure.value.server_message}"
@@ -232,7 +210,7 @@ def test_the_id_of_the_logon_is_not_shown(em, connect):
     warnings = []
     em.faults.add("status", status=500, method="DELETE")
     with connect(warn=warnings.append) as client:
-        guid = base64.b64decode(client._logon.token).decode()
+        guid = base64.b64decode(client._token).decode()
         assert guid not in client.redact(f"No logon {guid}")
     assert guid not in " ".join(warnings)
 

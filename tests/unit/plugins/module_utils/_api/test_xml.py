@@ -518,6 +518,7 @@ def test_identity():
     assert _xml.identity({"UID": f"urn:veeam:X:{GUID.upper()}"}) == GUID
     assert _xml.identity({"Href": f"https://h/api/x/{GUID}/?format=Entity"}) == GUID
     assert _xml.identity({"UID": "urn:veeam:X:ABC"}) == "urn:veeam:x:abc"
+    assert _xml.identity({"UID": "urn:veeam:X:ABC", "Href": f"https://h/api/x/{GUID}"}) == GUID
     assert _xml.identity({}) == ""
 
 

@@ -59,7 +59,7 @@ def test_an_id_is_a_guid_a_urn_or_an_href(given):
 def test_other_ids_are_refused(given):
     with pytest.raises(OptionError, match="^id: .*GUID") as refusal:
         criteria(id=[given])
-    assert refusal.value.option == "id"
+    assert str(refusal.value).startswith("id: ")
 
 
 def test_an_id_given_twice_counts_once():
@@ -121,7 +121,7 @@ def test_an_empty_list_is_refused(option):
 def test_values_out_of_range_are_refused(option, value, accepted):
     with pytest.raises(OptionError, match=accepted) as refusal:
         criteria(**{option: value})
-    assert refusal.value.option == option
+    assert str(refusal.value).startswith(f"{option}: ")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_times_and_ages(option, given, expected):
 def test_other_times_are_refused(given):
     with pytest.raises(OptionError, match="^created_after: .*ISO 8601 with zone.*7d") as refusal:
         criteria(created_after=given)
-    assert refusal.value.option == "created_after"
+    assert str(refusal.value).startswith("created_after: ")
 
 
 FACT = {

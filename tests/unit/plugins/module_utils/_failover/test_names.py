@@ -35,6 +35,7 @@ def test_a_name_that_looks_the_same(wanted, there, shown):
     said = did_you_mean(wanted, {there: "ID", "Another": "OTHER"})
     assert said == f"{shown} (id ID) {ALIKE}"
     assert said.isprintable()
+    assert did_you_mean(wanted, {there: "", "Another": ""}) == f"{shown} {ALIKE.replace('the id, or ', '')}"
 
 
 @pytest.mark.parametrize(

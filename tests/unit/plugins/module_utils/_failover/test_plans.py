@@ -213,7 +213,10 @@ def test_a_tenant_or_backup_server_that_may_have_been_meant(em, connect):
     with connect() as client:
         with pytest.raises(EmNotFoundError, match=r"of tenant ABC, but has .* Did you mean 'ABC Company'\? Check plan"):
             PlanReader(client).find_plan("Acme", tenant="ABC")
-        with pytest.raises(EmNotFoundError, match="'vbr1.example.net' .id .* differs only in"):
+        with pytest.raises(
+            EmNotFoundError,
+            match="'vbr1.example.net' differs only in .* form: give the name exactly. Check",
+        ):
             PlanReader(client).find_plan("Acme", server="VBR1.example.net")
 
 

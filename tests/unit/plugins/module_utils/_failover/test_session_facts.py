@@ -172,11 +172,6 @@ def test_a_link_that_is_no_path_is_not_shown(href):
     assert facts(attributes=f'UID="{GUID}" Href="{href}"')["href"] == f"/api/cloud/failoverSessions/{GUID}"
 
 
-def test_a_session_without_any_id_is_refused():
-    with pytest.raises(ValueError, match="^a session has neither a UID nor an Href with a GUID$"):
-        facts(attributes='Name="Plan"')
-
-
 def test_a_session_without_a_state_is_not_finished():
     fact = facts("<Result>Success</Result>")
     assert (fact["state"], fact["finished"], fact["succeeded"]) == (None, False, None)
