@@ -32,12 +32,15 @@ REPO = Path(__file__).resolve().parent.parent
 LOGS = REPO / "build" / "legs"
 ALL_TARGETS = {path.name for path in (REPO / "tests/integration/targets").iterdir() if path.name[:6] != "setup_"}
 EVERYTHING = "-m '' tests/unit"
-# What depends on ansible-core. All else runs in the leg "unit" of make test only.
-ON_ANSIBLE = " ".join(f"tests/unit/plugins/{name}" for name in ("action", "filter", "inventory", "lookup", "modules"))
-# What depends on the Python and its OpenSSL as well.
-ON_ANSIBLE += " tests/unit/trust/test_tls.py tests/unit/trust/test_hostile_names.py"
-# What users do: the commands of all pages, on the oldest and the newest ansible-core instead of in the leg "unit".
-OF_USERS = "tests/unit/docs/test_commands.py tests/unit/docs/test_recipes.py"
+# What depends on ansible-core runs on the oldest and the newest in make test, and not in its leg "unit": the commands of all pages for users,
+# front ends that run in ansible-core itself, what depends on the Python and its OpenSSL as well. Modules and filters take little of it, so one
+# of both is enough for them.
+ON_ANSIBLE = ["tests/unit/docs/test_commands.py", "tests/unit/docs/test_recipes.py"]
+ON_ANSIBLE += [f"tests/unit/plugins/{name}" for name in ("action", "inventory", "lookup")]
+ON_ANSIBLE += ["tests/unit/trust/test_tls.py", "tests/unit/trust/test_hostile_names.py"]
+ON_OLDEST = [*ON_ANSIBLE, "tests/unit/plugins/modules"]
+ON_NEWEST = [*ON_ANSIBLE, "tests/unit/plugins/filter"]
+ELSEWHERE = dict.fromkeys(ON_OLDEST + ON_NEWEST)
 MAX_SECONDS = 3600
 """A leg that takes longer hangs. It is ended with all that it started."""
 
@@ -69,23 +72,24 @@ OLDEST, NEWEST = ("3.10", "3.11", "3.12"), ("3.13", "3.12")
 # Each target runs on the oldest or the newest ansible-core in make test, the front ends without a module on both, since they run in
 # ansible-core itself; all on all in the matrix.
 ON_BOTH = {"failover_session_inventory", "failover_session_lookup"}
-ON_NEWEST = {"failover_plan", "failover_verdict", "role_failover_report"}
+OF_NEWEST = {"failover_plan", "failover_verdict", "role_failover_report"}
 # In an execution environment one target is enough: it imports all that users need besides. The matrix runs all there, too.
 OF_ARTIFACT = {"failover_session_info"}
 LEGS = {
     # The longest first, so that none is left over at the end.
     "test": [
-        Leg("unit", ("unit",), variables={"ELSEWHERE": OF_USERS}),
-        on_core("core-2.16", OLDEST, "floor", f"{OF_USERS} {ON_ANSIBLE}", ALL_TARGETS - ON_NEWEST),
-        on_core("core-2.21", NEWEST, "test", f"{OF_USERS} {ON_ANSIBLE}", ON_BOTH | ON_NEWEST),
+        Leg("unit", ("unit",), (), {"ELSEWHERE": " ".join(ELSEWHERE)}),
+        on_core("core-2.16", OLDEST, "floor", " ".join(ON_OLDEST), ALL_TARGETS - OF_NEWEST - OF_ARTIFACT),
+        on_core("core-2.21", NEWEST, "test", " ".join(ON_NEWEST), ON_BOTH | OF_NEWEST),
         Leg("checks", ("lint", "docs-lint", "docs", "sanity")),
-        Leg("artifact", ("ee", "import-check"), (), {"TARGETS": " ".join(OF_ARTIFACT)}, frozenset(OF_ARTIFACT)),
+        Leg("artifact", ("ee",), (), {"TARGETS": " ".join(OF_ARTIFACT)}, frozenset(OF_ARTIFACT)),
     ],
     "matrix": [
         on_core("core-2.16", OLDEST, "floor", EVERYTHING),
         on_core("core-2.19", ("3.11",), "test", EVERYTHING),
         on_core("core-2.21", NEWEST, "test", EVERYTHING),
-        Leg("artifact", ("ee",), targets_run=frozenset(ALL_TARGETS)),
+        # Most of what Galaxy checks is ansible-lint, which make test runs as well.
+        Leg("artifact", ("ee", "import-check"), targets_run=frozenset(ALL_TARGETS)),
     ],
 }
 
@@ -195,7 +199,8 @@ def main() -> int:
     options = parser.parse_args()
     LOGS.mkdir(parents=True, exist_ok=True)
     # Who has one Python only can test as well; what others rely on must have run on all.
-    environment = {**os.environ, **({"CI": "true"} if options.legs == "matrix" else {})}
+    of_matrix = {"CI": "true", "HYPOTHESIS_PROFILE": "matrix"} if options.legs == "matrix" else {}
+    environment = {**os.environ, **of_matrix}
     with ThreadPoolExecutor(options.jobs) as pool:
         outcomes = list(pool.map(partial(run, environment=environment), LEGS[options.legs]))
     text = table(outcomes)

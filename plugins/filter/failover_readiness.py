@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ansible.utils.unsafe_proxy import wrap_var
+
 from ..module_utils._readiness.status import readiness
-from ..plugin_utils._plain import fail_as_filter, plain, unsafe, whole
+from ..plugin_utils._plain import fail_as_filter, plain, whole
 
 
 def failover_readiness(history: Any, policy: Any = None, now: Any = None) -> dict[str, Any]:
     """How ready the plans are: plain data in which texts of the server are marked as no templates."""
     with fail_as_filter("failover_readiness"):
         # The history may have millions of values, and comes from a module: it is only checked where it is used.
-        return unsafe(readiness(whole(history), plain("policy", policy), plain("now", now)))
+        return wrap_var(readiness(whole(history), plain("policy", policy), plain("now", now)))
 
 
 class FilterModule:

@@ -107,9 +107,9 @@ from ..module_utils._api.redaction import single_line, some_of, truncate
 from ..module_utils._failover.criteria import SessionCriteria
 from ..module_utils._failover.names import MAX_NAME, did_you_mean
 from ..module_utils._failover.times import format_time, utc_now
+from ..module_utils._history.errors import HistoryError
 from ..module_utils._history.options import open_history
 from ..module_utils._history.reader import HistoryReader
-from ..module_utils._history.records import HistoryError
 from ..module_utils._history.verify import verify
 from ..module_utils._readiness.policy import read_policies
 from ..module_utils._readiness.status import readiness

@@ -16,7 +16,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ._api.errors import EmError, EmWaitError, MissingLibraryError, OptionError
 from ._api.options import REQUIRED, check_text, from_environment, is_set
 from ._argspec import CONNECTION_SPEC, STORE_SPEC
-from ._history.records import HistoryError
+from ._history.errors import HistoryError
 
 _URL_PASSWORDS = re.compile(r"://[^@]*?:(.*)@|[?&](?:ssl)?password=([^&]*)", re.IGNORECASE)
 

@@ -222,11 +222,12 @@ from ..module_utils._connection import client_from_module
 from ..module_utils._failover.criteria import SessionCriteria
 from ..module_utils._failover.times import format_time, utc_now
 from ..module_utils._history.bodies import masked
+from ..module_utils._history.errors import NoHistoryError, OvertakenError
 from ..module_utils._history.export import import_records
 from ..module_utils._history.handed_over import handed_over
 from ..module_utils._history.options import name_of_em, open_history, store_location
 from ..module_utils._history.recorder import Recorder
-from ..module_utils._history.records import FIRST_HASH, KINDS, NewRecord, NoHistoryError, OvertakenError
+from ..module_utils._history.records import FIRST_HASH, KINDS, NewRecord
 from ..module_utils._history.store import Store
 from ..module_utils._module import Module, check_texts, create_module, fail_on_error
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What filters share: what a template gives them, as plain JSON types; what they give back, marked as no template; errors."""
+"""What filters share: what a template gives them, as plain JSON types, and their errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from datetime import date
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible.utils.unsafe_proxy import wrap_var
 from jinja2 import Undefined
 
 from ..module_utils._api.errors import OptionError
@@ -74,23 +73,3 @@ def whole(value: Any) -> Any:
 def _as_stored(value: Any) -> Any:
     copy = getattr(value, "_non_lazy_copy", None)
     return copy() if copy else value
-
-
-def unsafe(value: Any) -> Any:
-    """As ``wrap_var`` of ansible-core, for much data with the same texts again and again: each text is marked once. Keys
-    of dictionaries are no templates anyway.
-    """
-    marked: dict[str, Any] = {}
-
-    def mark(item: Any) -> Any:
-        if isinstance(item, dict):
-            return {key: mark(part) for key, part in item.items()}
-        if isinstance(item, list):
-            return [mark(part) for part in item]
-        if isinstance(item, str):
-            if item not in marked:
-                marked[item] = wrap_var(item)
-            return marked[item]
-        return wrap_var(item)
-
-    return mark(value)

@@ -25,7 +25,7 @@ from ..module_utils._argspec import (
     STORE_SPEC,
 )
 from ..module_utils._failover.criteria import without_alias
-from ..module_utils._history.records import HistoryError
+from ..module_utils._history.errors import HistoryError
 
 WHERE_TO_GIVE = "Give each as an option, as a variable ({variables}), or in the environment ({environment})."
 UNDECRYPTABLE = (

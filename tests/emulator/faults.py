@@ -87,11 +87,16 @@ class Fault:
             and _found(self.query, query, unquote_plus(query))
         )
 
+    def is_due(self) -> bool:
+        """Whether to act on the next matching request."""
+        number = self.matched + 1 - self.after
+        return number > 0 and (self.times is None or number <= self.times)
+
     def take(self) -> bool:
         """Count one matching request and tell whether to act on it."""
+        due = self.is_due()
         self.matched += 1
-        number = self.matched - self.after
-        return number > 0 and (self.times is None or number <= self.times)
+        return due
 
 
 def _found(pattern: str | None, *texts: str) -> bool:
@@ -146,6 +151,11 @@ class Faults:
         """Remove all rules."""
         with self._lock:
             self._rules.clear()
+
+    def due(self, method: str, path: str, query: str) -> set[str]:
+        """The actions of the rules for such a request, if it were the next."""
+        with self._lock:
+            return {rule.action for rule in self._rules if rule.matches(method, path, query) and rule.is_due()}
 
     def take(self, method: str, path: str, query: str) -> list[Fault]:
         """The rules that act on this request, in their order; none follows one that replaces or spoils the reply."""

@@ -10,6 +10,7 @@ import asyncio
 import shutil
 import socket
 import ssl
+import sys
 import tempfile
 import threading
 import time
@@ -63,6 +64,11 @@ class _Server(uvicorn.Server):
         self._wish = asyncio.Event()
         self._waiting: asyncio.TimerHandle | None = None
         self._resuming: asyncio.Task[None] | None = None
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        # Coverage is measured of the collection. Tracing this thread as well would cost the tests a seventh of their time.
+        sys.settrace(None)
+        super().run(sockets=sockets)
 
     async def main_loop(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -17,6 +17,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -31,12 +32,14 @@ for folder in (
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
-# The same few examples each time, however slow the machine is; HYPOTHESIS_PROFILE=large tries many more, and others each time.
+# The same few examples each time, however slow the machine is. HYPOTHESIS_PROFILE=matrix, as in make matrix, tries more of them;
+# HYPOTHESIS_PROFILE=large many more, and others each time.
 settings.register_profile(
-    "quick", max_examples=60, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+    "quick", max_examples=40, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
 )
+settings.register_profile("matrix", settings.get_profile("quick"), max_examples=200)
 settings.register_profile("large", settings.get_profile("quick"), max_examples=3000, derandomize=False)
-settings.load_profile("large" if os.environ.get("HYPOTHESIS_PROFILE") == "large" else "quick")
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "quick")
 
 # A shell ignores Ctrl-C for what it runs in the background, and so would the tests and all that they start.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -126,6 +129,22 @@ def connect(em):
         )
 
     return make
+
+
+@pytest.fixture
+def unhurried(em, monkeypatch):
+    """The time-out counts only for what the emulator is told to answer slowly, since a busy machine can make all else slow."""
+    from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.transport import Transport
+    from programs import TIMEOUT
+
+    plain = Transport.send
+
+    def send(self, method, url, operation, headers, timeout, body=b""):
+        parts = urlsplit(url)
+        slow = {"slow_headers", "slow_body"} & em.faults.due(method, parts.path, parts.query)
+        return plain(self, method, url, operation, headers, timeout if slow else TIMEOUT, body)
+
+    monkeypatch.setattr(Transport, "send", send)
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ INSIDE = [
     (
         "module_utils/_history",
         [
-            ["records"],
+            ["errors", "records"],
             ["schema", "conditions"],
             ["sqlite", "postgresql"],
             ["store"],

@@ -17,7 +17,7 @@ from .times import format_time, parse_time
 
 ENTITY_TYPE = "CloudFailoverSession"
 _Outcome = Literal["success", "warning", "failed", "running", "other"]
-_OUTCOMES: dict[str, _Outcome] = {"Success": "success", "Warning": "warning", "Failed": "failed"}
+_OUTCOMES: dict[str, _Outcome] = {"success": "success", "warning": "warning", "failed": "failed"}
 
 
 def session_facts(entity: xml.Entity) -> Session:
@@ -80,7 +80,7 @@ def _progress_facts(entity: xml.Entity) -> Progress:
 def _task_summary(tasks: list[SessionTask]) -> TaskSummary:
     summary: TaskSummary = {"total": len(tasks), "success": 0, "warning": 0, "failed": 0, "running": 0, "other": 0}
     for task in tasks:
-        word = _OUTCOMES.get(task["result"], "other") if task["finished"] else "running"
+        word = _OUTCOMES.get(task["result"].lower(), "other") if task["finished"] else "running"
         summary[word] += 1
     return summary
 

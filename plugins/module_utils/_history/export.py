@@ -19,7 +19,8 @@ from contextlib import ExitStack, suppress
 from itertools import islice
 from typing import Any
 
-from .records import FIRST_HASH, Head, HistoryError, NoHistoryError, canonical, index_row
+from .errors import HistoryError, NoHistoryError
+from .records import FIRST_HASH, Head, canonical, index_row
 from .schema import RECORD_COLUMNS
 from .store import PAGE, Store, connect
 from .verify import check_record

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._api.redaction import Redactor
-from .records import HistoryError
+from .errors import HistoryError
 
 if TYPE_CHECKING:
     import psycopg

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from .._failover.facts import Session
 from .bodies import masked, session_body
-from .records import HistoryError, NewRecord, subject_of
+from .errors import HistoryError
+from .records import NewRecord, subject_of
 from .store import Store
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from .records import HistoryError, NoHistoryError
+from .errors import HistoryError, NoHistoryError
 
 if TYPE_CHECKING:
     import sqlite3

@@ -20,6 +20,7 @@ from typing import Any, cast
 from .._failover.criteria import SessionCriteria
 from .._failover.facts import Session, newest_per_plan, sort_key
 from .conditions import batches, one_of, session_terms
+from .errors import HistoryError, NoHistoryError, OvertakenError
 from .postgresql import Postgresql
 from .records import (
     FIRST_HASH,
@@ -27,10 +28,7 @@ from .records import (
     SEEN_AGAIN,
     STATES,
     Head,
-    HistoryError,
     NewRecord,
-    NoHistoryError,
-    OvertakenError,
     StoredRecord,
     body_of,
     canonical,

@@ -222,7 +222,7 @@ def test_each_hint_has_its_row_and_each_row_is_a_hint():
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_the_message_is_the_one_that_is_printed(em, run_module, run_action, monkeypatch, kind):
+def test_the_message_is_the_one_that_is_printed(em, run_module, run_action, monkeypatch, unhurried, kind):
     monkeypatch.setattr(_client, "_sleep", lambda seconds: None)
     module, options = CASES[kind](em)
     run = (

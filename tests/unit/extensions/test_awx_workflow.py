@@ -45,7 +45,7 @@ CREDENTIAL_TYPE, STORE_TYPE = (
     for name in ("credential_type", "history_credential_type")
 )
 EDGES = ("success_nodes", "failure_nodes", "always_nodes")
-# A job takes seconds. make test runs a drill and a real failover node after node, one case of each guard, and what could pass or undo wrongly.
+# A job takes seconds. make test runs a drill node after node, and one case of each guard; make matrix all.
 more = partial(pytest.param, marks=pytest.mark.matrix)
 PLAN = "Payroll {{ 7 * 7 }}"
 PASSWORD = "S3cr3tPart and more"
@@ -753,6 +753,7 @@ def test_a_drill_that_is_recorded_in_postgresql(awx, workflow, database, run_mod
     assert str(history["head"]["sequence"]) == head[0]
 
 
+@pytest.mark.matrix
 def test_a_record_after_a_collection(awx, run_module, tmp_path):
     """The role collects first if it is asked to, so that what it records is newer than the job."""
     awx.use_checkout()
@@ -809,7 +810,8 @@ def test_a_drill_when_enterprise_manager_is_down(awx, workflow):
     assert set(workflow.artifacts["report"]) == {"failover_session_id", "failover_drill", "failover_undo"}
 
 
-@pytest.mark.parametrize("approved", [False, more(True)])
+@pytest.mark.matrix
+@pytest.mark.parametrize("approved", [False, True])
 def test_a_real_failover_is_undone_only_if_a_person_approves_it(awx, workflow_for_real, approved):
     real = workflow_for_real
     real.approved = approved
@@ -930,7 +932,8 @@ def test_a_recovery_time_that_is_none_starts_nothing(awx, finished, minutes):
     assert awx.em.counters.requests == 0
 
 
-@pytest.mark.parametrize(("minutes", "target"), [("", None), more(None, None), more("60", 3600)])
+@pytest.mark.matrix
+@pytest.mark.parametrize(("minutes", "target"), [("", None), (None, None), ("60", 3600)])
 def test_a_recovery_time_from_a_variable_that_was_cleared_or_is_a_text(awx, finished, minutes, target):
     awx.em.behaviour.finished_tasks = "keep"
     done = awx.job("playbooks/drill_verdict.yml", extra_vars={**finished, "failover_run_rto_minutes": minutes})
@@ -1081,6 +1084,7 @@ def test_a_test_is_not_undone_when_somebody_has_run_the_plan_since(awx, left):
     assert "The step undo of the workflow is not known to have passed." in report.output
 
 
+@pytest.mark.matrix
 def test_an_approved_undo_does_not_undo_the_failover_of_somebody_else(awx, drill):
     """The approval can be days old."""
     handed_over = drill("start")
@@ -1103,6 +1107,7 @@ def test_a_real_failover_needs_the_name_of_the_plan_twice(awx, finished, confirm
     assert done.artifacts["failover_drill"]["started"] is False
 
 
+@pytest.mark.matrix
 def test_a_test_is_not_undone_when_its_session_is_not_listed(awx, left):
     awx.em.world.change_session(left["failover_session_id"], listed_from=awx.em.clock.now() + timedelta(days=1))
     dummy, told = undo(awx, left)
@@ -1111,6 +1116,7 @@ def test_a_test_is_not_undone_when_its_session_is_not_listed(awx, left):
     assert actions(awx) == ["test"]
 
 
+@pytest.mark.matrix
 def test_a_test_is_not_undone_when_its_session_is_gone(awx, left):
     """That it left its VM in failover is known from the drill."""
     awx.em.world.remove_session(left["failover_session_id"])
@@ -1119,7 +1125,7 @@ def test_a_test_is_not_undone_when_its_session_is_gone(awx, left):
     assert actions(awx) == ["test"]
 
 
-@pytest.mark.parametrize("lost", ["removed", "changed"])
+@pytest.mark.parametrize("lost", [more("removed"), "changed"])
 def test_a_test_is_not_undone_without_what_the_drill_has_kept(awx, left, lost):
     """It is not known then which runs there were before, nor whether their VMs are still in failover."""
     evidence = Path(left["failover_drill"]["evidence"])
@@ -1152,6 +1158,7 @@ def test_a_test_that_left_vms_in_failover_stays_if_nobody_wants_it_undone(awx, l
     assert actions(awx) == ["test"]
 
 
+@pytest.mark.matrix
 def test_an_undo_that_em_refuses_has_not_passed(awx, left):
     awx.em.world.change_plan(awx.em.world.plans[-1], refuse={"undo": "The plan is locked"})
     dummy, told = undo(awx, left)
@@ -1172,7 +1179,7 @@ def test_an_undo_of_nothing_is_no_failure(awx, left):
         assert actions(awx) == ["test", *asked]
 
 
-@pytest.mark.parametrize("undo_test", ["auto", "always"])
+@pytest.mark.parametrize("undo_test", [more("auto"), "always"])
 def test_where_points_cannot_be_read_nothing_is_undone(awx, left, undo_test):
     change_kept(left, points_seen_at=None)
     awx.em.faults.add("status", status=403, query="CloudVmReplicaPoint")
@@ -1183,7 +1190,7 @@ def test_where_points_cannot_be_read_nothing_is_undone(awx, left, undo_test):
     assert "it is not known whether VMs are in failover" in told["message"]
 
 
-@pytest.mark.parametrize("more", [{}, more({"failover_undo_approved": False}), {"failover_run_action": "test"}])
+@pytest.mark.parametrize("more", [more({}), more({"failover_undo_approved": False}), {"failover_run_action": "test"}])
 def test_a_real_failover_is_not_undone_without_a_person(awx, drill, more):
     """Not even where a job template of a drill reads it, or the undo of a test is always wanted."""
     handed_over = drill("start")
@@ -1262,6 +1269,7 @@ def test_a_drill_whose_module_was_killed_may_have_started(awx, killing, tmp_path
     assert verdict.rc and "The result of the drill is not known." in verdict.output
 
 
+@pytest.mark.matrix
 def test_a_drill_whose_undo_was_killed_has_not_passed(awx, killing, tmp_path):
     awx.use_checkout()
     awx.em.clock.rate = 60
@@ -1295,6 +1303,7 @@ def test_a_folder_that_is_not_set_is_named(awx, finished, folder, step):
     assert awx.em.counters.requests == 0
 
 
+@pytest.mark.matrix
 def test_checks_reach_a_host_whose_name_looks_like_that_of_another_and_a_port(awx, finished, port):
     awx.em.behaviour.finished_tasks = "keep"
     group = "session_" + finished["failover_session_id"].replace("-", "_")
@@ -1309,6 +1318,7 @@ def test_checks_reach_a_host_whose_name_looks_like_that_of_another_and_a_port(aw
     assert (done.artifacts["failover_checks"]["checked"], done.artifacts["failover_checks"]["failed"]) == (2, 1)
 
 
+@pytest.mark.matrix
 def test_a_vm_without_an_address_is_not_the_execution_node(awx, finished, port):
     """The port is open here, and the task is delegated to here."""
     awx.em.behaviour.finished_tasks = "keep"
@@ -1321,6 +1331,30 @@ def test_a_vm_without_an_address_is_not_the_execution_node(awx, finished, port):
     assert done.artifacts["failover_checks"]["failed"] == 2
 
 
+def test_what_checks_nothing_does_not_pass(awx, finished, port):
+    """Not in a job with a VM that passes either; each alone is in the matrix."""
+    awx.em.behaviour.finished_tasks = "keep"
+    names = ("db", "web", "no-address", "no-task", "no-port")
+    session = awx.em.world.add_session(PLAN, state="Stopped", tasks=[{"vm_name": name} for name in names])
+    finished = {**finished, "failover_session_id": session.id}
+    finished["failover_drill"].update(session_id=session.id)
+    reached = {"ansible_host": "127.0.0.1", "failover_check_ports": [port], "failover_check_timeout": 1}
+    hosts = {name: {"veeam_vm_name": name, **reached} for name in names}
+    del hosts["no-address"]["ansible_host"]
+    hosts["no-address.invalid"] = hosts.pop("no-address")
+    own_tasks = str(awx.write("project/checks/none.yml", "---\n"))
+    hosts["no-task"] = {"veeam_vm_name": "no-task", "failover_check_tasks": own_tasks}
+    hosts["no-port"]["failover_check_ports"] = [None]
+    awx.keep({"_meta": {"hostvars": hosts}, "session_" + session.id.replace("-", "_"): {"hosts": list(hosts)}})
+    done = awx.job("playbooks/drill_checks.yml", extra_vars=finished)
+    assert done.rc
+    checks = done.artifacts["failover_checks"]
+    assert (checks["passed"], checks["checked"], checks["failed"]) == (False, 5, 3)
+    assert f"failover_check_tasks: {own_tasks} has no tasks." in done.output
+    assert "failover_check_ports: [None] cannot be used." in done.output
+
+
+@pytest.mark.matrix
 def test_own_checks_without_a_task_prove_nothing(awx, finished):
     awx.em.behaviour.finished_tasks = "keep"
     group = "session_" + finished["failover_session_id"].replace("-", "_")
@@ -1342,16 +1376,17 @@ def test_an_undo_that_em_has_not_confirmed_is_none(awx, left):
     assert actions(awx) == ["test", "undo"]
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("setting", "told"),
     [
         ({"failover_check_ports": [None]}, "failover_check_ports: [None] cannot be used."),
-        more({"failover_check_ports": [0]}, "failover_check_ports: [0] cannot be used."),
-        more({"failover_check_ports": [70000]}, "failover_check_ports: [70000] cannot be used."),
-        more({"failover_check_ports": 22}, "failover_check_ports: 22 cannot be used. Give a list of port numbers"),
-        more({"failover_check_ports": "22"}, "failover_check_ports: 22 cannot be used."),
-        more({"failover_check_connection": "enabled"}, "failover_check_connection: enabled cannot be used."),
-        more(
+        ({"failover_check_ports": [0]}, "failover_check_ports: [0] cannot be used."),
+        ({"failover_check_ports": [70000]}, "failover_check_ports: [70000] cannot be used."),
+        ({"failover_check_ports": 22}, "failover_check_ports: 22 cannot be used. Give a list of port numbers"),
+        ({"failover_check_ports": "22"}, "failover_check_ports: 22 cannot be used."),
+        ({"failover_check_connection": "enabled"}, "failover_check_connection: enabled cannot be used."),
+        (
             {"failover_check_connection": "y"},
             "failover_check_connection: y cannot be used.",
         ),  # false to Ansible's filter

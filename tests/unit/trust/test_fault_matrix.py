@@ -476,7 +476,17 @@ def cases() -> list[Any]:
 
 @pytest.mark.parametrize(("emulator", "number", "front_end"), cases(), indirect=["emulator"])
 def test_fault(
-    emulator, other_host, run, recorded_sleeps, monkeypatch, wait_until_settled, secrets, keep_row, number, front_end
+    emulator,
+    other_host,
+    run,
+    recorded_sleeps,
+    monkeypatch,
+    unhurried,
+    wait_until_settled,
+    secrets,
+    keep_row,
+    number,
+    front_end,
 ):
     fault = FAULTS[number]
     em = emulator

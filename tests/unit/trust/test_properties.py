@@ -108,7 +108,10 @@ RUNS = st.fixed_dictionaries(
     }
 )
 POINTS = st.one_of(st.none(), st.builds(ReplicaPoint, GUIDS, XML_TEXTS))
-TASKS = st.tuples(RUNS, st.one_of(st.none(), XML_TEXTS), POINTS)
+# One at least says something: an element with nothing in it is no object.
+TASKS = st.tuples(RUNS, st.one_of(st.none(), XML_TEXTS), POINTS).filter(
+    lambda task: any(value is not None for value in (*served(task[0]).values(), *task[1:]))
+)
 SESSIONS = st.fixed_dictionaries(
     {
         "id": GUIDS,

@@ -373,6 +373,7 @@ def test_fault(
     displayed_lines,
     fake_clock,
     monkeypatch,
+    unhurried,
     wait_until_settled,
     secrets,
     keep_row,

@@ -15,9 +15,16 @@ import programs
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import Operation
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._connection import client_from_options
+from emulator import Emulator
 
 FORK = multiprocessing.get_context("fork")
-"""Seconds; far more than any of this takes."""
+
+
+@pytest.fixture
+def em():
+    """One of each test's own, since a slow response outlives its client."""
+    with Emulator(documented=False, sessions=0) as running:
+        yield running
 
 
 @pytest.fixture
@@ -72,7 +79,7 @@ def test_each_use_logs_on_and_off(em, read, in_worker):
 @pytest.mark.parametrize("handled", [False, True])
 def test_a_signal_ends_the_logon(em, read, in_worker, handled):
     """Handled: as by the workers of ansible-core 2.19 and newer, which exit at once."""
-    em.faults.add("slow_headers", seconds=10, path="/api/cloud/failoverSessions")
+    em.faults.add("slow_headers", seconds=900, path="/api/cloud/failoverSessions")
 
     def work():
         signal.signal(signal.SIGTERM, (lambda *dummy: os._exit(7)) if handled else signal.SIG_DFL)
@@ -86,4 +93,3 @@ def test_a_signal_ends_the_logon(em, read, in_worker, handled):
     process.join(programs.TIMEOUT)
     assert process.exitcode == (7 if handled else 1)
     assert (em.counters.logons, em.counters.live_logons) == (1, 0)
-    em.faults.clear()

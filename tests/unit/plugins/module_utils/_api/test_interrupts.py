@@ -126,14 +126,14 @@ def test_a_signal_during_the_logon_waits_for_its_reply(em, connect):
 def test_a_logon_that_hangs_is_given_up(monkeypatch, signals):
     """After a second signal at once, else after a time."""
     monkeypatch.setattr(interrupts, "ONE_INTERRUPTION", 0.2)
-    monkeypatch.setattr(interrupts, "GRACE", 60 if signals == 2 else 0.5)
+    monkeypatch.setattr(interrupts, "GRACE", programs.TIMEOUT if signals == 2 else 0.5)
     with Emulator(documented=False, sessions=0) as em:  # of its own, since this leaves a logon behind
-        em.faults.add("slow_headers", seconds=120, path="sessionMngr")
+        em.faults.add("slow_headers", seconds=900, path="sessionMngr")
         for number in range(signals):
             signal_under_way(em, number)
         with (
             pytest.raises(Interrupted, match="may be left open"),
-            EnterpriseManager(em.url, "reader", "Passw0rd!", timeout=100),
+            EnterpriseManager(em.url, "reader", "Passw0rd!", timeout=800),
         ):
             raise AssertionError("entered")
         assert em.counters.in_flight == 1
@@ -141,22 +141,23 @@ def test_a_logon_that_hangs_is_given_up(monkeypatch, signals):
 
 
 def test_a_grace_that_was_not_needed_ends_with_the_request(em, connect, monkeypatch):
-    monkeypatch.setattr(interrupts, "GRACE", 2.5)
+    monkeypatch.setattr(interrupts, "GRACE", 2 * programs.TIMEOUT)
     monkeypatch.setattr(interrupts, "ONE_INTERRUPTION", 0)
     em.faults.add("slow_headers", seconds=0.5, path="sessionMngr")
     signal_under_way(em)
     with pytest.raises(Interrupted, match="no logon is left open"), connect():
         raise AssertionError("entered")
-    time.sleep(2.5)  # nothing arrives here
+    wait_for(lambda: not [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)])
 
 
-def test_signals_at_once_are_one_interruption(em, connect):
+def test_signals_at_once_are_one_interruption(em, connect, monkeypatch):
     """ansible-core 2.21 sends its workers SIGINT and, some milliseconds later, SIGTERM."""
-    em.faults.add("slow_headers", seconds=0.3, method="DELETE")
+    monkeypatch.setattr(interrupts, "ONE_INTERRUPTION", programs.TIMEOUT)
+    em.faults.add("slow_headers", seconds=1, method="DELETE")
     with pytest.raises(Interrupted, match="SIGINT.*no logon is left open"), connect():
         for delay, number in ((0, signal.SIGINT), (0.05, signal.SIGTERM), (0.1, signal.SIGTERM)):
             threading.Timer(delay, os.kill, (os.getpid(), number)).start()
-        time.sleep(2)
+        time.sleep(programs.TIMEOUT)
     assert (em.counters.logons, em.counters.live_logons) == (1, 0)
 
 
@@ -170,7 +171,7 @@ def test_handlers_of_others_get_their_signal_after_the_log_off(em, connect):
     try:
         with pytest.raises(Interrupted), connect():
             os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(1)
+            time.sleep(programs.TIMEOUT)
         assert live == [0]
         with connect():
             pass

@@ -13,6 +13,7 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.perm
     READ_PLANS,
     READ_POINTS,
     READ_SESSIONS,
+    collect_operation,
     plan_operation,
     task_operation,
 )
@@ -43,6 +44,7 @@ SEVERAL = "one account can have several roles."
         (READ_POINTS, "/api/query?type=CloudVmReplicaPoint&pageSize=1", POINTS, SEVERAL),
         (READ_POINTS, f"/api/cloud/vmReplicaPoints/{GUID}", POINTS, SEVERAL),
         (task_operation("Read"), "/api/tasks/task-1", SESSIONS, SEVERAL),
+        (collect_operation("Data collection"), "/api/backupServers", POINTS, SEVERAL),
         (Operation("Read"), "/api/systemSessions", OTHER, ""),
     ],
 )

@@ -12,13 +12,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history import export as module
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.errors import HistoryError
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.export import export, import_records
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import (
-    FIRST_HASH,
-    HistoryError,
-    hash_of,
-    sha256,
-)
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import FIRST_HASH, hash_of, sha256
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.schema import RECORD_COLUMNS
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.store import open_store
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.verify import verify

@@ -134,7 +134,7 @@ SIGHTINGS = st.builds(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=2 * settings().max_examples)
 @given(
     st.lists(SIGHTINGS, max_size=4).map(lambda seen: sorted(seen, key=lambda one: one.at)),
     st.none() | HOURS.map(hour),

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import OptionError
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history import postgresql
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.errors import HistoryError
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.options import open_history
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import HistoryError
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.store import open_store
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.verify import verify
 

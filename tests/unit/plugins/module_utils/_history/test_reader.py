@@ -23,7 +23,7 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.reade
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.recorder import Recorder
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import NewRecord, subject_of
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.store import open_store
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 NAMES = ["Acme", "acme", "Acme, full site", 'The "big" one', "Überfall <&>", "007"]
@@ -162,7 +162,6 @@ def test_looks_are_found_by_em_whatever_the_names_are(store):
 DAYS = st.integers(0, 200)
 
 
-@settings(max_examples=200)
 @given(st.lists(st.tuples(DAYS, st.none() | DAYS), max_size=12))
 def test_a_gap_is_where_no_later_look_reaches_back(days):
     """As the guide says it, of looks some of which left out what was created before a time."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history import sqlite
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import HistoryError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.errors import HistoryError
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.store import open_store
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.verify import verify
 

@@ -14,12 +14,8 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.fact
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import utc_now
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history import conditions
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history import store as module
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import (
-    FACTS,
-    FIRST_HASH,
-    HistoryError,
-    NewRecord,
-)
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.errors import HistoryError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import FACTS, FIRST_HASH, NewRecord
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.store import open_store
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.verify import verify
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import SessionCriteria
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.errors import HistoryError
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.export import export
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import FIRST_HASH, HistoryError
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import FIRST_HASH
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.schema import INDEX_COLUMNS, RECORD_COLUMNS
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.store import open_store
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.verify import verify
