@@ -239,10 +239,12 @@ def test_drill_and_report(em, open_page):
     page = open_page("docs/drill.md")
     add_plan(em)
     targets(page, "ABC Company DR drill")
+    page.environment["VEEAM_EM_STORE"] = str(page.folder / "history.db")
     check, drill = page.take("-e failover_report_change_id=CHG0042").splitlines()
     assert check in REPO.joinpath("docs/quick-start.md").read_text(encoding="utf-8")  # where it runs
     output = page.bash(drill)
     assert like(page.take("RTO met", "checked"), output), output
+    del page.environment["VEEAM_EM_STORE"]
 
     targets(page, failover_run_report=False)
     page.save("Fail over FOR REAL", "own.yml")
@@ -285,7 +287,9 @@ def test_a_real_failover(em, open_page):
     add_plan(em)
     targets(page)
     page.environment["ANSIBLE_STDOUT_CALLBACK"] = "default"
+    assert f'"name": "{PLAN}"' in page.run("failover_plan_info")
     output = page.run("--check </dev/null", typed=f"{PLAN}\n")
+    assert "A real failover needs failover_run_confirm" in output
     assert f"Start of plan {PLAN} passed" in output or "failed=0" in output, output
     (run,) = [run for run in em.runs if run.action == "start"]
     assert "point Failover, result Success" in page.bash("ansible-playbook what-is-up.yml")
@@ -304,7 +308,7 @@ def test_the_history(em, open_page, postgres):
     page = open_page("docs/history.md")
     folder = page.write("/var/lib/dr/empty", "").parent
     add_plan(em)
-    em.world.add_session(
+    console = em.world.add_session(
         PLAN,
         creation_time="2026-03-02T08:00:00Z",
         result="Success",
@@ -315,6 +319,8 @@ def test_the_history(em, open_page, postgres):
         r"points \d+, ", "", page.take("Recorded: look", "checked")
     )  # the emulator has none of this plan yet
     assert like(sample, output), output
+    output = page.bash(f"ansible-playbook kind.yml -e session={console.id} -e kind=test")
+    assert "changed=1" in output, output
     for part in ("ExecStart=", "OnCalendar=hourly"):
         assert unit(page.take(part, "checked")).sections()[0] == "Unit"
     assert started(page.take("ExecStart=")) in page.take("export VEEAM_EM_STORE=$PWD")
