@@ -22,9 +22,9 @@ from typing import Any
 
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.client import EnterpriseManager
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import SessionCriteria
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.errors import HistoryError
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.handed_over import handed_over
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.recorder import Recorder
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import HistoryError
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.store import open_store
 from emulator import Emulator
 

@@ -45,6 +45,8 @@ def reports(tmp_path_factory):
     environment.pop("SUDO_USER", None)
     done = run(["sh", "-c", text], cwd=REPO, env=environment)
     assert done.returncode == 0, done.output
+    # Everybody looks at it first: a warning that means nothing would look like a broken installation.
+    assert "Unable to find" not in done.output
     records = [json.loads(path.read_text(encoding="utf-8")) for path in (folder / "reports").glob("*.json")]
     return {
         record["context"]["action"]: (

@@ -166,7 +166,7 @@ def test_the_module_takes_along_what_it_needs_and_no_more():
             "_failover.session_facts",
             "_failover.sessions",
             "_failover.times",
-            "_history.records",
+            "_history.errors",
             "_argspec",
             "_connection",
             "_module",
