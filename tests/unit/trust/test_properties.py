@@ -95,6 +95,11 @@ def written_times(draw):
     return text + draw(st.sampled_from(["Z", ""])), moment
 
 
+def served(run):
+    """A run as raw properties of the emulator."""
+    return {key: value[0] if isinstance(value, tuple) else value for key, value in run.items()}
+
+
 RUNS = st.fixed_dictionaries(
     {
         "State": st.one_of(st.none(), st.sampled_from([*STATES, "Pausing", ""]), XML_TEXTS),
@@ -132,11 +137,6 @@ STYLES = st.builds(
     bom=st.booleans(),
     query_order=st.booleans(),
 )
-
-
-def served(run):
-    """A run as raw properties of the emulator."""
-    return {key: value[0] if isinstance(value, tuple) else value for key, value in run.items()}
 
 
 def run_facts(run):
