@@ -335,8 +335,9 @@ def _guid_in(token: str) -> str | None:
 
 
 def _http_date(value: str | None) -> datetime | None:
-    """A time in a header as naive UTC, or None where it is missing or unreadable."""
+    """A time in a header as naive UTC, or None where it is missing, unreadable or no time that a server could have."""
     try:
-        return parsedate_to_datetime(value or "").astimezone(timezone.utc).replace(tzinfo=None)
+        when = parsedate_to_datetime(value or "").astimezone(timezone.utc).replace(tzinfo=None)
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
+    return when if 1970 < when.year < 9999 else None

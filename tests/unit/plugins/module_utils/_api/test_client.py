@@ -647,6 +647,8 @@ def test_em_says_how_late_it_is(em, connect):
         ("Mon, 02 Mar 2026 08:00:00 GMT", "2026-03-02T08:00:00"),
         ("Mon, 02 Mar 2026 08:00:00 +0100", "2026-03-02T07:00:00"),
         ("Mon, 02 Mar 2026 08:00:00 +9999999999", None),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", None),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", None),
         ("soon", None),
         ("", None),
         (None, None),
