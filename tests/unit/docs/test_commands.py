@@ -162,6 +162,7 @@ def test_the_guide_on_galaxy(em, open_page):
     assert page.left() == []
 
 
+@pytest.mark.matrix  # a minute of a processor
 def test_the_readme(em, open_page, tmp_path):
     page = open_page("README.md", CHECKOUT=str(user_page.copy_of_checkout(tmp_path / "checkout")))
     add_plan(em)
@@ -453,6 +454,7 @@ class ActionModule(ActionBase):
     return user_page.artifact(folder, "awx", "awx", "24.6.1", files)
 
 
+@pytest.mark.matrix  # a minute of a processor
 def test_awx(em, open_page, tmp_path):
     page = open_page("docs/awx.md")
     add_plan(em)
@@ -589,6 +591,7 @@ def test_events(em, open_page, run_module):
 
     event = json.loads(page.take('"event": "vm_failed"', "checked"))["failover_session"]
     em.world.add_session("Acme", tasks=[{"vm_name": "db01"}])
+    em.clock.advance(60)  # until EM lists the VM
     (facts,) = run_module("failover_session_info", ca_path=em.ca_path, name="Acme")["failover_sessions"]
     assert set(event) == {"event", "session", "vm", "em"}
     assert set(event["session"]) == {*facts, "tasks_kept_at"} and event["vm"] == event["session"]["tasks"][0]

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 import programs
+import pytest
 import yaml
 from emulator import Emulator
 
@@ -28,6 +29,7 @@ AFTERWARDS = """
 """
 
 
+@pytest.mark.matrix  # a minute of a processor; the examples of the pages of the roles run in make test
 def test_the_examples_run_one_after_the_other(tmp_path):
     for role in ORDER:
         spec = yaml.safe_load((REPO / "roles" / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
