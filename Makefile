@@ -105,9 +105,9 @@ matrix: $(LINK)  ## all unit tests and integration targets on ansible-core 2.16,
 	@$(PYTHON) tools/legs.py matrix
 
 # The tests that the coverage of the core is measured with. It makes them take twice as long, and all the others show no more.
-COVERED := tests/unit/plugins/module_utils tests/unit/extensions/test_eda_failover_session.py \
-	$(addprefix tests/unit/plugins/,$(addsuffix .py,modules/test_failover_history modules/test_failover_history_info modules/test_values \
-	modules/test_failover_session_info filter/test_failover_readiness lookup/test_failover_readiness))
+COVERED := tests/unit/plugins/module_utils tests/unit/extensions/test_eda_failover_session.py tests/unit/trust/test_tls.py \
+	$(addprefix tests/unit/plugins/,$(addsuffix .py,modules/test_data_collection modules/test_failover_history modules/test_failover_history_info \
+	modules/test_values modules/test_failover_session_info filter/test_failover_readiness lookup/test_failover_readiness))
 # What another leg runs.
 ELSEWHERE ?=
 # Three workers, for two processors: the tests wait for a third of their time. A worker that is done takes tests of another one, since some take minutes.

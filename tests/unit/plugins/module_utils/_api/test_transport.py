@@ -90,6 +90,12 @@ def test_a_body_that_is_said_not_to_be_packed_is_read(em, connect, encoding):
         assert read(client).items == []
 
 
+def test_a_body_packed_in_a_way_that_was_not_asked_for_is_refused_unread(em, connect):
+    em.faults.add("headers", headers={"Content-Encoding": "br"}, path=SESSIONS)
+    with connect() as client, pytest.raises(_client.EmProtocolError, match="packed as br, which was not asked for"):
+        read(client)
+
+
 # TLS
 
 
