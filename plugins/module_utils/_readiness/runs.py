@@ -37,6 +37,7 @@ def moment(when: datetime | None) -> str:
 class Run:
     """One session of a plan.
 
+    :ivar policy: that it is judged by.
     :ivar kind: ``test``, ``failover``, ``undo`` or ``unknown``.
     :ivar end: its end, or where EM does not say that, its start, which is earlier.
     :ivar counts: whether it is a test or failover that has finished.
@@ -46,6 +47,7 @@ class Run:
 
     def __init__(self, session: Mapping[str, Any], policy: PlanPolicy) -> None:
         self.session = session
+        self.policy = policy
         self.kind = session.get("kind") or "unknown"
         self.end = parse_time(session["end_time"] or session["creation_time"])
         self.finished = session["finished"] is True
@@ -64,17 +66,17 @@ class Run:
         noun = self.kind if self.kind in COUNTED else "run"
         return f"{noun} of {moment(parse_time(self.session['creation_time']))}"
 
+    @property
+    def next_due(self) -> datetime | None:
+        """When the next run has to have passed. None if this one did not pass, or no interval is set."""
+        every = self.policy.test_every
+        return self.end + timedelta(seconds=every) if self.passed and self.end and every else None
 
-def due_after(run: Run, policy: PlanPolicy) -> datetime | None:
-    """When the next run has to have passed after this one. None if it did not pass, or no interval is set."""
-    every = policy.test_every
-    return run.end + timedelta(seconds=every) if run.passed and run.end and every else None
-
-
-def retest_after(run: Run, policy: PlanPolicy) -> datetime | None:
-    """When the retest of this run has to have passed. None if it does not count or has passed, or no time is set for that."""
-    within = policy.retest_within
-    return run.end + timedelta(seconds=within) if run.passed is False and run.end and within else None
+    @property
+    def retest_due(self) -> datetime | None:
+        """When its retest has to have passed. None if it does not count or has passed, or no time is set for that."""
+        within = self.policy.retest_within
+        return self.end + timedelta(seconds=within) if self.passed is False and self.end and within else None
 
 
 def runs_of(sessions: Iterable[Mapping[str, Any]], policy: PlanPolicy) -> list[Run]:

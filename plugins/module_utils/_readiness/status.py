@@ -21,7 +21,7 @@ from .drift import drift_between, names_of, vms_at
 from .evidence import Evidence, PlanEvidence
 from .notes import findings_of, waiver_of
 from .policy import NO_POLICY, PlanPolicy, policy_of, read_policies
-from .runs import COUNTED, Run, due_after, last_successes, moment, reason, retest_after, runs_of
+from .runs import COUNTED, Run, last_successes, moment, reason, runs_of
 from .trend import trend_of
 
 STATUSES: dict[str, tuple[str, ...]] = {
@@ -103,8 +103,8 @@ class _Judgement:
         self.drift = drift_between(self.vms_then, self.vms) if self.vms and self.vms_then else None
         self.successes = last_successes(names_of(self.vms), counted, self.policy)
         self.in_failover, self.failed_over = self.failover_state()
-        self.next_due = due_after(self.passed, self.policy) if self.passed else None
-        self.retest_due = retest_after(self.newest, self.policy) if self.newest else None
+        self.next_due = self.passed.next_due if self.passed else None
+        self.retest_due = self.newest.retest_due if self.newest else None
 
     def facts(self) -> dict[str, Any]:
         reasons = [*self.from_runs(), *self.from_plan(), *self.from_policy(), *self.unproven()]

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...module_utils._failover.times import format_duration, format_time
-from ...module_utils._readiness.policy import PlanPolicy, policy_of, read_policies
-from ...module_utils._readiness.runs import Run, due_after, retest_after
+from ...module_utils._readiness.policy import policy_of, read_policies
+from ...module_utils._readiness.runs import Run
 
 _FACTS = ("state", "result", "failure_message", "creation_time", "end_time", "duration", "finished")
 
@@ -31,17 +31,18 @@ def dates_of(
     :raises OptionError: the policy cannot be used.
     """
     dates = {"next_test": _date(None), "retest": _date(None)}
-    run, its_policy = _judged(session, verdict, plan, kind, policy)
-    if run is not None and its_policy is not None:
-        due, retest = due_after(run, its_policy), retest_after(run, its_policy)
-        if due:
-            every = format_duration(its_policy.test_every)
-            dates["next_test"] = _date(format_time(due), f"By the policy, which asks for a test every {every}.")
-        if retest:
-            within = format_duration(its_policy.retest_within)
+    run = _judged(session, verdict, plan, kind, policy) if policy else None
+    if run:
+        if run.next_due:
+            every = format_duration(run.policy.test_every)
+            dates["next_test"] = _date(
+                format_time(run.next_due), f"By the policy, which asks for a test every {every}."
+            )
+        if run.retest_due:
+            within = format_duration(run.policy.retest_within)
             text = f"By the policy, which asks for a retest within {within}. By it, this run did not pass."
-            dates["retest"] = _date(format_time(retest), text)
-        elif run.passed and its_policy.retest_within:
+            dates["retest"] = _date(format_time(run.retest_due), text)
+        elif run.passed and run.policy.retest_within:
             dates["retest"] = _date(None, "The policy asks for none. By it, this run passed.")
     return {name: _date(given[name], "As given.") if given[name] else known for name, known in dates.items()}
 
@@ -52,17 +53,15 @@ def _date(date: str | None, basis: str | None = None) -> dict[str, str | None]:
 
 def _judged(
     session: Mapping[str, Any], verdict: Any, plan: Mapping[str, Any], kind: str | None, policy: Any
-) -> tuple[Run | None, PlanPolicy | None]:
-    """The run, as the policy that fits its plan judges it. None if there is no policy, or none fits."""
-    if not policy:
-        return None, None
+) -> Run | None:
+    """The run, as the policy that fits its plan judges it, or None if none fits."""
     policies = read_policies(policy)
     its_plan = plan if plan.get("name") == session.get("name") else {}
     found = policy_of(
         {"backup_server": session.get("backup_server"), **its_plan, "name": session.get("name")}, policies
     )
     if found is None:
-        return None, None
+        return None
     known = {
         **dict.fromkeys(_FACTS),
         **session,
@@ -72,4 +71,4 @@ def _judged(
             {**dict.fromkeys((*_FACTS, "vm_name", "replica_point")), **task} for task in session.get("tasks") or ()
         ],
     }
-    return Run(known, found), found
+    return Run(known, found)
