@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import Any
 
 import programs
@@ -255,9 +256,11 @@ def copy_of_checkout(folder: Path) -> Path:
 
 
 @contextmanager
-def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[ThreadingHTTPServer]:
-    """A web server of a test in this process."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+def serving(
+    handler: type[BaseRequestHandler], kind: type[ThreadingTCPServer] = ThreadingHTTPServer
+) -> Iterator[ThreadingTCPServer]:
+    """A server of a test in this process, on the web unless another kind is given."""
+    with kind(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         try:
             yield server

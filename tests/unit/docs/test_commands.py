@@ -35,17 +35,11 @@ VMS = [{"name": "filesrv03", "duration": 20}, {"name": "dbsrv01", "duration": 20
 
 
 @pytest.fixture(scope="module")
-def server():
+def plain_emulator():
+    """What the fixture em of all tests gives here."""
     users = [User(name, user_page.PASSWORD) for name in ("admin", *user_page.USERS)]
     with Emulator(documented=True, drill=True, sessions=0, tls=True, clock_rate=120, users=users) as running:
         yield running
-
-
-@pytest.fixture
-def em(server):
-    server.reset(sessions=0)
-    yield server
-    server.faults.clear()
 
 
 @pytest.fixture

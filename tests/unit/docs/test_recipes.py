@@ -13,9 +13,8 @@ import re
 import socketserver
 import subprocess
 import sys
-import threading
 from email import message_from_string
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -58,16 +57,10 @@ def shell(part):
 
 
 @pytest.fixture(scope="module")
-def server():
+def plain_emulator():
+    """What the fixture em of all tests gives here."""
     with Emulator(documented=False, sessions=0, clock_rate=120) as running:
         yield running
-
-
-@pytest.fixture
-def em(server):
-    server.reset(sessions=0)
-    yield server
-    server.faults.clear()
 
 
 class _Web(BaseHTTPRequestHandler):
@@ -107,26 +100,20 @@ class _Mail(socketserver.StreamRequestHandler):
             self.wfile.write(b"221 bye\r\n" if word == b"QUIT" else b"250 ok\r\n")
 
 
-def _serving(server):
-    server.requests = []
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    return server
-
-
 @pytest.fixture
 def web():
-    with _serving(ThreadingHTTPServer(("127.0.0.1", 0), _Web)) as server:
+    with user_page.serving(_Web) as server:
+        server.requests = []
         server.url = f"http://127.0.0.1:{server.server_port}"
         server.of = lambda path: [(headers, body) for dummy, at, headers, body in server.requests if path in at]
         yield server
-        server.shutdown()
 
 
 @pytest.fixture
 def mail():
-    with _serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Mail)) as server:
+    with user_page.serving(_Mail, socketserver.ThreadingTCPServer) as server:
+        server.requests = []
         yield server
-        server.shutdown()
 
 
 @pytest.fixture
