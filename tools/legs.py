@@ -34,8 +34,8 @@ ALL_TARGETS = {path.name for path in (REPO / "tests/integration/targets").iterdi
 EVERYTHING = "-m '' tests/unit"
 # What depends on ansible-core runs on the oldest and the newest in make test, and not in its leg "unit": the recipes, front ends that run in
 # ansible-core itself, what depends on the Python and its OpenSSL as well. Modules and filters take little of it, so one of both is enough for
-# them. The commands of all pages take five minutes of a processor: in make test most of them run on the
-# newest, in the matrix all on all.
+# them. The commands of all pages take five minutes of a processor: in make test most of them run on
+# the newest, in the matrix all on all.
 ON_ANSIBLE = [
     "tests/unit/docs/test_recipes.py",
     "tests/unit/trust/test_tls.py",
