@@ -105,12 +105,6 @@ EXAMPLES = r"""
     result: [Warning, Failed]
   register: open_findings
 
-- name: Find the plans whose newest run is older than 14 days
-  dr_runbook.veeam_em.failover_session_info:
-    latest_per_plan: true
-    created_before: 14d
-  register: overdue
-
 - name: Read the newest run of one plan, with the age and the state of its restore points
   dr_runbook.veeam_em.failover_session_info:
     name: ABC Company Failover Plan
@@ -141,35 +135,12 @@ EXAMPLES = r"""
     created_after: 52w
   register: last_year
 
-# failover_session_id is the id of a session, passed on by an earlier job or task.
-- name: Wait up to 30 minutes until that session has finished
-  dr_runbook.veeam_em.failover_session_info:
-    id: "{{ failover_session_id }}"
-  register: session
-  until: session is success and session.failover_sessions | map(attribute='finished') | list == [true]
-  retries: 120
-  delay: 15
-
-- name: Stop the runbook unless that session succeeded
-  ansible.builtin.assert:
-    that:
-      - session.failover_sessions | map(attribute='id') | list == [failover_session_id]
-      - session.failover_sessions[0].succeeded is true
-    quiet: true
-
 # A failure has error.kind, unless an option is invalid or the run was interrupted. msg is always there, for people.
-- name: Read the newest session and handle a missing permission
-  block:
-    - name: Read the newest session
-      dr_runbook.veeam_em.failover_session_info:
-        limit: 1
-      register: newest
-  rescue:
-    - name: Explain what to do
-      ansible.builtin.fail:
-        msg: >-
-          {{ 'Ask for a role in Enterprise Manager.' if ansible_failed_result.error.kind | default('') == 'permission'
-             else ansible_failed_result.msg }}
+- name: Read the newest session, or go on without it if the user may not
+  dr_runbook.veeam_em.failover_session_info:
+    limit: 1
+  register: newest
+  failed_when: newest is failed and newest.error.kind | default('') != 'permission'
 """
 
 RETURN = r"""
@@ -186,18 +157,12 @@ failover_sessions:
       description: GUID of the session, in lower case. Unique, unlike RV(failover_sessions[].name).
       type: str
       sample: 475420ee-d045-4493-9869-0a970e08f6f9
-    uid:
-      description: URN of the session as EM writes it.
-      type: str
-      sample: urn:veeam:CloudFailoverSession:475420ee-d045-4493-9869-0a970e08f6f9
+    uid: {description: URN as EM writes it., type: str, sample: "urn:veeam:CloudFailoverSession:475420ee-d045-4493-9869-0a970e08f6f9"}
     name:
       description: Name of the failover plan at the time of the run. All runs of a plan share it, and plans of two tenants may too.
       type: str
       sample: ABC Company Failover Plan
-    job_type:
-      description: EM's job type. Only V(FailoverPlan) is documented. V(null) if EM gives none.
-      type: str
-      sample: FailoverPlan
+    job_type: {description: EM's job type. Only V(FailoverPlan) is documented. V(null) if EM gives none., type: str, sample: FailoverPlan}
     state:
       description: EM's state, V(Starting), V(Working), V(Stopping) or V(Stopped). An undocumented state is returned as is.
       type: str
@@ -216,10 +181,7 @@ failover_sessions:
       description: EM's reason for a failure. V(null) if EM gives none, which also happens for failed sessions.
       type: str
       sample: Failover of 1 of 8 VMs failed
-    creation_time:
-      description: Start of the run in UTC. V(null) if EM gives no valid time.
-      type: str
-      sample: "2015-12-07T17:38:16.000000Z"
+    creation_time: {description: Start of the run in UTC. V(null) if EM gives no valid time., type: str, sample: "2015-12-07T17:38:16.000000Z"}
     end_time:
       description: End of the run in UTC. V(null) while it runs, and if EM gives no end or one of its dates for "never".
       type: str
@@ -228,10 +190,7 @@ failover_sessions:
       description: Seconds from start to end. V(null) while the session runs, and if a time is missing or the end is before the start.
       type: float
       sample: 80.0
-    finished:
-      description: Whether RV(failover_sessions[].state) is V(Stopped), the only state of a finished run.
-      type: bool
-      sample: true
+    finished: {description: "Whether RV(failover_sessions[].state) is V(Stopped), the only state of a finished run.", type: bool, sample: true}
     succeeded:
       description:
         - V(true) if the session finished with result V(Success), V(false) if it finished with any other result, including V(Warning).
@@ -251,54 +210,24 @@ failover_sessions:
       type: list
       elements: dict
       contains:
-        vm_name:
-          description: Name of the VM.
-          type: str
-          sample: filesrv03
-        state:
-          description: As RV(failover_sessions[].state), for this VM.
-          type: str
-          sample: Stopped
-        result:
-          description: As RV(failover_sessions[].result), for this VM.
-          type: str
-          sample: Failed
-        progress:
-          description: As RV(failover_sessions[].progress), for this VM.
-          type: int
-          sample: 100
+        vm_name: {description: Name of the VM., type: str, sample: filesrv03}
+        state: {description: "As RV(failover_sessions[].state), for this VM.", type: str, sample: Stopped}
+        result: {description: "As RV(failover_sessions[].result), for this VM.", type: str, sample: Failed}
+        progress: {description: "As RV(failover_sessions[].progress), for this VM.", type: int, sample: 100}
         failure_message:
           description: EM's reason why this VM failed. V(null) if EM gives none.
           type: str
           sample: "Failed to power on replica VM: insufficient memory on host esx07"
-        creation_time:
-          description: Start of this VM's failover in UTC.
-          type: str
-          sample: "2026-03-02T08:00:06.110000Z"
-        end_time:
-          description: End of this VM's failover in UTC. V(null) while it runs.
-          type: str
-          sample: "2026-03-02T08:02:11.500000Z"
-        duration:
-          description: Seconds from start to end, V(null) as in RV(failover_sessions[].duration).
-          type: float
-          sample: 125.39
-        finished:
-          description: Whether this VM has finished.
-          type: bool
-          sample: true
-        succeeded:
-          description: As RV(failover_sessions[].succeeded), for this VM.
-          type: bool
-          sample: false
+        creation_time: {description: Start of this VM's failover in UTC., type: str, sample: "2026-03-02T08:00:06.110000Z"}
+        end_time: {description: End of this VM's failover in UTC. V(null) while it runs., type: str, sample: "2026-03-02T08:02:11.500000Z"}
+        duration: {description: "Seconds from start to end, V(null) as in RV(failover_sessions[].duration).", type: float, sample: 125.39}
+        finished: {description: Whether this VM has finished., type: bool, sample: true}
+        succeeded: {description: "As RV(failover_sessions[].succeeded), for this VM.", type: bool, sample: false}
         replica_point:
           description: The restore point that the VM used. V(null) if EM gives none.
           type: dict
           contains:
-            id:
-              description: GUID of the restore point.
-              type: str
-              sample: c1beab6b-2b18-47f1-9e71-354ab8a49fc2
+            id: {description: GUID of the restore point., type: str, sample: c1beab6b-2b18-47f1-9e71-354ab8a49fc2}
             name:
               description: Name of the restore point. The time in it has no time zone, and EM does not give one.
               type: str
@@ -371,36 +300,18 @@ query:
         - V(history) with O(source=history). No request was sent, V(requests) and V(pages) are 0, and V(api_version) is V(null).
       type: str
       sample: query
-    requests:
-      description: Requests sent, including logon and logoff.
-      type: int
-      sample: 5
-    pages:
-      description: Pages of results read.
-      type: int
-      sample: 3
-    queried_at:
-      description: The time that ages such as V(7d) count from, in UTC.
-      type: str
-      sample: "2026-11-22T03:12:45.123456Z"
-    api_version:
-      description: The API version requested at logon.
-      type: str
-      sample: latest
+    requests: {description: "Requests sent, including logon and logoff.", type: int, sample: 5}
+    pages: {description: Pages of results read., type: int, sample: 3}
+    queried_at: {description: "The time that ages such as V(7d) count from, in UTC.", type: str, sample: "2026-11-22T03:12:45.123456Z"}
+    api_version: {description: The API version requested at logon., type: str, sample: latest}
     data_age:
       description:
         - How old the data was that EM showed. V(null) unless O(data_age=true) or O(max_data_age) is set, or if it is not known.
         - By EM's own clock, from the start of its newest data collection job that completed successfully. It was read before the sessions.
       type: dict
       contains:
-        collected_at:
-          description: When that job started, in UTC.
-          type: str
-          sample: "2026-11-22T03:05:52.069837Z"
-        seconds:
-          description: Seconds from then to the reading of the age.
-          type: float
-          sample: 412.930163
+        collected_at: {description: "When that job started, in UTC.", type: str, sample: "2026-11-22T03:05:52.069837Z"}
+        seconds: {description: Seconds from then to the reading of the age., type: float, sample: 412.930163}
 error:
   description: What went wrong, for playbooks to branch on. RV(msg) has the sentence for people.
   returned: failure, unless an option is invalid or the run was interrupted
@@ -420,11 +331,7 @@ error:
       returned: always
       type: int
       sample: 401
-    message:
-      description: The server's message, cut to one line. V(null) if there is none.
-      returned: always
-      type: str
-      sample: The user name or password is incorrect
+    message: {description: "The server's message, cut to one line. V(null) if none.", returned: always, type: str, sample: Wrong user}
 msg:
   description: What was tried, what the server said, what to check, and the URL.
   returned: failure
