@@ -88,6 +88,7 @@ class Behaviour:
     # EM's copy (docs/evidence.md, "Age of EM's data")
     copy: str = _switch("live", "live", "collected")  # [doc] sessions and points are as of the last collection
     collect_interval: float | None = _switch(900, types=(int, float, type(None)))  # [doc] 15 minutes, or manually
+    collect_days: int = _switch(30, types=(int,))  # [doc] 30: how far back they reach when the emulator starts
     collect_seconds: float | None = _switch(18.0, types=(int, float, type(None)))  # [doc: sample]; None: for ever
     collect_state: str = _switch("CompletedSuccessfully")  # [doc] a word of the list; of jobs that begin from now on
     collect_start_seconds: float = _switch(2.0, types=(int, float))  # [assumed] from the request to the job

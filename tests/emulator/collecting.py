@@ -77,7 +77,7 @@ class Collecting:
         self.reset()
 
     def reset(self) -> None:
-        """As at the start: thirty days of jobs that went well, the last of them seven minutes ago."""
+        """As at the start: jobs that went well, the last of them seven minutes ago."""
         with self._lock:
             self._sessions = []
             self._made = False  # the jobs before the start are made when somebody looks: most tests do not
@@ -86,9 +86,10 @@ class Collecting:
     def _make_past(self) -> None:
         self._made = True
         interval = timedelta(seconds=900)
-        for number in range(int((_LISTED - _FIRST_AGE) / interval), -1, -1):
+        days = self._behaviour.collect_days
+        for number in range(int((timedelta(days=days) - _FIRST_AGE) / interval), -1, -1):
             self._begin(COLLECT, self._scheduled - number * interval, 18.0, COMPLETED[0])
-        for day in range(30):
+        for day in range(days):
             for number, session_type in enumerate(_DAILY):
                 begin = self._scheduled - timedelta(days=day, minutes=3 + number)
                 self._begin(session_type, begin, 5.0, COMPLETED[0])

@@ -80,10 +80,14 @@ def postgres():
 
 @pytest.fixture(scope="session")
 def plain_emulator():
-    """One emulator on plain HTTP for all tests of a worker; it starts once. Its generated sessions have all ended."""
-    from emulator import Emulator
+    """One emulator on plain HTTP for all tests of a worker; it starts once. Its generated sessions have all ended.
 
-    with Emulator(documented=False, running=0) as running:
+    It lists the data collection jobs of one day: those of 30 days, which it lists otherwise, take most of the time of a
+    test that records a history.
+    """
+    from emulator import Behaviour, Emulator
+
+    with Emulator(documented=False, running=0, behaviour=Behaviour(collect_days=1)) as running:
         yield running
 
 

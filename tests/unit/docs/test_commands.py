@@ -26,7 +26,7 @@ import programs
 import pytest
 import user_page
 import yaml
-from emulator import Emulator, User
+from emulator import Behaviour, Emulator, User
 
 REPO = user_page.REPO
 PLAN = "ABC Company Failover Plan"
@@ -38,7 +38,8 @@ VMS = [{"name": "filesrv03", "duration": 20}, {"name": "dbsrv01", "duration": 20
 def plain_emulator():
     """What the fixture em of all tests gives here."""
     users = [User(name, user_page.PASSWORD) for name in ("admin", *user_page.USERS)]
-    with Emulator(documented=True, drill=True, sessions=0, tls=True, clock_rate=120, users=users) as running:
+    options = {"documented": True, "drill": True, "sessions": 0, "tls": True, "clock_rate": 120, "users": users}
+    with Emulator(**options, behaviour=Behaviour(collect_days=1)) as running:
         yield running
 
 

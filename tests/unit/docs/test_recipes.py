@@ -22,7 +22,7 @@ import programs
 import pytest
 import user_page
 import yaml
-from emulator import Emulator
+from emulator import Behaviour, Emulator
 
 REPO = Path(__file__).resolve().parents[3]
 GUIDE = (REPO / "docs" / "recipes.md").read_text(encoding="utf-8")
@@ -59,7 +59,7 @@ def shell(part):
 @pytest.fixture(scope="module")
 def plain_emulator():
     """What the fixture em of all tests gives here."""
-    with Emulator(documented=False, sessions=0, clock_rate=120) as running:
+    with Emulator(documented=False, sessions=0, clock_rate=120, behaviour=Behaviour(collect_days=1)) as running:
         yield running
 
 

@@ -215,11 +215,10 @@ class Awx:
 
 @pytest.fixture(scope="module")
 def tls_em():
-    from emulator import Emulator, User
+    from emulator import Behaviour, Emulator, User
 
-    with Emulator(
-        documented=True, sessions=0, tls=True, users=[User(USER, PASSWORD, "Portal Administrator")]
-    ) as running:
+    users = [User(USER, PASSWORD, "Portal Administrator")]
+    with Emulator(documented=True, sessions=0, tls=True, users=users, behaviour=Behaviour(collect_days=1)) as running:
         yield running
 
 

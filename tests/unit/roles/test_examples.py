@@ -12,7 +12,7 @@ from pathlib import Path
 import programs
 import pytest
 import yaml
-from emulator import Emulator
+from emulator import Behaviour, Emulator
 
 REPO = Path(__file__).resolve().parents[3]
 FOLDERS = {"/srv/failover-reports": "reports", "/var/lib/dr": ".", "/var/lib/node_exporter/textfile": "."}
@@ -38,7 +38,7 @@ def test_the_examples_run_one_after_the_other(tmp_path):
             text = text.replace(folder, str(tmp_path / mine))
         (tmp_path / f"{role}.yml").write_text(text)
     (tmp_path / "afterwards.yml").write_text(AFTERWARDS)
-    with Emulator(documented=False, sessions=0, clock_rate=60) as em:
+    with Emulator(documented=False, sessions=0, clock_rate=60, behaviour=Behaviour(collect_days=1)) as em:
         vms = [{"name": "dc01", "duration": 60}, {"name": "web01", "duration": 90}]
         em.world.add_plan("ABC Company Failover Plan", vms, tenant="ABC Company")
         environment = programs.ansible_environment(

@@ -17,7 +17,7 @@ import re
 import programs
 import pytest
 from ansible_collections.dr_runbook.veeam_em.tests.unit.plugins.plugin_utils._report.reports import make
-from emulator import Emulator
+from emulator import Behaviour, Emulator
 
 PLANS = "/cloudFailoverPlans/"
 
@@ -46,7 +46,7 @@ DRILL = """
 
 @pytest.fixture(scope="module")
 def server():
-    with Emulator(documented=False, sessions=0, clock_rate=60) as running:
+    with Emulator(documented=False, sessions=0, clock_rate=60, behaviour=Behaviour(collect_days=1)) as running:
         yield running
 
 

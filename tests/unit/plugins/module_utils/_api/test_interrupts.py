@@ -102,6 +102,24 @@ def test_a_signal_logs_off(number, when):
         wait_for(lambda: em.counters.live_logons == 0)
 
 
+@pytest.fixture
+def signals_during(em, monkeypatch):
+    """Send this process signals from within EM's handling of a step, so that its response is later than they are."""
+
+    def prepare(step, *numbers):
+        handle = getattr(em.logons, step)
+
+        def call(argument):
+            for number in numbers:
+                os.kill(os.getpid(), number)
+                time.sleep(0.05)
+            return handle(argument)
+
+        monkeypatch.setattr(em.logons, step, call)
+
+    return prepare
+
+
 def signal_under_way(em, after=0.0):
     """Send this process a signal so many seconds after the emulator has a request, however long that takes."""
 
@@ -113,9 +131,8 @@ def signal_under_way(em, after=0.0):
     threading.Thread(target=send, daemon=True).start()
 
 
-def test_a_signal_during_the_logon_waits_for_its_reply(em, connect):
-    em.faults.add("slow_headers", seconds=1, path="sessionMngr")
-    signal_under_way(em)
+def test_a_signal_during_the_logon_waits_for_its_reply(em, connect, signals_during):
+    signals_during("log_on", signal.SIGTERM)
     with pytest.raises(Interrupted, match="SIGTERM"), connect():
         raise AssertionError("entered")
     assert (em.counters.logons, em.counters.live_logons) == (1, 0)
@@ -140,23 +157,21 @@ def test_a_logon_that_hangs_is_given_up(monkeypatch, signals):
         em.faults.clear()
 
 
-def test_a_grace_that_was_not_needed_ends_with_the_request(em, connect, monkeypatch):
+def test_a_grace_that_was_not_needed_ends_with_the_request(connect, signals_during, monkeypatch):
     monkeypatch.setattr(interrupts, "GRACE", 2 * programs.TIMEOUT)
     monkeypatch.setattr(interrupts, "ONE_INTERRUPTION", 0)
-    em.faults.add("slow_headers", seconds=0.5, path="sessionMngr")
-    signal_under_way(em)
+    signals_during("log_on", signal.SIGTERM)
     with pytest.raises(Interrupted, match="no logon is left open"), connect():
         raise AssertionError("entered")
     wait_for(lambda: not [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)])
 
 
-def test_signals_at_once_are_one_interruption(em, connect, monkeypatch):
+def test_signals_at_once_are_one_interruption(em, connect, signals_during, monkeypatch):
     """ansible-core 2.21 sends its workers SIGINT and, some milliseconds later, SIGTERM."""
     monkeypatch.setattr(interrupts, "ONE_INTERRUPTION", programs.TIMEOUT)
-    em.faults.add("slow_headers", seconds=1, method="DELETE")
+    signals_during("log_off", signal.SIGTERM, signal.SIGTERM)
     with pytest.raises(Interrupted, match="SIGINT.*no logon is left open"), connect():
-        for delay, number in ((0, signal.SIGINT), (0.05, signal.SIGTERM), (0.1, signal.SIGTERM)):
-            threading.Timer(delay, os.kill, (os.getpid(), number)).start()
+        os.kill(os.getpid(), signal.SIGINT)
         time.sleep(programs.TIMEOUT)
     assert (em.counters.logons, em.counters.live_logons) == (1, 0)
 

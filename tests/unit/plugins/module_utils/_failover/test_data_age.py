@@ -241,6 +241,7 @@ def test_it_is_read_only_where_asked_and_before_the_sessions(em, info):
 
 def test_thirty_days_of_jobs(em, info):
     em.behaviour.collect_interval = 900
+    em.behaviour.collect_days = 30
     em.collecting.reset()
     assert 400 < info(data_age=True)["query"]["data_age"]["seconds"] < 430
 

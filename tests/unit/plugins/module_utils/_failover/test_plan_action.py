@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from datetime import datetime
 
 import pytest
@@ -760,13 +761,18 @@ def test_an_interruption_says_what_goes_on(em, plan, admin, fake_clock, number):
     assert [signal.getsignal(item) for item in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-def test_an_interruption_during_the_request_waits_for_its_reply(em, plan, admin):
-    em.faults.add("slow_headers", seconds=0.4, method=POST, path=PLANS)
+def test_an_interruption_during_the_request_waits_for_its_reply(em, plan, admin, monkeypatch):
+    act = em.plan_actions.act
+
+    def interrupt(*request):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.05)
+        return act(*request)
+
+    monkeypatch.setattr(em.plan_actions, "act", interrupt)
     with pytest.raises(KeyboardInterrupt, match="The start of plan Acme may go on"), admin() as client:
         run = run_of(client, "start")
         run.check_running(False)
-        timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM))
-        timer.start()
         run.submit(None)
     assert len(sessions(em)) == 1
     assert em.counters.live_logons == 0
