@@ -23,6 +23,7 @@ ANSIBLE_TEST = cd $(COPY) && HOME=$(COPY_HOME) ansible-test $(1) --local --pytho
 INSTALLED := $(CURDIR)/.cache/installed
 UNIT_TESTS ?= tests/unit
 TARGETS ?=
+SANITY ?=
 # A line that tools/legs.py reads.
 VERSIONS = @$(BIN)/python -c 'import platform; from importlib.metadata import version; \
 	print("VERSIONS", version("ansible-core"), platform.python_version(), version("requests"), version("xmltodict"), flush=True)'
@@ -118,8 +119,8 @@ unit: setup  ## unit tests, with the coverage that the core must have (pyproject
 	$(VERSIONS)
 	@rm -rf build/fault-matrix
 	@mkdir -p build
-	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report=term --cov-report=json:build/coverage.json $(COVERED)
 	$(BIN)/python -m pytest -n 3 --dist worksteal tests/unit $(addprefix --ignore=,$(COVERED) $(ELSEWHERE))
+	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report=term --cov-report=json:build/coverage.json $(COVERED)
 	$(BIN)/python tools/check_coverage.py build/coverage.json
 	$(BIN)/python tools/fault_matrix.py --check
 
@@ -137,8 +138,8 @@ integration: copy  ## integration targets, all or TARGETS="...": real playbooks 
 	$(VERSIONS)
 	$(call ANSIBLE_TEST,integration) $(TARGETS)
 
-sanity: copy  ## ansible-test sanity, all tests
-	$(call ANSIBLE_TEST,sanity)
+sanity: copy  ## ansible-test sanity, all tests or SANITY="--test pylint"
+	$(call ANSIBLE_TEST,sanity) $(SANITY)
 
 # ansible-lint takes longer than all others together.
 lint: dev  ## ruff, yamllint, mypy, ansible-lint (production profile), changelog fragments

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 PASSWORD = "Passw0rd!"
 SSH = """#!/bin/sh
-for word; do printf '%s\\0' "$word"; done >> "$SSH_LOG"; printf '\\n\\0' >> "$SSH_LOG"
+call=$(mktemp "$SSH_CALLS/XXXXXX")
+for word; do printf '%s\\0' "$word"; done > "$call"
 echo reached
 """
 STATIC = """
@@ -41,6 +42,7 @@ def place(em, tmp_path):
     (tmp_path / "ssh").chmod(0o755)
     (tmp_path / "a_static.yml").write_text(STATIC)
     (tmp_path / "b.veeam_em.yml").write_text("plugin: dr_runbook.veeam_em.failover_session\n")
+    (tmp_path / "calls").mkdir()
     for folder, name in (("group_vars", "secrets"), ("host_vars", "static01"), ("host_vars", "db01")):
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / f"{name}.yml").write_text(f"stolen: {name}\n")
@@ -51,7 +53,7 @@ def ansible(em, place, *command, **environment):
     settings = programs.ansible_environment(
         place / "home",
         HOME=str(place),
-        SSH_LOG=str(place / "ssh.log"),
+        SSH_CALLS=str(place / "calls"),
         ANSIBLE_SSH_EXECUTABLE=str(place / "ssh"),
         ANSIBLE_SSH_TRANSFER_METHOD="piped",
         ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED="true",
@@ -65,10 +67,8 @@ def ansible(em, place, *command, **environment):
 
 
 def reached(place):
-    """What ssh was started for: the words after its options, and these."""
-    log = place / "ssh.log"
-    calls = log.read_text(encoding="utf-8").split("\n\0") if log.exists() else []
-    return [call.split("\0")[:-1] for call in calls if call]
+    """What ssh was started for: the words after its options, and these. Ansible starts several at once."""
+    return [call.read_text(encoding="utf-8").split("\0")[:-1] for call in (place / "calls").iterdir()]
 
 
 # What runs, and where
