@@ -231,6 +231,7 @@ def test_the_quick_start(em, open_page):
     assert page.left() == []
 
 
+@pytest.mark.matrix  # half a minute of a processor
 def test_drill_and_report(em, open_page):
     page = open_page("docs/drill.md")
     add_plan(em)
@@ -278,6 +279,7 @@ def test_drill_and_report(em, open_page):
     assert page.left() == []
 
 
+@pytest.mark.matrix  # half a minute of a processor
 def test_a_real_failover(em, open_page):
     page = open_page("docs/failover.md")
     add_plan(em)
@@ -357,6 +359,7 @@ def test_the_history(em, open_page, postgres):
     assert page.left() == []
 
 
+@pytest.mark.matrix  # half a minute of a processor
 def test_readiness(em, open_page):
     page = open_page("docs/readiness.md")
     folder = page.write("/var/lib/dr/empty", "").parent
@@ -505,6 +508,7 @@ def test_awx(em, open_page, tmp_path):
     assert page.left() == []
 
 
+@pytest.mark.matrix  # half a minute of a processor
 def test_troubleshooting(em, open_page):
     page = open_page("docs/troubleshooting.md", no_proxy="localhost")
     add_plan(em, result="Failed", failure_message="no memory")
@@ -552,6 +556,7 @@ def core():
     return tuple(map(int, __version__.split(".")[:2]))
 
 
+@pytest.mark.matrix  # half a minute of a processor
 def test_the_roles(em, open_page):
     """The examples of all roles, in one play."""
     page = open_page("roles/failover_run/README.md")
