@@ -158,8 +158,7 @@ from ..module_utils._failover.data_age import DataAgeReader, max_age
 from ..module_utils._failover.facts import Session
 from ..module_utils._failover.plans import PlanReader
 from ..module_utils._failover.sessions import SessionReader
-from ..module_utils._history.options import NO_DATA_AGE, open_history
-from ..module_utils._history.reader import HistoryReader
+from ..module_utils._history.reader import HistoryReader, open_instead_of_em
 from ..plugin_utils._plugin import fail_on_error, flat_terms, set_options
 
 
@@ -179,12 +178,9 @@ class LookupModule(LookupBase):
                 raise OptionError(name, self.get_option(name), accepted)
             meant = ""
             if self.get_option("source") == "history":
-                if limit:
-                    raise OptionError("max_data_age", self.get_option("max_data_age"), NO_DATA_AGE)
-                with open_history(self.get_option, read_only=True) as store:
-                    reader = HistoryReader(store, self.get_option("em_name"), self._display.warning)
+                with open_instead_of_em(self.get_option, self._display.warning) as reader:
                     found = _read(reader, criteria, keys)
-                where = f"in the history {store.location}"
+                where = f"in the history {reader.location}"
             else:
                 with client_from_options(self.get_option, self._display.warning) as client:
                     if limit:

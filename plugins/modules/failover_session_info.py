@@ -434,14 +434,10 @@ def _read_em(module: Module, criteria: SessionCriteria) -> tuple[SessionResult, 
 
 def _read_history(module: Module, criteria: SessionCriteria) -> tuple[SessionResult, str | None, dict[str, Any]]:
     # Only here, so that reading EM does not load a database.
-    from ..module_utils._history.options import NO_DATA_AGE, open_history
-    from ..module_utils._history.reader import HistoryReader
+    from ..module_utils._history.reader import open_instead_of_em
 
-    if module.params["max_data_age"]:
-        raise OptionError("max_data_age", module.params["max_data_age"], NO_DATA_AGE)
     check_texts(module, {**STORE_SPEC, **EM_NAMES_SPEC})
-    with open_history(module.params.get, read_only=True) as store:
-        reader = HistoryReader(store, module.params["em_name"], module.warn)
+    with open_instead_of_em(module.params.get, module.warn) as reader:
         return reader.list_sessions(criteria), reader.points_seen_at(), {"source": "history"}
 
 

@@ -12,15 +12,15 @@ from typing import Any, TypedDict
 
 from ansible.errors import AnsibleParserError
 
-from ..module_utils._api.errors import EmPermissionError, OptionError
+from ..module_utils._api.errors import EmPermissionError
 from ..module_utils._connection import client_from_options
 from ..module_utils._failover.criteria import SessionCriteria
 from ..module_utils._failover.data_age import DataAgeReader, max_age
 from ..module_utils._failover.facts import Plan, Session, merge_tasks
 from ..module_utils._failover.plans import PlanReader
 from ..module_utils._failover.sessions import SessionReader
-from ..module_utils._history.options import NO_DATA_AGE, name_of_em, open_history
-from ..module_utils._history.reader import HistoryReader
+from ..module_utils._history.options import name_of_em, open_history
+from ..module_utils._history.reader import HistoryReader, open_instead_of_em
 from ._hosts import list_some, needs_plan
 
 WITHOUT_PLANS = "Without that role, vm_source: tasks takes only the VMs that sessions list, and reads no plans."
@@ -62,11 +62,8 @@ def read_em(option: Option, criteria: SessionCriteria, warn: Warn) -> Answer:
 
 def read_history(option: Option, criteria: SessionCriteria, warn: Warn) -> Answer:
     """As :func:`read_em`, from the history; EM is not contacted."""
-    if option("max_data_age"):
-        raise OptionError("max_data_age", option("max_data_age"), NO_DATA_AGE)
-    with open_history(option, read_only=True) as store:
-        reader = HistoryReader(store, option("em_name"), warn)
-        sessions = _read_sessions(reader, criteria, f"in the history {store.location}", warn)
+    with open_instead_of_em(option, warn) as reader:
+        sessions = _read_sessions(reader, criteria, f"in the history {reader.location}", warn)
         return {"sessions": sessions, "plans": _read_plans(option, reader, sessions), "collected": None}
 
 

@@ -16,9 +16,6 @@ from .store import Store, open_store
 
 _WITH_PASSWORD = re.compile(r"postgres(?:ql)?://(?:[^@]*?:.*@|.*[?&](ssl)?password=)", re.IGNORECASE)
 
-NO_DATA_AGE = "With source: history, no data of EM is read, however old it is. Leave the option out; seen_at says when a session was seen."
-"""What is wrong with a limit for the age of EM's data."""
-
 
 def open_history(option: Callable[[str], Any], create: bool = False, read_only: bool = False) -> Store:
     """The store that the options name, open; ``with`` closes it.

@@ -6,19 +6,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
+from .._api.errors import OptionError
 from .._api.redaction import some_of
 from .._failover.criteria import SessionCriteria
 from .._failover.facts import FAILED_OVER, READY, Session, SessionResult, point_ids
 from .bodies import session_of_body, sighting_of
 from .kind import Sighting, next_runs, run_kind
 from .looks import Looks
+from .options import open_history
 from .records import StoredRecord, subject_of
 from .store import Store
 
 MAX_NAMES = 5
+
+
+@contextmanager
+def open_instead_of_em(option: Callable[[str], Any], warn: Callable[[str], Any]) -> Iterator[HistoryReader]:
+    """What ``source: history`` reads.
+
+    :arg option: gives the value of the option with that name.
+    :raises OptionError: there is a limit for the age of EM's data, or the store cannot be used.
+    :raises HistoryError: it cannot be opened.
+    """
+    if option("max_data_age"):
+        accepted = "With source: history, no data of EM is read, however old it is. Leave the option out; seen_at says when a session was seen."
+        raise OptionError("max_data_age", option("max_data_age"), accepted)
+    with open_history(option, read_only=True) as store:
+        yield HistoryReader(store, option("em_name"), warn)
 
 
 class HistoryReader:
@@ -26,12 +44,14 @@ class HistoryReader:
 
     :arg em_names: only what was recorded of these EMs; None for all.
     :arg warn: is given a sentence if nothing was recorded of one of them.
+    :ivar location: of the store, for sentences.
     """
 
     def __init__(
         self, store: Store, em_names: Collection[str] | None = None, warn: Callable[[str], Any] | None = None
     ) -> None:
         self._store = store
+        self.location = store.location
         self._em_names = [name for name in em_names or () if name.strip()] or None
         unknown = [repr(name) for name in self._em_names or () if warn and not store.has_em(name)]
         if warn and unknown:
