@@ -41,8 +41,8 @@ def reports(tmp_path_factory):
     ):
         text, number = re.subn(old, new, text)
         assert number, old
-    environment = {**ansible_environment(folder), "USER": "ada"}
-    environment.pop("SUDO_USER", None)
+    # Not as USER: Ansible would make the temporary folder of a user who has no home, "~ada", beside the playbooks.
+    environment = {**ansible_environment(folder), "SUDO_USER": "ada"}
     done = run(["sh", "-c", text], cwd=REPO, env=environment)
     assert done.returncode == 0, done.output
     # Everybody looks at it first: a warning that means nothing would look like a broken installation.
