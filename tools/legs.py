@@ -34,7 +34,7 @@ ALL_TARGETS = {path.name for path in (REPO / "tests/integration/targets").iterdi
 EVERYTHING = "-m '' tests/unit"
 # What depends on ansible-core runs on the oldest and the newest in make test, and not in its leg "unit": front ends that run in ansible-core
 # itself, what depends on the Python and its OpenSSL as well. Modules and filters take little of it, so one of both is enough for them. The
-# recipes and the commands of all pages take six minutes of a processor: in make test half of them run on the newest, in the matrix all on all.
+# recipes and the commands of all pages take six minutes of a processor: in make test some of them run on the newest, in the matrix all on all.
 ON_ANSIBLE = [
     "tests/unit/trust/test_tls.py",
     "tests/unit/trust/test_hostile_names.py",

@@ -6,6 +6,7 @@
 
 Shell lines run in bash, playbooks against the emulator, installations from a stand-in for Galaxy, SQL in PostgreSQL. Programs that no test
 can use are stand-ins (user_page.STAND_INS), whose arguments are checked. A block that nothing has taken fails the test of its page.
+All of it takes six minutes of a processor: make test runs the quick start and the page on inventories, make matrix every page.
 """
 
 from __future__ import annotations
@@ -143,6 +144,7 @@ def test_commands_within_sentences_have_options_and_names_that_exist():
     assert parsed > 15
 
 
+@pytest.mark.matrix
 def test_the_guide_on_galaxy(em, open_page):
     page = open_page("docs/docsite/rst/guide.rst")
     add_plan(em)
@@ -157,7 +159,7 @@ def test_the_guide_on_galaxy(em, open_page):
     assert page.left() == []
 
 
-@pytest.mark.matrix  # a minute of a processor
+@pytest.mark.matrix
 def test_the_readme(em, open_page, tmp_path):
     page = open_page("README.md", CHECKOUT=str(user_page.copy_of_checkout(tmp_path / "checkout")))
     add_plan(em)
@@ -231,7 +233,7 @@ def test_the_quick_start(em, open_page):
     assert page.left() == []
 
 
-@pytest.mark.matrix  # half a minute of a processor
+@pytest.mark.matrix
 def test_drill_and_report(em, open_page):
     page = open_page("docs/drill.md")
     add_plan(em)
@@ -279,7 +281,7 @@ def test_drill_and_report(em, open_page):
     assert page.left() == []
 
 
-@pytest.mark.matrix  # half a minute of a processor
+@pytest.mark.matrix
 def test_a_real_failover(em, open_page):
     page = open_page("docs/failover.md")
     add_plan(em)
@@ -302,6 +304,7 @@ def test_a_real_failover(em, open_page):
     assert page.left() == []
 
 
+@pytest.mark.matrix
 def test_the_history(em, open_page, postgres):
     page = open_page("docs/history.md")
     folder = page.write("/var/lib/dr/empty", "").parent
@@ -359,7 +362,7 @@ def test_the_history(em, open_page, postgres):
     assert page.left() == []
 
 
-@pytest.mark.matrix  # half a minute of a processor
+@pytest.mark.matrix
 def test_readiness(em, open_page):
     page = open_page("docs/readiness.md")
     folder = page.write("/var/lib/dr/empty", "").parent
@@ -452,7 +455,7 @@ class ActionModule(ActionBase):
     return user_page.artifact(folder, "awx", "awx", "24.6.1", files)
 
 
-@pytest.mark.matrix  # a minute of a processor
+@pytest.mark.matrix
 def test_awx(em, open_page, tmp_path):
     page = open_page("docs/awx.md")
     add_plan(em)
@@ -508,7 +511,7 @@ def test_awx(em, open_page, tmp_path):
     assert page.left() == []
 
 
-@pytest.mark.matrix  # half a minute of a processor
+@pytest.mark.matrix
 def test_troubleshooting(em, open_page):
     page = open_page("docs/troubleshooting.md", no_proxy="localhost")
     add_plan(em, result="Failed", failure_message="no memory")
@@ -556,7 +559,7 @@ def core():
     return tuple(map(int, __version__.split(".")[:2]))
 
 
-@pytest.mark.matrix  # half a minute of a processor
+@pytest.mark.matrix
 def test_the_roles(em, open_page):
     """The examples of all roles, in one play."""
     page = open_page("roles/failover_run/README.md")
@@ -577,6 +580,7 @@ def test_the_roles(em, open_page):
     assert page.left() == []
 
 
+@pytest.mark.matrix
 def test_events(em, open_page, run_module):
     page = open_page("docs/eda.md")
     page.save("run_playbook:", "rules/notify.yml")
