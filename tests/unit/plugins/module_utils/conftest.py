@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import threading
@@ -26,6 +27,24 @@ WITHOUT_STATUS = ("connection", "tls", "timeout", "ambiguous", "busy", "run_fail
 """Kinds that no reply carries: there was none, or they are conclusions from good ones."""
 CONCLUDED = ("in_doubt", "not_found", "refused", "stale")
 """Kinds that are the answer of EM at times, and a conclusion from good answers at others."""
+
+
+@pytest.fixture
+def signals_during(monkeypatch):
+    """Send this process signals from within a step of the emulator, so that EM's response is later than they are."""
+
+    def prepare(owner, step, *numbers):
+        handle = getattr(owner, step)
+
+        def call(*request):
+            for number in numbers:
+                os.kill(os.getpid(), number)
+                time.sleep(0.05)
+            return handle(*request)
+
+        monkeypatch.setattr(owner, step, call)
+
+    return prepare
 
 
 @pytest.fixture(autouse=True)

@@ -102,24 +102,6 @@ def test_a_signal_logs_off(number, when):
         wait_for(lambda: em.counters.live_logons == 0)
 
 
-@pytest.fixture
-def signals_during(em, monkeypatch):
-    """Send this process signals from within EM's handling of a step, so that its response is later than they are."""
-
-    def prepare(step, *numbers):
-        handle = getattr(em.logons, step)
-
-        def call(argument):
-            for number in numbers:
-                os.kill(os.getpid(), number)
-                time.sleep(0.05)
-            return handle(argument)
-
-        monkeypatch.setattr(em.logons, step, call)
-
-    return prepare
-
-
 def signal_under_way(em, after=0.0):
     """Send this process a signal so many seconds after the emulator has a request, however long that takes."""
 
@@ -132,7 +114,7 @@ def signal_under_way(em, after=0.0):
 
 
 def test_a_signal_during_the_logon_waits_for_its_reply(em, connect, signals_during):
-    signals_during("log_on", signal.SIGTERM)
+    signals_during(em.logons, "log_on", signal.SIGTERM)
     with pytest.raises(Interrupted, match="SIGTERM"), connect():
         raise AssertionError("entered")
     assert (em.counters.logons, em.counters.live_logons) == (1, 0)
@@ -157,10 +139,10 @@ def test_a_logon_that_hangs_is_given_up(monkeypatch, signals):
         em.faults.clear()
 
 
-def test_a_grace_that_was_not_needed_ends_with_the_request(connect, signals_during, monkeypatch):
+def test_a_grace_that_was_not_needed_ends_with_the_request(em, connect, signals_during, monkeypatch):
     monkeypatch.setattr(interrupts, "GRACE", 2 * programs.TIMEOUT)
     monkeypatch.setattr(interrupts, "ONE_INTERRUPTION", 0)
-    signals_during("log_on", signal.SIGTERM)
+    signals_during(em.logons, "log_on", signal.SIGTERM)
     with pytest.raises(Interrupted, match="no logon is left open"), connect():
         raise AssertionError("entered")
     wait_for(lambda: not [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)])
@@ -169,7 +151,7 @@ def test_a_grace_that_was_not_needed_ends_with_the_request(connect, signals_duri
 def test_signals_at_once_are_one_interruption(em, connect, signals_during, monkeypatch):
     """ansible-core 2.21 sends its workers SIGINT and, some milliseconds later, SIGTERM."""
     monkeypatch.setattr(interrupts, "ONE_INTERRUPTION", programs.TIMEOUT)
-    signals_during("log_off", signal.SIGTERM, signal.SIGTERM)
+    signals_during(em.logons, "log_off", signal.SIGTERM, signal.SIGTERM)
     with pytest.raises(Interrupted, match="SIGINT.*no logon is left open"), connect():
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(programs.TIMEOUT)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from datetime import datetime
 
 import pytest
@@ -761,15 +760,8 @@ def test_an_interruption_says_what_goes_on(em, plan, admin, fake_clock, number):
     assert [signal.getsignal(item) for item in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-def test_an_interruption_during_the_request_waits_for_its_reply(em, plan, admin, monkeypatch):
-    act = em.plan_actions.act
-
-    def interrupt(*request):
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(0.05)
-        return act(*request)
-
-    monkeypatch.setattr(em.plan_actions, "act", interrupt)
+def test_an_interruption_during_the_request_waits_for_its_reply(em, plan, admin, signals_during):
+    signals_during(em.plan_actions, "act", signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt, match="The start of plan Acme may go on"), admin() as client:
         run = run_of(client, "start")
         run.check_running(False)
