@@ -319,7 +319,7 @@ error:
   contains:
     kind:
       description:
-        - V(auth) for a wrong user or password, V(permission) for a missing permission, V(not_found) for an unknown object,
+        - V(auth) for a wrong user or password, also of a proxy, V(permission) for a missing permission, V(not_found) for an unknown object,
           V(connection) if the server cannot be reached, V(tls) if its certificate is not trusted, V(timeout) if it is too slow,
           V(protocol) for a response that does not come from EM's API, V(server) for an error in EM,
           V(stale) if EM's data is older than O(max_data_age) or its age is not known.

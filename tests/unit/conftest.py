@@ -14,7 +14,9 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -322,3 +324,40 @@ def role():
     from role import Role
 
     return Role()
+
+
+@pytest.fixture
+def proxy(monkeypatch):
+    """A proxy of the environment that passes requests on until ``refuses`` is set, and counts what it refuses, log offs aside."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def pass_on(self):
+            if proxy.refuses:
+                proxy.refused += self.command != "DELETE"
+                self.send_error(407)
+                return
+            url = urlsplit(self.path)
+            with closing(HTTPConnection(url.netloc)) as connection:
+                connection.request(self.command, f"{url.path}?{url.query}", headers=dict(self.headers))
+                reply = connection.getresponse()
+                body = reply.read()
+            self.send_response(reply.status)
+            for name in ("X-RestSvcSessionId", "Date"):
+                if name in reply.headers:
+                    self.send_header(name, reply.headers[name])
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = do_DELETE = pass_on
+
+        def log_message(self, *dummy):
+            pass
+
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as proxy:
+        proxy.refuses, proxy.refused = False, 0
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.server_port}")
+        yield proxy
+        proxy.shutdown()

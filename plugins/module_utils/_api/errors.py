@@ -115,7 +115,7 @@ class EmError(Exception):
 
 
 class EmAuthError(EmError):
-    """EM does not accept the user name and password, or dropped the new logon too (401)."""
+    """EM does not accept the user name and password, or dropped the new logon too (401); or a proxy does not accept its own."""
 
     kind = "auth"
 

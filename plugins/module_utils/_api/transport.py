@@ -24,7 +24,16 @@ from traceback import walk_tb
 from typing import Any
 
 from .advice import DEFAULT_PORTS, OTHER_HOST, certificate_hint, handshake_hint, host_hint, port_hint
-from .errors import CHECK_EM, EmConnectionError, EmError, EmProtocolError, EmTimeoutError, EmTlsError, Operation
+from .errors import (
+    CHECK_EM,
+    EmAuthError,
+    EmConnectionError,
+    EmError,
+    EmProtocolError,
+    EmTimeoutError,
+    EmTlsError,
+    Operation,
+)
 from .options import split_url
 from .proxy import Proxy, find_proxy
 from .redaction import Redactor
@@ -264,9 +273,12 @@ def _proxy_error(
     if has_tls:
         hint = "The proxy's address starts with https, but there is no trusted TLS there; commonly it must start with http."
         return EmTlsError(operation, url, problem, f"{hint} {proxy.bypass}")
-    error = EmConnectionError(operation, url, problem, proxy.hint(status))
+    if status == 407:
+        error: EmError = EmAuthError(operation, url, problem, proxy.hint(status), status)
+    else:
+        error = EmConnectionError(operation, url, problem, proxy.hint(status))
     error.reached = False
-    error.transient = not 0 < status < 500  # the proxy would refuse it again, and may lock a user
+    error.transient = not 0 < status < 500  # the proxy would refuse it again
     return error
 
 

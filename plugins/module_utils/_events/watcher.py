@@ -203,7 +203,7 @@ class SessionWatcher:
             try:
                 poll = self._feed.read(self._state, self._first)
             except EmError as exc:
-                # A proxy that refuses may lock a user, too. At the start these mean a wrong password or a wrong url.
+                # A proxy that refuses goes on doing so. At the start these mean a wrong password, proxy or url.
                 kind = exc.kind if exc.transient else EmAuthError.kind
                 if self._first and kind in (EmAuthError.kind, EmProtocolError.kind):
                     raise

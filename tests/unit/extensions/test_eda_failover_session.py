@@ -16,13 +16,9 @@ import runpy
 import stat
 import subprocess
 import sys
-import threading
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import programs
 import pytest
@@ -459,43 +455,6 @@ def test_a_wrong_password_is_tried_once(source, em):
     sentence = fails(source, em, password="S3cr3t")
     assert "as reader" in sentence and "HTTP 401" in sentence and "S3cr3t" not in sentence
     assert em.counters.requests == 1
-
-
-@pytest.fixture
-def proxy(monkeypatch):
-    """A proxy of the environment that passes requests on until ``refuses`` is set, and counts what it refuses, log offs aside."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def pass_on(self):
-            if proxy.refuses:
-                proxy.refused += self.command != "DELETE"
-                self.send_error(407)
-                return
-            url = urlsplit(self.path)
-            with closing(HTTPConnection(url.netloc)) as connection:
-                connection.request(self.command, f"{url.path}?{url.query}", headers=dict(self.headers))
-                reply = connection.getresponse()
-                body = reply.read()
-            self.send_response(reply.status)
-            for name in ("X-RestSvcSessionId", "Date"):
-                if name in reply.headers:
-                    self.send_header(name, reply.headers[name])
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_POST = do_DELETE = pass_on
-
-        def log_message(self, *dummy):
-            pass
-
-    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
-        monkeypatch.delenv(name)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as proxy:
-        proxy.refuses, proxy.refused = False, 0
-        threading.Thread(target=proxy.serve_forever, daemon=True).start()
-        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.server_port}")
-        yield proxy
-        proxy.shutdown()
 
 
 def test_a_proxy_that_refuses_at_the_start_is_asked_once(source, em, proxy):

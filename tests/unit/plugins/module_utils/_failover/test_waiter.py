@@ -115,6 +115,23 @@ def test_a_logon_is_refused_twice_at_most(em, client, guid, fake_clock):
     assert "once more in 60 seconds" in client.said[0]
 
 
+def test_a_proxy_is_asked_twice_at_most(em, proxy, client, guid, fake_clock):
+    """It may lock its user, too. It refuses each request, not only a logon."""
+    fake_clock.at(20, lambda: setattr(proxy, "refuses", True))
+    with pytest.raises(EmAuthError, match="Give the right user and password in the proxy's address"):
+        waited(client, guid)
+    proxy.refuses = False
+    assert proxy.refused == 2
+    assert fake_clock.slept[-1] == REFUSED_PAUSE
+
+
+def test_a_proxy_that_refuses_once_does_no_harm(em, proxy, client, guid, fake_clock):
+    fake_clock.at(20, lambda: setattr(proxy, "refuses", True))
+    fake_clock.at(60, lambda: setattr(proxy, "refuses", False))
+    assert waited(client, guid)[-1]["finished"]
+    assert proxy.refused == 1
+
+
 def test_a_logon_that_is_refused_once_does_no_harm(em, client, guid, fake_clock):
     fake_clock.at(20, lambda: (em.expire_logons(), em.faults.add("unauthorized", path="/sessionMngr", times=1)))
     assert waited(client, guid)[-1]["finished"]
