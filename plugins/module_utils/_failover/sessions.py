@@ -9,7 +9,9 @@ Source of what EM does: docs/evidence.md, "The cloud failover session" and "Quer
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import NoReturn
 
@@ -39,6 +41,10 @@ class SessionReader:
 
     def list_sessions(self, criteria: SessionCriteria) -> SessionResult:
         """The sessions for which all criteria hold."""
+        with _without_garbage_collection():
+            return self._list_sessions(criteria)
+
+    def _list_sessions(self, criteria: SessionCriteria) -> SessionResult:
         if criteria.ids is not None:
             result = self._with_ids(criteria, criteria.ids)
         elif criteria.latest_per_plan:
@@ -159,6 +165,18 @@ class SessionReader:
             result.sessions = [session for session in found if session["id"] in newest]
             result.from_collection = result.from_collection or pager.from_collection
         return result
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Pages and facts are thousands of objects without cycles; to look for cycles again and again as they grow takes time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _pages(pagers: Iterable[QueryPager]) -> Iterator[list[xml.Entity]]:

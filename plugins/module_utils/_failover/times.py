@@ -60,7 +60,7 @@ def parse_zoned_time(value: str) -> datetime | None:
 
 def format_time(when: datetime | None) -> str | None:
     """The one format of times in facts: UTC, six digits, ``Z``. It sorts as text."""
-    return None if when is None else when.isoformat(timespec="microseconds") + "Z"
+    return None if when is None else when.isoformat("T", "microseconds") + "Z"
 
 
 def parse_age(value: str) -> timedelta | None:
