@@ -129,7 +129,7 @@ some-unit: setup
 	$(VERSIONS)
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(UNIT_TESTS)
 
-fault-matrix: setup  ## every fault on every front end, and build/fault-matrix.md made from the outcomes
+fault-matrix: setup  ## all faults, and build/fault-matrix.md made from the outcomes
 	@rm -rf build/fault-matrix
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m '' tests/unit/trust/test_fault_matrix.py tests/unit/trust/test_run_faults.py
 	$(BIN)/python tools/fault_matrix.py

@@ -63,8 +63,8 @@ options:
     default: 30
   retries:
     description:
-      - Maximum number of retries of a read that failed in transit or with HTTP status 500, 502, 503 or 504. The pause starts at half a second,
-        doubles each time, and is never shorter than the server's C(Retry-After).
+      - Maximum number of retries of a read that failed in transit or with HTTP status 500, 502, 503 or 504. The pause starts at up to half
+        a second, doubles each time, and is never shorter than the server's C(Retry-After). If that is more than 60 seconds, the read fails.
       - A logon is repeated only if the server certainly created no session, that is, if nothing was listening or it answered 503.
       - If not set or empty, the value of the environment variable E(VEEAM_EM_RETRIES) is used.
     type: int

@@ -55,8 +55,11 @@ seealso:
   - plugin: dr_runbook.veeam_em.failover_readiness
     plugin_type: filter
   - name: Guide to readiness
-    description: All rules, statuses and reason codes, and gates for changes.
+    description: All rules and statuses, and gates for changes.
     link: https://github.com/dr-runbook/veeam_em/blob/main/docs/readiness.md
+  - name: Codes and metrics
+    description: All reason codes.
+    link: https://github.com/dr-runbook/veeam_em/blob/main/docs/codes.md
 author:
   - dr_runbook contributors (@dr-runbook)
 """

@@ -74,7 +74,7 @@ author:
 
 EXAMPLES = r"""
 # The connection options come from VEEAM_EM_URL, VEEAM_EM_USERNAME and VEEAM_EM_PASSWORD, or from module_defaults of
-# group/dr_runbook.veeam_em.all, which README.md shows.
+# group/dr_runbook.veeam_em.all, which docs/quick-start.md shows.
 
 - name: Read all cloud failover sessions
   dr_runbook.veeam_em.failover_session_info:

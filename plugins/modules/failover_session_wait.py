@@ -81,7 +81,7 @@ author:
 
 EXAMPLES = r"""
 # The connection options come from VEEAM_EM_URL, VEEAM_EM_USERNAME and VEEAM_EM_PASSWORD, or from module_defaults of
-# group/dr_runbook.veeam_em.all, which README.md shows.
+# group/dr_runbook.veeam_em.all, which docs/quick-start.md shows.
 
 # failover_session_id is the id of a session, passed on by an earlier job or task.
 - name: Wait until a session has finished, and fail unless it succeeded

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The kinds of reasons, their sentences, and how those of several VMs become one. Each code is explained in docs/drill.md.
+"""The kinds of reasons, their sentences, and how those of several VMs become one. Each code is explained in docs/codes.md.
 
 The sentences are for people who do not know the options. What names an option is a hint, for the operator.
 """

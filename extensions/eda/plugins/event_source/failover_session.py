@@ -15,8 +15,9 @@ description:
   - Every event is a dictionary under the key C(failover_session) with C(event) (V(started), V(changed), V(vm_failed) or V(finished)),
     C(session) (the facts that M(dr_runbook.veeam_em.failover_session_info) returns, and C(tasks_kept_at)), C(vm) (the failed item of
     C(session.tasks), with V(vm_failed) only) and C(em) (the address of EM).
-  - Each session gives one V(finished) event, whatever happens to EM and to the network, also across restarts of the rulebook with a
-    O(state_file). If the process is killed at the wrong moment, an event can come twice.
+  - Each session that is followed gives one V(finished) event, despite outages and restarts of EM, and with a O(state_file) despite restarts
+    of the rulebook. If EM forgets a running session, the log says so instead. If the process is killed at the wrong moment, an event can
+    come twice.
   - A session that has finished when it is first seen gives V(vm_failed) events, where EM lists its VMs, and V(finished), but no V(started).
   - EM shows a copy of what its backup servers know and refreshes it every 15 minutes by default. So an event can be that late.
   - If EM is unavailable, restarts or ends the logon, the source goes on. The log has one line when an outage starts and one when it ends.
@@ -123,7 +124,8 @@ options:
     type: str
   timeout:
     description:
-      - Maximum number of seconds for one request, from 1 to 3600. Logging off waits for a request that is under way.
+      - Seconds to wait for the connection, for the start of a response, and for each further part of it, from 1 to 3600. A request can take
+        up to twice as long. Logging off waits for a request that is under way.
       - If not set or empty, the value of the environment variable E(VEEAM_EM_TIMEOUT) is used.
     type: int
     default: 30
