@@ -16,6 +16,7 @@ from ..module_utils._failover import clock
 from ..module_utils._failover.criteria import check_names
 from ..module_utils._failover.run_result import run_result
 from ..module_utils._module import CONNECTION_SPEC
+from ..plugin_utils._plugin import decrypted_values
 from ..plugin_utils._progress import Result, Waiting
 
 MODULE = "dr_runbook.veeam_em.failover_plan"
@@ -64,7 +65,7 @@ class ActionModule(ActionBase):
         if self._task.until or self._task.retries:
             return REPEATED
         try:
-            check_names(options)  # here too, since a date is a text when it gets to the module
+            check_names(decrypted_values(options))  # here too, since a date is a text when it gets to the module
         except OptionError as exc:
             return str(exc)
         for name in ("only_if_latest", "known_sessions"):

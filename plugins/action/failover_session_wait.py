@@ -15,10 +15,13 @@ from ..module_utils._api.errors import OptionError
 from ..module_utils._failover import clock
 from ..module_utils._failover.criteria import check_names, time_bound
 from ..module_utils._failover.times import utc_now
+from ..plugin_utils._plugin import decrypted_values
 from ..plugin_utils._progress import WAIT_MODULE, Result, Waiting
 
 TIMES = {"appear_timeout": 300, "finish_timeout": 3600, "poll_interval": 5}
 """The options in seconds, and their defaults."""
+ENDS = ("appeared", "finished")
+"""What ``until`` can be."""
 
 
 class ActionModule(ActionBase):
@@ -28,7 +31,9 @@ class ActionModule(ActionBase):
     def run(self, tmp: Any = None, task_vars: Any = None) -> Result:
         result: Result = super().run(tmp, task_vars)
         try:
-            check_names(self._task.args)  # here too, since a date is a text when it gets to the module
+            check_names(
+                decrypted_values(self._task.args)
+            )  # here too, since a date is a text when it gets to the module
         except OptionError as exc:
             return {**result, "failed": True, "changed": False, "msg": str(exc)}
         try:
@@ -36,6 +41,8 @@ class ActionModule(ActionBase):
             options = _with_fixed_start(self._task.args)
         except (TypeError, ValueError, OptionError):
             times = {}  # the module refuses it, with a sentence
+        if self._task.args.get("until", "finished") not in ENDS:
+            times = {}
         if self._task.async_val or min(times.values(), default=0) < 1:
             wrap = self._task.async_val and not self._connection.has_native_async
             return {**result, **self._execute_module(module_name=WAIT_MODULE, task_vars=task_vars, wrap_async=wrap)}

@@ -51,7 +51,7 @@ options:
   data_age:
     description:
       - Whether to return how old the data is that EM shows, as RV(query.data_age). It takes one request more.
-      - If that cannot be read, it is V(null), with a warning. Set O(max_data_age) for a task that fails then.
+      - If EM refuses to show it, it is V(null), with a warning. Set O(max_data_age) for a task that fails then.
     type: bool
     default: false
 notes:

@@ -70,6 +70,7 @@ notes:
   - When the session has finished, the restore points that its VMs used are read, too. That takes one request for up to 100 points, and the
     role Portal User or Portal Administrator. If they cannot be read, the module warns and does not fail.
   - EM must answer when the wait starts. After that it may restart or be unavailable until the time limit, with a warning when that starts.
+    So may the host that the task runs on.
   - If EM or a proxy refuses user or password during the wait, the module tries once more a minute later. If that fails, too, the task
     fails, so that no account gets locked.
 seealso:

@@ -24,7 +24,7 @@ from ..module_utils._argspec import (
     SOURCE_SPEC,
     STORE_SPEC,
 )
-from ..module_utils._failover.criteria import without_alias
+from ..module_utils._failover.criteria import check_names, without_alias
 from ..module_utils._history.errors import HistoryError
 
 WHERE_TO_GIVE = "Give each as an option, as a variable ({variables}), or in the environment ({environment})."
@@ -94,6 +94,11 @@ def decrypted(name: str, value: Any) -> Any:
         return str(value) if getattr(value, "__ENCRYPTED__", False) else value
     except AnsibleError:
         raise OptionError(name, HIDDEN, UNDECRYPTABLE) from None
+
+
+def decrypted_values(options: Mapping[str, Any]) -> dict[str, Any]:
+    """These options, each as :func:`decrypted` gives it."""
+    return {name: decrypted(name, value) for name, value in options.items()}
 
 
 def set_options(plugin: Any, variables: Mapping[str, Any], given: dict[str, Any]) -> None:
@@ -174,9 +179,11 @@ def _check_given(name: str, value: Any, definitions: Mapping[str, Any]) -> Any:
         raise OptionError(name, HIDDEN, f"There is no such option. Options are: {known}.")
     if value is None and name in MAX_DATA_AGE_SPEC:
         raise OptionError(name, value, "Give an age such as 20m, or leave the option out if data of any age will do.")
-    if value is None and name in (*SESSION_CRITERIA_SPEC, "plan"):
+    if value is None and name in (*SESSION_CRITERIA_SPEC, *EM_NAMES_SPEC, "plan", "tenant"):
         # Read as "not set", it would select everything where a runbook has computed nothing.
         raise OptionError(name, value, "Give a value, or leave the option out to select all.")
+    if name == "tenant":
+        check_names({name: decrypted(name, value)})
     kind = definitions[name].get("type")
     if kind in ("bool", "boolean") and value is not None and name not in CONNECTION_SPEC:
         return _boolean(name, value)

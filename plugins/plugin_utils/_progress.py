@@ -10,10 +10,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ansible.errors import AnsibleAuthenticationFailure, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..module_utils._api.errors import EmConnectionError
+from ..module_utils._api.errors import EmAuthError, EmConnectionError
 from ..module_utils._api.redaction import single_line, truncate
 from ..module_utils._failover import clock
 from ..module_utils._failover.facts import SESSIONS_PATH, Session, SessionTask, merge_tasks
@@ -29,6 +30,8 @@ HEARTBEAT = 300.0
 """Seconds after which a line is shown even if nothing has changed."""
 MAX_CHANGES = 6
 """Maximum number of changes in one line; the others are counted."""
+MAX_REASON = 300
+"""Characters of what SSH says."""
 
 _display = Display()
 
@@ -54,6 +57,21 @@ class Waiting:
         """Run the module once."""
         args = {"module_name": WAIT_MODULE, "module_args": dict(options), "task_vars": self._task_vars}
         return dict(self._action._execute_module(**args))
+
+    def _run_again(self, options: Mapping[str, Any], url: str | None) -> Result:
+        """Run the module once more. A lost connection to the host that it runs on is transient, as one to EM is.
+
+        Ansible would drop the host, with what is known of the session.
+        """
+        try:
+            return self.run(options)
+        except AnsibleAuthenticationFailure:
+            raise  # to try again may lock the user
+        except AnsibleConnectionFailure as exc:
+            reason = truncate(single_line(str(exc)), MAX_REASON).rstrip(".")
+            sentence = f"The host on which this task runs cannot be reached: {reason}. Check its network and SSH."
+            error = {"kind": EmConnectionError.kind, "status": None, "message": None}
+            return {"failed": True, "msg": sentence, "error": error, "url": url}
 
     def show(self, line: str) -> None:
         """One line in the output of the playbook, on stderr, where it cannot spoil what a machine reads."""
@@ -82,11 +100,13 @@ class Waiting:
         """
         started = clock.monotonic() if started is None else started
         poller = Poller(self._warn, interval, seconds - (clock.monotonic() - started))
+        url = None
         while True:
             read_at = format_time(utc_now())
             # EM may drop the list of VMs when the run ends, and the run of the module that sees it must know them then.
             last_seen = {"last_seen": session} if session else {}
-            result = self.run({**options, **_time_limits(interval, seconds, poller.left), **last_seen})
+            result = self._run_again({**options, **_time_limits(interval, seconds, poller.left), **last_seen}, url)
+            url = result.get("url") or url
             self.keep_warnings(result, show=True)
             found = result.get("failover_session")
             if found:
@@ -96,7 +116,7 @@ class Waiting:
             result["failover_session"] = session
             if not result.get("failed"):
                 return result
-            pause = _after_failure(poller, result)
+            pause = _after_failure(poller, result, self.warnings)
             if pause is None:
                 return result
             if poller.left <= 0:
@@ -132,11 +152,16 @@ def _time_limits(interval: float, seconds: float, left: float) -> dict[str, int]
     return dict.fromkeys(("appear_timeout", "finish_timeout"), max(1, math.ceil(limit)))
 
 
-def _after_failure(poller: Poller, result: Result) -> float | None:
-    """Seconds to wait before the next run of the module, or None if there is to be none."""
+def _after_failure(poller: Poller, result: Result, warnings: list[str]) -> float | None:
+    """Seconds to wait before the next run of the module, or None if there is to be none.
+
+    :arg warnings: of all runs so far. A long run tries a refused logon again itself, and has warned of the first one.
+    """
     error = result.get("error") or {}
     if not result.get("timed_out"):
-        return poller.failed(error.get("kind", ""), result["msg"])
+        kind, sentence = error.get("kind", ""), result["msg"]
+        warned = kind == EmAuthError.kind and any(warning.startswith(sentence) for warning in warnings)
+        return poller.failed(kind, sentence, warned)
     if error["message"]:  # EM was unavailable at the end of this run, which has warned of it
         return poller.failed(EmConnectionError.kind, error["message"], warned=True)
     poller.answered()

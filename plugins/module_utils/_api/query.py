@@ -38,6 +38,7 @@ _ABOUT_THE_QUERY = re.compile(
     r"|\bnot (?:supported|implemented)\b",
     re.IGNORECASE,
 )
+_ABOUT_THE_PAGE = re.compile(r"\bpage|\brange\b", re.IGNORECASE)
 
 
 def is_refusal(error: EmError) -> bool:
@@ -189,7 +190,8 @@ class QueryPager:
         try:
             return self._page(number)
         except EmError as exc:
-            if is_refusal(exc):  # what EM does with such a page is not documented
+            # What EM does with such a page is not documented.
+            if is_refusal(exc) or (exc.status == 500 and _ABOUT_THE_PAGE.search(exc.server_message or "")):
                 return None
             raise
 

@@ -115,6 +115,7 @@ class DataCollection:
         except EmError:
             self.submitted = False
             raise
+        self._check_task()
         if self._reply_error and not wait:
             raise self._in_doubt(self._reply_error)
         if self._reply_error:
@@ -132,10 +133,14 @@ class DataCollection:
     def _read(self) -> list[CollectJob]:
         if self._task:
             self._task.refresh()
+        self._check_task()
+        return list_collect_jobs(self.client)
+
+    def _check_task(self) -> None:
+        if self._task:
             self._task.check(
                 "Check in EM whether a data collection is running (Configuration, Sessions), and try again later."
             )
-        return list_collect_jobs(self.client)
 
     def _is_new(self, job: CollectJob) -> bool:
         # EM's clock is known in whole seconds, so a job of the same second is told apart by its id.

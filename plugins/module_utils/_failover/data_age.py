@@ -15,6 +15,7 @@ from typing import NamedTuple, TypedDict
 from .._api import xml
 from .._api.client import EnterpriseManager
 from .._api.errors import EmError, EmNotFoundError, EmPermissionError, EmProtocolError, EmStaleError, OptionError
+from .._api.query import is_refusal
 from .._api.resource import read_list
 from .permissions import READ_SYSTEM_SESSIONS
 from .times import format_duration, format_time, parse_age, parse_time
@@ -125,7 +126,9 @@ class DataAgeReader:
         """
         try:
             jobs = list_collect_jobs(self._client)
-        except (EmPermissionError, EmNotFoundError, EmProtocolError) as exc:
+        except EmError as exc:
+            if not (isinstance(exc, (EmPermissionError, EmNotFoundError, EmProtocolError)) or is_refusal(exc)):
+                raise
             hint = "EM's list of its own jobs is needed for it, which this server does not give."
             if isinstance(exc, EmPermissionError):
                 hint = READ_SYSTEM_SESSIONS.role_hint.format(user=self._client.username)

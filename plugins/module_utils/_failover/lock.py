@@ -26,31 +26,30 @@ def plan_lock(
 ) -> Iterator[None]:
     """Wait for the lock on a plan of an EM, and hold it in the block. It ends with the process at the latest.
 
-    The lock is on an empty file in the folder for temporary files, which stays there. If that file cannot be opened, a
-    warning says so and the block runs without a lock.
+    The lock is on an empty file in the folder for temporary files, which stays there. If that file cannot be opened or
+    locked, a warning says so and the block runs without a lock.
 
     :raises EmBusyError: another process holds it for longer than this time.
     """
     name = hashlib.sha256(f"{base_url} {plan_id}".encode()).hexdigest()[:24]
     path = os.path.join(tempfile.gettempdir(), f"dr_runbook.veeam_em-{name}.lock")
+    file = None
+    until = clock.monotonic() + seconds
     try:
-        file = _open(path)
-    except OSError as exc:
-        warn(
-            f"Parallel runs on this machine are not prevented: the lock file {path} cannot be opened ({exc.strerror})."
-        )
-        yield
-        return
-    try:
-        until = clock.monotonic() + seconds
-        while not _take(file):
-            if clock.monotonic() >= until:
-                problem = f"was not contacted: another process on this machine has been running this plan for {seconds:g} seconds"
-                raise EmBusyError(operation, base_url, problem, "Try again when it has finished.")
-            clock.sleep(INTERVAL)
+        try:
+            file = _open(path)
+            while not _take(file):
+                if clock.monotonic() >= until:
+                    problem = f"was not contacted: another process on this machine has been running this plan for {seconds:g} seconds"
+                    raise EmBusyError(operation, base_url, problem, "Try again when it has finished.")
+                clock.sleep(INTERVAL)
+        except OSError as exc:  # some file systems have no locks
+            why = f"the lock file {path} cannot be used ({exc.strerror})"
+            warn(f"Parallel runs on this machine are not prevented: {why}.")
         yield
     finally:
-        os.close(file)
+        if file is not None:
+            os.close(file)
 
 
 def _open(path: str) -> int:

@@ -30,6 +30,8 @@ BATCH = 100
 """Maximum number of points in one query: EM's own page size, so that the answer is one page."""
 MAX_PAGES = 20
 """Maximum number of pages of points that are not ready."""
+MAX_READINGS = 3
+"""How often they are read at most until nothing has changed in between."""
 
 _SORT = "sortAsc=Name"
 _NO_POINT = "00000000-0000-0000-0000-000000000000"
@@ -96,14 +98,21 @@ class PointReader:
             return None
 
     def _in_state(self, operator: str, word: str, fits: Callable[[str | None], bool]) -> list[PointFacts] | None:
-        found: list[PointFacts] = []
-        for page, more in self._pages(quoted("State", operator, word), MAX_PAGES):
-            points = list(map(point_facts, page))
-            if not all(fits(point["state"]) for point in points):
-                return None  # the filter does not work, and all points would be far too many
-            found += points
-            if not more:
-                return found
+        # A point that changes its state moves others to another page, so several pages must be the same twice.
+        before: list[list[PointFacts]] = []
+        for dummy in range(MAX_READINGS):
+            pages: list[list[PointFacts]] = []
+            complete = False
+            for page, more in self._pages(quoted("State", operator, word), MAX_PAGES):
+                pages.append(list(map(point_facts, page)))
+                if not all(fits(point["state"]) for point in pages[-1]):
+                    return None  # the filter does not work, and all points would be far too many
+                complete = not more
+            if not complete:
+                return None
+            if len(pages) == 1 or pages == before:
+                return [point for page in pages for point in page]
+            before = pages
         return None
 
     def may_read(self) -> bool | None:
@@ -163,7 +172,8 @@ class PointReader:
             path = query_path(ENTITY_TYPE, expression, _SORT, BATCH, number)
             document = read_list(self._client, path, READ_POINTS, "replica points", xml.QUERY)
             self._client.counters.pages += 1
-            more = bool(document.items and document.paging and document.paging.has_next)
+            paging = document.paging
+            more = bool(document.items and paging and (paging.has_next or number < paging.pages))
             yield document.items, more
             if not more:
                 return

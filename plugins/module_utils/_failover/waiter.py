@@ -93,7 +93,7 @@ class Poller:
     def failed(self, kind: str, sentence: str, warned: bool = False) -> float | None:
         """An attempt failed with an error of this kind.
 
-        :arg warned: the user knows of this outage already.
+        :arg warned: the user knows of this outage, or of a logon that was refused before, already.
         :returns: seconds to wait before the next attempt, or None if there is to be none.
         """
         if kind in TRANSIENT_KINDS:
@@ -102,7 +102,7 @@ class Poller:
                 self._warn(f"{sentence} {self._goes_on}")
         else:
             pause = max(self._interval, REFUSED_PAUSE)
-            self._refused += 1
+            self._refused += 1 + warned
             if kind != EmAuthError.kind or self._refused >= MAX_REFUSED or self.left < pause:
                 return None
             self._warn(f"{sentence} Trying once more in {pause:g} seconds.")

@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
 import importlib.util
 import json
 import logging
@@ -791,6 +793,14 @@ def test_state_files_that_cannot_be_used(em, started, source, tmp_path):
     assert "Not a directory" in fails(source, em, state_file=str(path / "state.json"))
     assert "Is a directory" in fails(source, em, state_file=str(tmp_path))
     assert em.counters.requests == before
+
+
+def test_a_state_file_where_there_are_no_locks(em, source, tmp_path, monkeypatch):
+    def flock(*dummy):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert "It cannot be locked (No locks available)" in fails(source, em, state_file=str(tmp_path / "state.json"))
 
 
 # What could be lost

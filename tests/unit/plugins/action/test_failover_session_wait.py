@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible.errors import AnsibleAuthenticationFailure, AnsibleConnectionFailure
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.waiter import GOES_ON
 
 GUID = "475420ee-d045-4493-9869-0a970e08f6f9"
@@ -76,6 +77,50 @@ def test_an_outage_of_three_minutes_with_a_restart(em, guid, run_action, run, di
     assert sum(warning.endswith(GOES_ON) for warning in result["warnings"]) == 1
 
 
+def test_a_lost_connection_to_the_host_is_an_outage(em, guid, run_action, run, fake_clock):
+    """Ansible would drop the host, and with it what is known of the session."""
+
+    def lost():
+        raise AnsibleConnectionFailure("ssh: connect to host jump port 22: Connection timed out.")
+
+    run_action.before = [lambda: None, lambda: None, lost, lost]
+    result = run(id=guid)
+    assert result["failover_session"]["finished"]
+    (said,) = [warning for warning in result["warnings"] if "cannot be reached" in warning]
+    assert said.startswith("The host on which this task runs cannot be reached: ssh: connect to host jump port 22")
+    assert said.endswith(f"Connection timed out. Check its network and SSH. {GOES_ON}")
+
+
+def test_a_connection_that_stays_lost_keeps_the_session(em, guid, run_action, run, fake_clock):
+    def lost():
+        fake_clock.sleep(10)
+        raise AnsibleConnectionFailure("Connection timed out")
+
+    run_action.before = [lambda: None, lambda: None, *[lost] * 50]
+    result = run(id=guid, finish_timeout=100)
+    assert (result["timed_out"], result["failover_session"]["id"]) == (True, guid)
+    assert f"{em.url}/api/cloud/failoverSessions/{guid}" in result["msg"]
+
+
+@pytest.mark.parametrize("kind", [AnsibleConnectionFailure, AnsibleAuthenticationFailure])
+def test_where_the_host_never_answered_or_refuses_the_user_ansible_says_so(guid, run_action, run, kind):
+    def lost():
+        raise kind("no")
+
+    run_action.before = [lost] if kind is AnsibleConnectionFailure else [lambda: None, lambda: None, lost]
+    with pytest.raises(kind):
+        run(id=guid)
+
+
+@pytest.mark.parametrize("interval", [5, 60])
+def test_a_logon_is_refused_twice_at_most_however_long_a_run_is(em, guid, run, fake_clock, interval):
+    fake_clock.at(40, lambda: (em.expire_logons(), em.faults.add("unauthorized", path="/sessionMngr")))
+    result = run(id=guid, poll_interval=interval)
+    em.faults.clear()
+    assert (result["failed"], result["error"]["kind"]) == (True, "auth")
+    assert [request.status for request in em.requests if "sessionmngr" in request.path.lower()].count(401) == 2
+
+
 def test_em_must_answer_at_the_beginning(em, guid, run_action, run, fake_clock):
     em.outage(3600, "503")
     result = run(id=guid)
@@ -95,6 +140,8 @@ def test_a_line_now_and_then_shows_that_it_is_alive(em, run_action, run, display
     [
         {"id": GUID, "async_val": 60, "appear_timeout": 1},
         {"id": GUID, "poll_interval": 0},
+        {"id": GUID, "until": "Finished"},
+        {"id": GUID, "until": None},
         {"id": GUID, "finish_timeout": "soon"},
         {"plan": "Acme", "created_after": "soon"},
         {"plan": "Acme"},

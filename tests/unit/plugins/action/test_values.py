@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections import UserString
+
 import pytest
 import values
 
@@ -31,3 +33,15 @@ def test_a_name_that_yaml_has_changed(em, run_action, module, option, value):
     assert (result["failed"], result["changed"], run_action.runs) == (True, False, [])
     assert result["msg"].startswith(f"{option}: ") and values.QUOTE_IT in result["msg"]
     assert em.counters.requests == 0
+
+
+class Encrypted(UserString):
+    """A value of Ansible Vault as ansible-core 2.18 and older pass it on: a sequence, and no text."""
+
+    __ENCRYPTED__ = True
+
+
+@pytest.mark.parametrize("module", OPTIONS)
+def test_a_name_of_ansible_vault_is_read(em, run_action, module):
+    result = run_action(module, **{**OPTIONS[module], "plan": Encrypted(" ")})
+    assert result["msg"] == "plan: ' ' cannot be used. Give a name, or leave the option out."

@@ -92,6 +92,15 @@ def test_without_waiting(em, collect, check_mode):
     assert em.counters.routes[JOBS] == 0
 
 
+def test_a_task_that_has_failed_already_is_a_failure_without_waiting_too(em, collect):
+    em.behaviour.second_collect = "refuse"
+    em.behaviour.collect_start_seconds = 0
+    em.collecting.add(seconds=100)
+    result = collect(wait=False, username="reader")
+    assert (result["failed"], result["error"]["kind"]) == (True, "refused")
+    assert "Data collection is already running" in result["msg"]
+
+
 # Who may
 
 

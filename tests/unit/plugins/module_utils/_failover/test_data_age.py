@@ -140,6 +140,7 @@ UNKNOWN = {
     "empty": (lambda em: em.collecting.clear(), "lists no data collection job that completed successfully", None),
     "web page": (lambda em: em.faults.add("html", path="systemSessions"), "a web page", 200),
     "garbage": (lambda em: em.faults.add("garbage", path="systemSessions"), "not well-formed XML", 200),
+    "method": (lambda em: em.faults.add("status", status=405, path="systemSessions"), "HTTP 405", 405),
     "without Date": (lambda em: setattr(em.behaviour, "date_offset", None), "no header Date", None),
     "clock behind": (lambda em: setattr(em.behaviour, "date_offset", -3600), "but its clock says", None),
 }

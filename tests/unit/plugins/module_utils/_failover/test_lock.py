@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -74,3 +75,16 @@ def test_without_a_file_it_goes_on_with_a_warning(folder, monkeypatch):
     assert not Path(folder, "elsewhere").exists()
     assert "are not prevented" in said[0]
     assert os.fspath(path) in said[0]
+
+
+def test_a_file_system_without_locks_is_a_warning(monkeypatch):
+    def flock(*dummy):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(lock.fcntl, "flock", flock)
+    said = []
+    with locked(warn=said.append):
+        said.append("inside")
+    assert said[1:] == ["inside"]
+    assert said[0].startswith("Parallel runs on this machine are not prevented: the lock file ")
+    assert said[0].endswith(" cannot be used (No locks available).")

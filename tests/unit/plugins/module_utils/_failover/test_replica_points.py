@@ -348,6 +348,39 @@ def test_many_in_failover_are_read_page_by_page_up_to_a_bound(em, connect):
     assert in_failover(connect) is None
 
 
+def page_of(names, number, pages):
+    """A page of points in failover, without links to others."""
+    points = "".join(
+        f'<CloudReplica Name="{name}@2026" UID="urn:veeam:CloudVmReplicaPoint:{uuid.uuid5(uuid.NAMESPACE_DNS, name)}">'
+        "<State>Failover</State></CloudReplica>"
+        for name in names
+    )
+    return (
+        f'<QueryResult xmlns="http://www.veeam.com/ent/v1.0"><Entities><CloudVmReplicaPoints>{points}'
+        f'</CloudVmReplicaPoints></Entities><PagingInfo PageNum="{number}" PageSize="2" PagesCount="{pages}"/></QueryResult>'
+    )
+
+
+@pytest.mark.parametrize(
+    ("readings", "found"),
+    [
+        ([["ab", "cd", "e"]] * 2, list("abcde")),
+        ([["ab", "c"], ["bc"]], ["b", "c"]),
+        ([["ab", "c"], ["ab", "d"], ["ab", "d"]], ["a", "b", "d"]),
+        ([["ab", "c"], ["ab", "d"], ["ab", "e"]], None),
+    ],
+    ids=["three pages", "then one page", "changed once", "changed each time"],
+)
+def test_several_pages_count_only_if_nothing_has_moved_in_between(em, connect, readings, found):
+    """A point that leaves the filter moves one of the next page to a page that was read already."""
+    bodies = [page_of(page, number, len(pages)) for pages in readings for number, page in enumerate(pages, 1)]
+    for body in bodies:
+        em.faults.add("reply", path="/api/query", times=1, status=200, content_type="application/xml", body=body)
+    with connect() as client:
+        points = PointReader(client).in_failover()
+    assert (points and [point["vm_name"] for point in points]) == found
+
+
 @pytest.mark.parametrize("username", ["operator", "reader"])
 def test_what_may_not_be_queried_is_not_known(em, points, connect, username):
     em.behaviour.role_query = "refused"

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import uuid
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -93,6 +94,17 @@ def test_all_pages_are_read(em, find, count, pages):
     assert answer.warnings == []
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_garbage_collector_is_afterwards_as_it_was(em, find, enabled):
+    if not enabled:
+        gc.disable()
+    try:
+        find()
+        assert gc.isenabled() is enabled
+    finally:
+        gc.enable()
+
+
 def test_everything_is_asked_for_oldest_first_with_default_pages(em, find):
     em.reset(sessions=101, tasks=0)
     find()
@@ -110,15 +122,21 @@ def test_any_page_size_gives_the_same(em, find, page_size):
     assert answer.requests == 253 // page_size + 1 + 2
 
 
-@pytest.mark.parametrize("beyond", ["empty", "last page again", 400, 404, 500])
+@pytest.mark.parametrize(
+    "beyond",
+    [
+        *("empty", "last page again", 400, 404, "Invalid filter: page", "Page number is out of range"),
+        "Specified argument was out of the range of valid values.",
+    ],
+)
 def test_after_a_full_last_page_em_may_do_what_it_likes(em, find, beyond):
     em.reset(sessions=20, tasks=0)
     if beyond == "last page again":
         em.faults.add("repeat_page", path="/query", query="page=2")
-    elif beyond == 500:
-        em.faults.add("status", status=500, path="/query", query="page=2", message="Invalid filter: page")
-    elif beyond != "empty":
+    elif isinstance(beyond, int):
         em.faults.add("status", status=beyond, path="/query", query="page=2")
+    elif beyond != "empty":
+        em.faults.add("status", status=500, path="/query", query="page=2", message=beyond)
     answer = find(page_size=20)
     assert len(answer.ids) == 20
     assert answer.requests == 4
