@@ -57,7 +57,7 @@ def handed_over(em_name: str, at: str, option: Callable[[str], Any]) -> list[New
 
 def _run(path: str, run: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     guid = _session_id(path, run.get("session_id"))
-    if run.get("action") not in KIND_OF_ACTION:
+    if run.get("action") not in tuple(KIND_OF_ACTION):  # a dictionary cannot be searched for a list
         accepted = "Give start, test or undo, as failover_plan returns it."
         raise OptionError(f"{path}[action]", run.get("action"), accepted)
     if run.get("session_source") not in (None, *SESSION_SOURCES):
@@ -81,7 +81,7 @@ def _verdict(path: str, verdict: Mapping[str, Any]) -> tuple[str, dict[str, Any]
 
 def _note(path: str, note: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     body = {name: value for name, value in note.items() if value is not None}
-    if body.get("type") not in NOTE_TYPES:
+    if body.get("type") not in tuple(NOTE_TYPES):
         raise OptionError(f"{path}[type]", body.get("type"), f"Give one of {', '.join(NOTE_TYPES)}.")
     needed = NOTE_TYPES[body["type"]]
     for name in ("by", "text", *needed):
