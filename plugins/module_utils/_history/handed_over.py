@@ -14,6 +14,7 @@ from urllib.parse import quote
 from .._api.errors import OptionError
 from .._api.options import check_text
 from .._failover.criteria import guid_of_session
+from .._failover.facts import SESSION_SOURCES
 from .._failover.times import format_time, parse_time, parse_zoned_time
 from .bodies import COMMANDS
 from .kind import KIND_OF_ACTION, RUN_KINDS
@@ -27,7 +28,6 @@ NOTE_TYPES = {
     "kind": ("kind",),
 }
 """What each type of note needs besides ``by`` and ``text``."""
-SESSION_SOURCES = ("task", "inferred")
 _DATE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])", re.ASCII)
 _SESSION = "Give the id of the session as GUID, as URN or as Href."
 

@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from ...module_utils._api.errors import OptionError
 from ...module_utils._api.options import check_text
+from ...module_utils._failover.facts import SESSION_SOURCES
 from ...module_utils._failover.times import format_time, parse_time, parse_zoned_time
 from ...module_utils._history.kind import KIND_OF_ACTION
-from ...module_utils._verdict.evaluate import SESSION_SOURCES
 from .._document.image import image_text
 
 KINDS = {"test": "Test of the failover plan", "failover": "Failover", "undo": "Undo of a failover"}
