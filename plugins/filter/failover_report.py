@@ -15,7 +15,7 @@ from ..plugin_utils._plain import check_named, fail_as_filter
 from ..plugin_utils._report.context import CONTEXT
 from ..plugin_utils._report.files import make
 
-OPTIONS = ("verdict", "plan", "policy", "manifests", "files", *CONTEXT)
+OPTIONS = ("verdict", "plan", "policy", "dates", "manifests", "files", *CONTEXT)
 
 
 def failover_report(session: Any, /, *args: Any, **options: Any) -> dict[str, Any]:

@@ -117,8 +117,8 @@ def test_the_keys_of_an_option_of_a_role_are_those_of_its_filter():
     with_keys = {name: option["keys"] for name, option in report.items() if option["keys"]}
     assert set(with_keys) == {"participants", "details", "checks", "findings", "undo"}
     assert {name: options[f"failover_report_{name}"]["keys"] for name in with_keys} == with_keys
-    # The role reads manifests and logo, knows the policy by its own name, and finds out how it knows the operator.
-    own = {"_input", "files", "manifests", "operator_source", "policy"}
+    # The role reads manifests and logo, knows the policy by its own name, finds out how it knows the operator, and creates no report again.
+    own = {"_input", "dates", "files", "manifests", "operator_source", "policy"}
     assert {f"failover_report_{name}" for name in set(report) - own} == set(options) - {
         "failover_report_session",
         "failover_report_directory",

@@ -23,6 +23,8 @@ FAILED_OVER = (IN_FAILOVER, "Failback", "PermanentFailover")
 """States of a replica point whose VM is not at rest. No other word says anything."""
 SESSIONS_PATH = "/api/cloud/failoverSessions"
 """What the path of a session starts with."""
+SESSION_SOURCES = ("task", "inferred")
+"""How it is known that a session is that of a run, in the words of the module failover_plan."""
 
 
 class Reference(TypedDict):

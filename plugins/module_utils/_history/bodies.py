@@ -22,7 +22,9 @@ from .records import NewRecord, StoredRecord, sha256, subject_of
 
 LISTED = timedelta(days=30)
 """How long EM surely lists a session (docs/evidence.md, "Requests in general")."""
-_PASSWORD_IN_URL = re.compile(r"(?<=://)([^\s/?#@:]*):[^\s/?#@]+(?=@)")
+_AFTER_SCHEME = re.compile(r"(://[^\s:]*:)(?:\S*@|(\S*))")
+"""A user and its password, to the last ``@`` of the word: people do not escape what their password has. Without an ``@``, all
+of the word, so that the search does not start again in it."""
 COMMANDS = frozenset({"pre_command", "post_command"})
 
 
@@ -77,7 +79,7 @@ def masked(value: Any, mask: Callable[[str], str]) -> Any:
     """
 
     def mask_all(text: str) -> str:
-        return _PASSWORD_IN_URL.sub(r"\1:********", mask(text))
+        return _AFTER_SCHEME.sub(lambda url: url[1] + ("********@" if url[2] is None else url[2]), mask(text))
 
     text = json.dumps(value)
     # Only where there is something to mask, text by text: thousands of small searches take longer than a big one.

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from .._api.errors import OptionError
 from .._api.options import check_text
 from .._failover.criteria import guid_of_session
+from .._failover.facts import SESSION_SOURCES
 from .._failover.times import format_time, parse_time, parse_zoned_time
 from .bodies import COMMANDS
 from .kind import KIND_OF_ACTION, RUN_KINDS
@@ -27,7 +28,6 @@ NOTE_TYPES = {
     "kind": ("kind",),
 }
 """What each type of note needs besides ``by`` and ``text``."""
-SESSION_SOURCES = ("task", "inferred")
 _DATE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])", re.ASCII)
 _SESSION = "Give the id of the session as GUID, as URN or as Href."
 
@@ -57,7 +57,7 @@ def handed_over(em_name: str, at: str, option: Callable[[str], Any]) -> list[New
 
 def _run(path: str, run: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     guid = _session_id(path, run.get("session_id"))
-    if run.get("action") not in KIND_OF_ACTION:
+    if run.get("action") not in tuple(KIND_OF_ACTION):  # a dictionary cannot be searched for a list
         accepted = "Give start, test or undo, as failover_plan returns it."
         raise OptionError(f"{path}[action]", run.get("action"), accepted)
     if run.get("session_source") not in (None, *SESSION_SOURCES):
@@ -81,7 +81,7 @@ def _verdict(path: str, verdict: Mapping[str, Any]) -> tuple[str, dict[str, Any]
 
 def _note(path: str, note: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     body = {name: value for name, value in note.items() if value is not None}
-    if body.get("type") not in NOTE_TYPES:
+    if body.get("type") not in tuple(NOTE_TYPES):
         raise OptionError(f"{path}[type]", body.get("type"), f"Give one of {', '.join(NOTE_TYPES)}.")
     needed = NOTE_TYPES[body["type"]]
     for name in ("by", "text", *needed):

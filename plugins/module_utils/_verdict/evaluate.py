@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._api.errors import OptionError
+from .._failover.facts import SESSION_SOURCES
 from .._failover.times import format_time
 from . import rules
 from .evidence import CLOCK_TOLERANCE, Evidence, VmEvidence, seconds_between, session_evidence
@@ -21,9 +22,6 @@ from .reasons import add_reason, fold
 from .status import compare, compare_rto, overall, rpo_of_run, status_by_target
 from .targets import Targets, text_of
 from .wording import MAX_NAMES, markdown, summary
-
-SESSION_SOURCES = ("task", "inferred")
-"""How it is known that a session is that of a run, in the words of the module failover_plan."""
 
 
 def evaluate(

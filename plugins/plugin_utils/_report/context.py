@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from ...module_utils._api.errors import OptionError
 from ...module_utils._api.options import check_text
+from ...module_utils._failover.facts import SESSION_SOURCES
 from ...module_utils._failover.times import format_time, parse_time, parse_zoned_time
 from ...module_utils._history.kind import KIND_OF_ACTION
-from ...module_utils._verdict.evaluate import SESSION_SOURCES
 from .._document.image import image_text
 
 KINDS = {"test": "Test of the failover plan", "failover": "Failover", "undo": "Undo of a failover"}
@@ -90,7 +90,7 @@ def make_context(given: Mapping[str, Any], session: Mapping[str, Any]) -> dict[s
     for option in TIMES:
         if context[option] is not None and parse_time(context[option]) is None:
             raise OptionError(option, context[option], "Give the time as failover_session_info returns it.")
-    context.update({option: _date(option, context[option]) for option in DATES})
+    context.update({option: date_or_time(option, context[option]) for option in DATES})
     if context["url"]:
         context["url"] = re.sub(r"(?s)^(\w+://)?.*@", r"\1", context["url"])  # no user name and password
     _check_time_zone(context["time_zone"])
@@ -138,7 +138,7 @@ def _text(option: str, value: Any) -> str | None:
     return None if value is None or not str(value).strip() else str(value)
 
 
-def _date(option: str, value: str | None) -> str | None:
+def date_or_time(option: str, value: str | None) -> str | None:
     """A date as it is, a time as facts have it."""
     if value is None:
         return None

@@ -30,6 +30,7 @@ RECORD_FORMAT = 2
 PLAN = tuple(key for key in Plan.__annotations__ if key not in (*COMMANDS, "actions"))
 """What is kept of a plan, as in the history. Its commands are left out, since some of them contain passwords."""
 
+_FACTS = ("verdict", "plan", "policy", "dates")
 NO_FIGURES = {"target": None, "achieved": None, "margin": None}
 _NO_VERDICT: dict[str, Any] = {
     "passed": None, "reasons": [], "notes": [], "targets": {}, "rto": NO_FIGURES, "rpo": NO_FIGURES, "vms": [], "idle": [],
@@ -58,12 +59,12 @@ missing or null."""
 
 def make_record(session: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """
-    :arg options: ``verdict``, ``plan``, ``policy`` and any of :data:`CONTEXT`.
+    :arg options: ``verdict``, ``plan``, ``policy``, ``dates`` and any of :data:`CONTEXT`.
     :raises OptionError: something given cannot be used.
     """
     session = plain("session", session)
-    given = {option: plain(option, options.get(option)) for option in ("verdict", "plan", "policy", *CONTEXT)}
-    verdict, plan, policy = given.pop("verdict"), given.pop("plan"), given.pop("policy")
+    given = {option: plain(option, options.get(option)) for option in (*_FACTS, *CONTEXT)}
+    verdict, plan, policy, dates = map(given.pop, _FACTS)
     if not isinstance(session, dict) or not session.get("id") or "state" not in session:
         raise OptionError("session", session, "Give one session, an element of failover_sessions, with id and state.")
     _check_type("verdict", verdict, dict, "the result of the filter failover_verdict")
@@ -86,7 +87,7 @@ def make_record(session: Any, options: Mapping[str, Any]) -> dict[str, Any]:
         "session": session,
         "verdict": verdict or None,
         "kind": kind,
-        **dates_of(session, verdict, plan or {}, kind["kind"], policy, context),
+        **dates_of(session, verdict, plan or {}, kind["kind"], policy, dates, context),
         "plan": {key: plan[key] for key in PLAN if key in plan} if plan else None,
         "plan_version": _plan_version(plan or {}),
     }

@@ -247,7 +247,8 @@ def test_drill_and_report(em, open_page):
 
     targets(page, failover_run_report=False)
     page.save("Fail over FOR REAL", "own.yml")
-    page.write("people.yml", page.take("failover_report_approved_by"))
+    policy = {"failover_readiness_policy": {"plans": [{"match": "*", "test_every": "90d", "retest_within": "30d"}]}}
+    page.write("people.yml", page.take("failover_report_approved_by") + yaml.safe_dump(policy))
     before = f"""\
 - dr_runbook.veeam_em.failover_session_info: {{name: {PLAN}, limit: 1, replica_points: true}}
   register: newest
@@ -265,7 +266,8 @@ def test_drill_and_report(em, open_page):
     assert '"msg": "Passed"' in output, output
     assert '"msg": "RTO and RPO met"' in output, output
     (report,) = page.folder.glob("build/reports/*.html")
-    assert "Grace Hopper" in report.read_text(encoding="utf-8") and "Ada Lovelace" in report.read_text(encoding="utf-8")
+    said = report.read_text(encoding="utf-8")
+    assert "Grace Hopper" in said and "Ada Lovelace" in said and "By the policy" in said
 
     named = "20151207T173816Z-abc-company-failover-plan-5d0c1f3a"
     text = page.take("chromium", "stand-in").replace(f"/srv/reports/{named}", str(report.with_suffix("")))

@@ -14,17 +14,21 @@ import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible.utils.unsafe_proxy import wrap_var
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.options import name_of_em
 from templating import trust_as_template
 
-VARS = yaml.safe_load(
-    (Path(__file__).resolve().parents[3] / "roles" / "failover_run" / "vars" / "main.yml").read_text(encoding="utf-8")
-)
+ROLE = Path(__file__).resolve().parents[3] / "roles" / "failover_run"
+VARS = yaml.safe_load((ROLE / "vars" / "main.yml").read_text(encoding="utf-8"))
 
 
 def templated(name, **variables):
     """A variable of the role, with others in place of those that the role itself has."""
+    return template(VARS[name], **variables)
+
+
+def template(expression, **variables):
     role = {key: trust_as_template(value) for key, value in VARS.items()}
-    return Templar(loader=DataLoader(), variables={**role, **variables}).template(role[name])
+    return Templar(loader=DataLoader(), variables={**role, **variables}).template(trust_as_template(expression))
 
 
 STATES = {
@@ -129,6 +133,35 @@ def test_the_action_is_that_of_the_run_and_not_the_option():
 def test_why_nothing_was_undone(run, undo_test, told):
     more = {"failover_run_undo_test": undo_test, "failover_run_read_problem": "Refused."}
     assert told in templated("failover_run_why_not_undone", failover_run_seen=run, **more)
+
+
+RUN = {"id": "2", "name": "Acme", "backup_server": {"name": "vbr"}}
+BEFORE = {**RUN, "id": "1", "kind": "test", "finished": True}
+ACME = {"name": "Acme", "backup_server": {"name": "vbr"}, "deleted": False}
+
+
+@pytest.mark.parametrize(
+    ("plans", "previous"),
+    [
+        ([ACME], BEFORE),
+        ([ACME, {**ACME, "deleted": True}], BEFORE),  # deleted and created again
+        ([ACME, {**ACME, "backup_server": {"name": "other"}}], BEFORE),
+        ([ACME, ACME], {}),
+    ],
+)
+def test_the_run_before_is_known_unless_plans_share_name_and_server(plans, previous):
+    earlier = {"failover_sessions": [RUN, BEFORE], "failover_plans": plans}
+    seen = {"session": RUN}
+    assert templated("failover_run_previous", failover_run_earlier=earlier, failover_run_seen=seen) == previous
+
+
+@pytest.mark.parametrize("url", ["https://em.example.com:9398", "https://[2001:db8::1]", None])
+@pytest.mark.parametrize("em_name", ["site A, left", "", None])
+def test_the_run_before_is_read_by_the_name_that_the_run_is_recorded_by(em_name, url):
+    read, *dummy = yaml.safe_load((ROLE / "tasks" / "report.yml").read_text(encoding="utf-8"))[0]["block"]
+    (expression,) = read["dr_runbook.veeam_em.failover_history_info"]["em_name"]
+    known = {"failover_history_em_name": em_name, "failover_run_seen": {"url": url}}
+    assert template(expression, **known) == (name_of_em(em_name, url) if em_name or url else "")
 
 
 def test_names_do_not_reach_the_terminal_as_they_are():

@@ -117,6 +117,37 @@ def test_a_run_that_did_not_pass_asks_for_a_retest(facts, verdict, policy, conte
     assert retest(facts, verdict, policy, **context) == expected
 
 
+@pytest.mark.parametrize("facts", [GOOD, BAD])
+@pytest.mark.parametrize("context", [{}, {"retest": "2026-12-28"}], ids=str)
+def test_a_report_by_a_policy_can_be_made_again_from_its_record(facts, context):
+    """The record does not have the policy, which may name plans of others."""
+    policy = {"plans": [{**DAILY[0], **SOON[0]}]}
+    made = make(facts, judge(facts), PLAN, {"action": "test", "policy": policy, **context})
+    record = json.loads(texts(made)["json"])
+    dates = {name: record[name] for name in ("next_test", "retest")}
+    again = {**record["context"], "dates": dates}
+    assert make(record["session"], record["verdict"], record["plan"], again) == made
+
+
+NOTHING = {"date": None, "basis": None}
+
+
+@pytest.mark.parametrize(
+    ("dates", "words"),
+    [
+        ("2026-12-28", "dates: '2026-12-28' cannot be used. Give next_test and retest as the report's JSON has them"),
+        ({"retest": NOTHING}, "dates.next_test: null cannot be used."),
+        ({"next_test": "2026-12-28", "retest": NOTHING}, "dates.next_test: '2026-12-28' cannot be used."),
+        ({"next_test": NOTHING, "retest": {"date": "soon", "basis": None}}, "dates[retest][date]: 'soon' cannot be used."),
+        ({"next_test": NOTHING, "retest": {"date": None, "basis": 7}}, "dates.retest: a dictionary cannot be used."),
+    ],
+)  # fmt: skip
+def test_recorded_dates_that_cannot_be_used_are_refused(dates, words):
+    with pytest.raises(OptionError) as raised:
+        make(GOOD, context={"dates": dates})
+    assert words in str(raised.value)
+
+
 def test_without_a_policy_a_date_is_as_given_or_not_recorded():
     made = json.loads(texts(make(BAD, judge(BAD), None, {"retest": "2026-12-28"}))["json"])
     assert made["retest"] == {"date": "2026-12-28", "basis": "As given."}

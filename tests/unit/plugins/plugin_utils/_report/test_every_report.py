@@ -140,7 +140,9 @@ CHOICES = {
     **ITEM,
 }
 CONTEXTS = st.fixed_dictionaries({}, optional={name: CHOICES.get(name, GIVEN) for name in (*TEXTS, *CHOICES)})
-POLICY = st.none() | st.just({"plans": [{"match": "*", "test_every": "90d", "retest_within": "30d"}]})
+POLICY = st.just({"plans": [{"match": "*", "test_every": "90d", "retest_within": "30d"}]})
+RECORDED = st.fixed_dictionaries({"date": st.sampled_from([None, "2027-03-31", at(700)]), "basis": st.none() | GIVEN})
+DATES = st.fixed_dictionaries({"next_test": RECORDED, "retest": RECORDED})
 
 HIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufffe\uffff\U000e0000-\U000e007f]"
@@ -159,8 +161,8 @@ def backwards(value):
     return [backwards(item) for item in value] if isinstance(value, list) else value
 
 
-@given(SESSIONS, PLANS | st.none(), TARGETS | st.none(), CONTEXTS, POLICY)
-def test_every_report(session, plan, targets, context, policy):
+@given(SESSIONS, PLANS | st.none(), TARGETS | st.none(), CONTEXTS, st.none() | POLICY, st.none() | DATES)
+def test_every_report(session, plan, targets, context, policy, dates):
     verdict = (
         None
         if targets is None
@@ -170,7 +172,7 @@ def test_every_report(session, plan, targets, context, policy):
             context.get("session_source"),
         )
     )
-    context = {**context, "policy": policy}
+    context = {**context, "policy": policy, "dates": dates}
     made = make(session, verdict, plan, context)  # which validates the JSON
     assert make(*map(backwards, (session, verdict, plan, context))) == made
     files = texts(made)
@@ -179,6 +181,9 @@ def test_every_report(session, plan, targets, context, policy):
         assert not HIDDEN.search(text), kind
     record = json.loads(files["json"])
     assert record["session"] == session and record["verdict"] == verdict
+    dates = {name: record[name] for name in ("next_test", "retest")}
+    again = {**record["context"], "dates": dates}
+    assert make(record["session"], record["verdict"], record["plan"], again) == made  # as in docs/drill.md
     check_html(files["html"])
     check_junit(files["junit"], record)
     check_csv(files["csv"], record)
