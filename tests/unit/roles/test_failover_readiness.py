@@ -41,7 +41,7 @@ def test_each_option_has_the_default_that_is_documented():
     [
         (["failed", "overdue"], ["failed", "overdue"]),
         ("overdue", ["overdue"]),
-        ("failed,overdue", ["failed", "overdue"]),
+        ("failed, overdue", ["failed", "overdue"]),
         ([], []),
         ("", []),
         (None, []),
