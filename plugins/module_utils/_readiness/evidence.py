@@ -96,13 +96,16 @@ class Evidence:
         sessions = _grouped(self._sessions, "name")
         plans = _grouped([*self._plans, *self._unread_plans()], "name")
         for key, namesakes in plans.items():
+            fitting = [
+                (session, [plan for plan in namesakes if same_backup_server(session, plan) is not False])
+                for session in sessions.get(key, ())
+            ]
             for plan in namesakes:
-                same = [(session, same_backup_server(session, plan)) for session in sessions.get(key, ())]
-                # Of several plans of that name, a session without a server may be of any, so it proves nothing for this one.
+                # A session that may be of several plans proves nothing for any of them.
                 own = [
-                    session if is_same or len(namesakes) == 1 else {**session, "kind": "unknown"}
-                    for session, is_same in same
-                    if is_same is not False
+                    session if len(those) == 1 else {**session, "kind": "unknown", "of_several": True}
+                    for session, those in fitting
+                    if plan in those
                 ]
                 yield self._of_plan(plan, own)
 

@@ -215,6 +215,8 @@ class _Judgement:
             run = self.later[0]
             if run.finished:
                 text = "Whether the {run} was a test or a failover is unknown. Note its kind in the history."
+                if run.session.get("of_several"):
+                    text = "The {run} may be of another plan with the same name. Rename one of them, then test again."
                 yield reason("kind_unknown", text, run=run.title)
             else:
                 yield reason("run_not_finished", "The {run} was not finished when it was seen last.", run=run.title)

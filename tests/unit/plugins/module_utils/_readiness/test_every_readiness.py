@@ -159,7 +159,10 @@ def read_plan(plan, plans, history, policies, now):
     for session in history["failover_sessions"]:
         same = server_matches(session["backup_server"], plan["backup_server"])
         if same is not False:
-            sessions.append({**session, "kind": "unknown"} if same is None and len(plans) > 1 else session)
+            possible = [
+                each for each in plans if server_matches(session["backup_server"], each["backup_server"]) is not False
+            ]
+            sessions.append({**session, "kind": "unknown"} if len(possible) > 1 else session)
     sessions.sort(key=lambda session: session["creation_time"], reverse=True)
 
     def counts(session):
@@ -437,7 +440,7 @@ class Maker:
             "id": f"plan-{number}",
             "name": "Plan",
             "tenant": self.pick({"id": "t", "name": "Acme"}, None, {"id": "t", "name": "Globex"}),
-            "backup_server": self.servers[number],
+            "backup_server": self.servers[self.pick(number, 0)],
             "deleted": self.pick(False, True),
             "vms": versions[0]["vms"],
             "versions": self.pick(versions, []),

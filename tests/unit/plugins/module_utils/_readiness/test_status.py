@@ -292,6 +292,18 @@ def test_a_session_without_a_server_proves_nothing_where_two_plans_have_its_name
     assert judged(history({**GOOD, "backup_server": None}))["status"] == "ready"
 
 
+def test_a_session_of_one_of_two_plans_with_its_name_and_server_proves_nothing():
+    """As of two tenants of one provider."""
+    plans = [plan("db", "web"), plan("db", "web", id="2", tenant={"id": "t-2", "name": "Globex"})]
+    found = readiness(history(run(5, "db", "web", result="Failed"), GOOD, plans=plans), {"plans": [POLICY]}, NOW)
+    text = "The run of 2026-11-23 19:50 UTC may be of another plan with the same name. Rename one of them, then test again."
+    for each in found["plans"]:
+        assert (each["status"], each["last_passed"]) == ("unproven", None)
+        assert {"code": "kind_unknown", "vm": None, "text": text} in each["reasons"]
+    plans[1]["deleted"] = True
+    assert judged(history(GOOD, plans=plans))["status"] == "ready"
+
+
 def test_the_worst_status_wins_and_all_reasons_are_given():
     facts = history(
         run(5, task("db", "Failed"), result="Failed"),
