@@ -75,6 +75,7 @@ class Evidence:
                 _items(version, "vms", "history[failover_plans]", place)
         self._sessions = lists["failover_sessions"]
         self._plans = [plan for plan in lists["failover_plans"] if not plan.get("deleted")]
+        self._read_ems = {plan.get("em_name") for plan in lists["failover_plans"]}
         self._looks: dict[Any, Item] = {}
         for look in sorted(lists["looks"], key=lambda look: str(look["seen_at"])):
             self._looks[look.get("em_name")] = look
@@ -140,8 +141,7 @@ class Evidence:
 
     def _unread_plans(self) -> list[Item]:
         """Plans made up from the sessions of each EM of which no plan was ever read."""
-        known = {plan.get("em_name") for plan in self._plans}
-        unknown = [session for session in self._sessions if session.get("em_name") not in known]
+        unknown = [session for session in self._sessions if session.get("em_name") not in self._read_ems]
         made_up = {"id": None, "vms": None}
         return [
             {**made_up, "em_name": em_name, "name": session["name"], "backup_server": session["backup_server"]}

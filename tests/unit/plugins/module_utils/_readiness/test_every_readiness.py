@@ -130,7 +130,7 @@ def over(text, now):
 
 def expected(history, policies, now):
     plans = [plan for plan in history["failover_plans"] if not plan["deleted"]]
-    if not plans:
+    if not history["failover_plans"]:
         groups = []
         for session in sorted(history["failover_sessions"], key=lambda session: session["creation_time"]):
             for group in groups:

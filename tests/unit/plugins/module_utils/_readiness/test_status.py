@@ -304,6 +304,11 @@ def test_a_session_of_one_of_two_plans_with_its_name_and_server_proves_nothing()
     assert judged(history(GOOD, plans=plans))["status"] == "ready"
 
 
+def test_sessions_of_plans_that_were_all_deleted_are_no_plans():
+    facts = history(GOOD, plans=[plan("db", "web", deleted=True)])
+    assert readiness(facts, {"plans": [POLICY]}, NOW)["plans"] == []
+
+
 def test_the_worst_status_wins_and_all_reasons_are_given():
     facts = history(
         run(5, task("db", "Failed"), result="Failed"),
