@@ -44,7 +44,7 @@ class PlanEvidence(NamedTuple):
 
     :ivar look: the newest look at its EM.
     :ivar gaps: those of its EM.
-    :ivar notes: on it and its sessions, oldest first.
+    :ivar notes: on it and its sessions, in the order of the history, which is that of recording.
     :ivar points: of its VMs, those that are not at rest.
     """
 
@@ -80,9 +80,8 @@ class Evidence:
         for look in sorted(lists["looks"], key=lambda look: str(look["seen_at"])):
             self._looks[look.get("em_name")] = look
         self._gaps = _grouped(lists["gaps"])
-        notes = sorted(lists["notes"], key=lambda note: str(note.get("seen_at") or ""))
-        self._places = {id(note): place for place, note in enumerate(notes)}
-        self._notes = _grouped(notes, "session_id", "plan")
+        self._places = {id(note): place for place, note in enumerate(lists["notes"])}
+        self._notes = _grouped(lists["notes"], "session_id", "plan")
         self._points = [point for point in lists["points"] if point["state"] not in (READY, None)]
         ids = {point["id"] for point in self._points}
         self._used = ids & set(point_ids(cast(Sequence[Session], self._sessions))) if ids else set()

@@ -250,7 +250,7 @@ def read_plan(plan, plans, history, policies, now):
         if note.get("plan", "") in (plan["id"], plan["name"])
         or note.get("session_id") in [each["id"] for each in sessions]
     ]
-    waivers = sorted((note for note in notes if note["type"] == "waiver"), key=lambda note: note["seen_at"])
+    waivers = [note for note in notes if note["type"] == "waiver"]  # as they were recorded, whatever EM's clock said
     return {
         "status": next((status for status in ORDER if status in statuses), "ready"),
         "codes": found,

@@ -426,6 +426,14 @@ def test_the_newest_waiver_counts_and_only_of_this_plan():
         assert judged(history(GOOD, notes=[note("waiver", until="2026-12-31", **other)]))["waived"] is None
 
 
+def test_a_waiver_that_was_recorded_while_ems_clock_was_ahead_can_be_corrected():
+    waivers = [
+        note("waiver", plan="Plan", until=until, seen_at=ago(day))
+        for until, day in (("2027-06-30", -9), ("2026-11-27", 1))
+    ]
+    assert judged(history(GOOD, notes=waivers))["waived"] is None
+
+
 def finding(facts):
     (found,) = judged(facts)["findings"]
     return found["retested_by"], found["overdue"]
@@ -484,7 +492,7 @@ def test_trend():
     assert judged(history(*timed(800)))["trend"]["test"]["shrinking"] is None
 
 
-def test_the_order_of_the_input_makes_no_difference():
+def test_the_order_of_all_but_notes_makes_no_difference():
     facts = history(
         run(5, "db"),
         run(7, "web", kind="unknown"),
@@ -495,7 +503,7 @@ def test_the_order_of_the_input_makes_no_difference():
     )
     facts["failover_plans"].append(plan("x", name="Other", id="2"))
     before = json.dumps(facts)
-    backwards = {name: items[::-1] for name, items in facts.items()}
+    backwards = {name: items if name == "notes" else items[::-1] for name, items in facts.items()}
     backwards["failover_plans"] = [{**each, "versions": each["versions"][::-1]} for each in backwards["failover_plans"]]
     found = readiness(facts, {"plans": [POLICY]}, NOW)
     assert json.dumps(readiness(backwards, {"plans": [POLICY]}, NOW)) == json.dumps(found)
