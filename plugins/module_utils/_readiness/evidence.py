@@ -60,10 +60,11 @@ class Evidence:
     """A history by what it is about. Where it does not name EMs, all is of one.
 
     :arg history: see RETURN of failover_history_info.
+    :arg until: a later look was made while EM's clock was ahead. It does not count, nor does the gap until then.
     :raises OptionError: it is something else.
     """
 
-    def __init__(self, history: Any) -> None:
+    def __init__(self, history: Any, until: str) -> None:
         if not isinstance(history, Mapping) or not {"failover_sessions", "failover_plans"} <= set(history):
             accepted = "Give what failover_history_info returns, which has failover_sessions and failover_plans."
             raise OptionError("history", history, accepted)
@@ -78,8 +79,9 @@ class Evidence:
         self._read_ems = {plan.get("em_name") for plan in lists["failover_plans"]}
         self._looks: dict[Any, Item] = {}
         for look in sorted(lists["looks"], key=lambda look: str(look["seen_at"])):
-            self._looks[look.get("em_name")] = look
-        self._gaps = _grouped(lists["gaps"])
+            if look["seen_at"] <= until:
+                self._looks[look.get("em_name")] = look
+        self._gaps = _grouped(gap for gap in lists["gaps"] if gap["to"] <= until)
         self._places = {id(note): place for place, note in enumerate(lists["notes"])}
         self._notes = _grouped(lists["notes"], "session_id", "plan")
         self._points = [point for point in lists["points"] if point["state"] not in (READY, None)]
@@ -87,9 +89,8 @@ class Evidence:
         self._used = ids & set(point_ids(cast(Sequence[Session], self._sessions))) if ids else set()
 
     def latest(self) -> str:
-        """The latest time at which something is known to have been, as text."""
-        times = [session["end_time"] or session["creation_time"] or "" for session in self._sessions]
-        return max([*times, *(look["seen_at"] for look in self._looks.values())], default="")
+        """The latest time at which something is known to have happened to a session, as text."""
+        return max((session["end_time"] or session["creation_time"] or "" for session in self._sessions), default="")
 
     def by_plan(self) -> Iterator[PlanEvidence]:
         """What there is of each plan. A session is linked to its plan by nothing but EM, name and backup server."""

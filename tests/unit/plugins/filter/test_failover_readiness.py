@@ -108,7 +108,7 @@ def test_each_text_is_marked():
         ("policy, now=now(utc=true)", "cannot be used. Give a time with zone"),
         (
             "policy, now='2025-11-28T20:00:00Z'",
-            "The history is from later: it has something of 2026-11-28T19:45:36.000000Z.",
+            "The history is from later: it has something of 2026-11-18T20:00:00.000000Z.",
         ),
         ("now=at", "policy: null cannot be used."),
         ("nothing, now=at", "undefined"),

@@ -200,6 +200,7 @@ BY_STATUS = {
         "gap": (history(GOOD, gaps=[{"em_name": EM, "from": ago(50), "to": ago(9)}]), {}, ["gap"]),
         "no look": (history(GOOD, looks=[]), {}, ["no_look"]),
         "look at another EM": (history(GOOD, looks=[look(em_name="other")]), {}, ["no_look"]),
+        "no look but one while EM's clock was ahead": (history(GOOD, looks=[look(-999, -999)]), {}, ["no_look"]),
         "old look": (history(run(50, "db", "web"), looks=[look(31, 31)]), {}, ["look_old"]),
         "age of the copy unknown": (
             history(GOOD, looks=[look(copy=None)]),
@@ -263,6 +264,10 @@ NOT_WORSE = {
     ),
     "a gap before": history(GOOD, gaps=[{"em_name": EM, "from": ago(80), "to": ago(20)}]),
     "a gap at another EM": history(GOOD, gaps=[{"em_name": "other", "from": ago(50), "to": ago(9)}]),
+    "a look while EM's clock was ahead": history(
+        GOOD, looks=[look(), look(-999, copy=None)], gaps=[{"em_name": EM, "from": ago(0.01), "to": ago(-999)}]
+    ),
+    "a look while EM's clock was ahead by less than a day": history(GOOD, looks=[look(-0.9, -0.9)]),
     "a run of another server": history(GOOD, run(5, result="Failed", backup_server=OTHER_SERVER)),
     "a run of another EM": history(GOOD, run(5, result="Failed", em_name="other"))
     | {"failover_plans": [plan("db", "web"), plan("x", name="Other", em_name="other", deleted=True)]},
