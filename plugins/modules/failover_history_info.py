@@ -274,6 +274,7 @@ gaps:
   description:
     - C(from) and C(to), the times of two looks at C(em_name) between which EM may have forgotten sessions. All gaps of the history are
       listed, whatever the criteria are.
+    - A look from the future, made while EM's clock was ahead, ends none once there is a later record of a look.
   returned: success
   type: list
   elements: dict

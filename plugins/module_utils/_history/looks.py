@@ -33,17 +33,23 @@ class Looks:
         self._records: dict[int, StoredRecord] = {}
         self._sightings: dict[int, Sighting] = {}
 
-    def gaps(self) -> list[Gap]:
+    def until(self, now: str) -> str:
+        """The time until which looks count: one that is later than now and than the look that was recorded last was made
+        while EM's clock was ahead."""
+        return max(now, max(self._times, key=lambda look: look[1], default=("", 0))[0])
+
+    def gaps(self, now: str) -> list[Gap]:
         """The gaps between looks, oldest first: nobody has seen all that was new in such a time."""
         gaps: list[Gap] = []
         reach = "9999"
-        for place in range(len(self._times) - 2, -1, -1):
+        count = bisect_right(self._times, (self.until(now), sys.maxsize))
+        for place in range(count - 2, -1, -1):
             at, after = self._times[place][0], place + 1
-            while at < reach and after < len(self._times):
+            while at < reach and after < count:
                 # What the next look left out, a later one may have seen; none that follows a full one reaches further back.
                 later = self._look(after)
                 reach = min(reach, reaches_back_to(later.at, later.body["created_after"]))
-                after = after + 1 if later.body["created_after"] else len(self._times)
+                after = after + 1 if later.body["created_after"] else count
             if at < reach:
                 gaps.insert(0, {"from": at, "to": self._times[place + 1][0]})
         return gaps

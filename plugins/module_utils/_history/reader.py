@@ -14,6 +14,7 @@ from .._api.errors import OptionError
 from .._api.redaction import some_of
 from .._failover.criteria import SessionCriteria
 from .._failover.facts import FAILED_OVER, READY, Session, SessionResult, point_ids
+from .._failover.times import format_time
 from .bodies import session_of_body, sighting_of
 from .kind import Sighting, next_runs, run_kind
 from .looks import Looks
@@ -144,12 +145,13 @@ class HistoryReader:
         }
         shown.update((point.subject, point) for point in self._store.newest("points", not_ready - set(shown)))
         listed = [look for those in looks.values() for look in those.listed(criteria)]
+        now = str(format_time(criteria.now))
         return {
             "failover_sessions": sessions,
             "missing_ids": result.missing_ids,
             "failover_plans": plans,
             "looks": sorted(listed, key=lambda look: look["seen_at"], reverse=True),
-            "gaps": [{"em_name": em_name, **gap} for em_name, those in looks.items() for gap in those.gaps()],
+            "gaps": [{"em_name": em_name, **gap} for em_name, those in looks.items() for gap in those.gaps(now)],
             "notes": [
                 {**note.origin, **note.body}
                 for note in notes

@@ -183,6 +183,17 @@ def test_a_gap_is_where_no_later_look_reaches_back(days):
     ]
 
 
+@pytest.mark.parametrize(("days", "gaps"), [([0, 10, 9999, 20, 60], [(20, 60)]), ([0, 10, 9999], [(10, 9999)])])
+def test_a_look_while_ems_clock_was_ahead_makes_no_gap(store, days, gaps):
+    """Once there is another one. Until then, it may be that nobody has looked for so long."""
+    times = {day: format_time(datetime(2026, 1, 1) + timedelta(days=day)) for day in days}
+    for at in times.values():
+        store.append([NewRecord("look", subject_of("a", at), at, LOOK)])
+    history = HistoryReader(store).read(SessionCriteria(datetime(2026, 2, 1)))
+    assert history["gaps"] == [{"em_name": "a", "from": times[start], "to": times[end]} for start, end in gaps]
+    assert len(history["looks"]) == len(days)
+
+
 def test_kinds_are_read_from_all_that_was_recorded(em, connect, store):
     em.clock.rate = 0
     plan = em.world.add_plan("Acme", ["db", "web"])
