@@ -58,6 +58,11 @@ MAX_CLOCK_DIFFERENCE = timedelta(hours=24)
 """Sessions later than this after ``now`` are refused, and looks are left out."""
 
 
+def latest_time(now: datetime) -> str:
+    """What is later than this was recorded while EM's clock was ahead."""
+    return str(format_time(now + MAX_CLOCK_DIFFERENCE))
+
+
 def readiness(history: Any, policy: Any, now: Any) -> dict[str, Any]:
     """Judge the plans of a history.
 
@@ -72,7 +77,7 @@ def readiness(history: Any, policy: Any, now: Any) -> dict[str, Any]:
     if when is None:
         accepted = "Give a time with zone, such as '2026-11-28T20:00:00Z' or now(utc=true, fmt='%Y-%m-%dT%H:%M:%SZ')."
         raise OptionError("now", now, accepted)
-    until = str(format_time(when + MAX_CLOCK_DIFFERENCE))
+    until = latest_time(when)
     evidence = Evidence(history, until)
     latest = evidence.latest()
     if latest > until:
