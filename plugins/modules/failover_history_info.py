@@ -291,7 +291,10 @@ points:
   type: list
   elements: dict
 points_seen_at:
-  description: When the states of restore points were read last. V(null) if they were never read.
+  description:
+    - When all these points were seen in these states, of several Enterprise Managers the earliest time. V(null) if that is not known.
+    - It is that of the newest look that could list all points that are not C(Ready), so that all others were C(Ready) or no longer there, or
+      of a later look that read each of these points.
   returned: success
   type: str
 head:

@@ -65,11 +65,19 @@ class Looks:
             {**look.origin, **{name: value for name, value in look.body.items() if name in shown}} for look in looks
         ]
 
-    def newest(self, until: str = "9999", with_points: bool = False) -> StoredRecord | None:
-        """The newest look until this time, of those that read the states of replica points if these are wanted."""
+    def newest(self, until: str = "9999", with_points: bool = False, complete: bool = False) -> StoredRecord | None:
+        """The newest look until this time.
+
+        :arg with_points: of those that read states of replica points.
+        :arg complete: of those that could list all points that are not Ready, so that all others were Ready then, or gone.
+        """
         places = range(bisect_right(self._times, (until, sys.maxsize)) - 1, -1, -1)
-        looks = map(self._look, places)
-        return next((look for look in looks if not with_points or look.body["points"] is not None), None)
+        for look in map(self._look, places):
+            if (look.body["points"] is not None or not with_points) and not (
+                complete and "points" in look.body["missing"]
+            ):
+                return look
+        return None
 
     def sightings(self, since: str) -> Iterator[Sighting]:
         """What each look saw of replica points from this time on, oldest first."""

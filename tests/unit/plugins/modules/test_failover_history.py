@@ -310,6 +310,10 @@ def test_an_em_that_ignores_the_filter_makes_the_look_incomplete(em, run, record
     (look,) = read()["looks"]
     assert (look["complete"], look["missing"]) == (False, ["points"])
     assert "does not filter them by their state" in result["warnings"][0]
+    assert read()["points_seen_at"] == look["seen_at"]
+    hours(em, 1)
+    record()
+    assert read()["points_seen_at"] == look["seen_at"]  # this look has read none
 
 
 def _points(points):
