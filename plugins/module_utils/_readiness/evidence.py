@@ -14,29 +14,47 @@ from .._api.options import check_text
 from .._failover.facts import READY, Session, newest_per_plan, point_ids, same_backup_server
 
 Item = Mapping[str, Any]
-_NEEDED = {
-    "failover_sessions": (
-        "id",
-        "name",
-        "backup_server",
-        "finished",
-        "result",
-        "duration",
-        "creation_time",
-        "end_time",
-        "tasks",
-    ),
-    "failover_plans": ("id", "name", "backup_server", "vms"),
-    "looks": ("seen_at",),
-    "gaps": ("from", "to"),
-    "notes": ("type",),
-    "points": ("id", "vm_name", "backup_server", "state"),
-    "tasks": ("vm_name", "finished", "result", "replica_point"),
-    "vms": ("name", "order"),
-    "versions": ("seen_at", "vms"),
+_ANY = (object,)
+_TEXT = (str, type(None))
+_TIME = (str,)
+_OBJECT = (dict, type(None), Mapping)
+_NUMBER = (float, int, type(None))
+_LIST = (list, type(None), tuple)
+_ACCEPTED = {
+    _TIME: "Give a time",
+    _OBJECT: "Give a dictionary or null",
+    _NUMBER: "Give a number or null",
+    _LIST: "Give a list or null",
 }
-"""The lists, and what their items need to have."""
-_NO_TEXTS = {"backup_server", "duration", "finished", "order", "replica_point", "tasks", "vms"}
+_FACTS: dict[str, dict[str, tuple[type, ...]]] = {
+    "failover_sessions": {
+        "id": _TEXT,
+        "name": _TEXT,
+        "backup_server": _OBJECT,
+        "finished": _ANY,
+        "result": _TEXT,
+        "duration": _NUMBER,
+        "creation_time": _TEXT,
+        "end_time": _TEXT,
+        "tasks": _ANY,
+        "run?": _OBJECT,
+    },
+    "failover_plans": {"id": _TEXT, "name": _TEXT, "backup_server": _OBJECT, "vms": _ANY, "tenant?": _OBJECT},
+    "looks": {"seen_at": _TIME, "collected_at?": _TEXT, "missing?": _LIST},
+    "gaps": {"from": _TIME, "to": _TIME},
+    "notes": {"type": _TEXT, "session_id?": _TEXT, "plan?": _TEXT, "seen_at?": _TEXT, "until?": _TEXT, "due?": _TEXT},
+    "points": {"id": _TEXT, "vm_name": _TEXT, "backup_server": _OBJECT, "state": _TEXT},
+    # Of the VMs of runs there are so many that each check is felt.
+    "tasks": {"vm_name": _ANY, "finished": _ANY, "result": _ANY, "replica_point": _OBJECT},
+    "vms": {"name": _TEXT, "order": _NUMBER},
+    "versions": {"seen_at": _TIME, "vms": _ANY},
+}
+"""The lists, and what their items need to have, and of which types; what has a question mark may be missing."""
+_NEEDED = {name: {fact for fact in facts if fact[-1] != "?"} for name, facts in _FACTS.items()}
+_TYPED = {
+    name: [(fact.rstrip("?"), types) for fact, types in facts.items() if types != _ANY]
+    for name, facts in _FACTS.items()
+}
 
 
 class PlanEvidence(NamedTuple):
@@ -68,7 +86,7 @@ class Evidence:
         if not isinstance(history, Mapping) or not {"failover_sessions", "failover_plans"} <= set(history):
             accepted = "Give what failover_history_info returns, which has failover_sessions and failover_plans."
             raise OptionError("history", history, accepted)
-        lists = {name: _items(history, name, "history") for name in list(_NEEDED)[:6]}
+        lists = {name: _items(history, name, "history") for name in list(_FACTS)[:6]}
         for place, session in enumerate(lists["failover_sessions"]):
             _items(session, "tasks", "history[failover_sessions]", place)
         for place, plan in enumerate(lists["failover_plans"]):
@@ -164,14 +182,17 @@ def _items(parent: Item, name: str, path: str, place: int | None = None) -> list
     items, where = parent.get(name) or [], f"{path}[{place}][{name}]" if place is not None else f"{path}[{name}]"
     if not isinstance(items, Sequence) or isinstance(items, str):
         raise OptionError(where, items, "Give the list that failover_history_info returns.")
-    needed = set(_NEEDED[name])
-    # Of the VMs of runs there are so many that each check is felt.
-    texts = () if name == "tasks" else [fact for fact in _NEEDED[name] if fact not in _NO_TEXTS]
+    needed, typed = _NEEDED[name], _TYPED[name]
     for number, item in enumerate(items):
         if not isinstance(item, (dict, Mapping)) or not needed <= item.keys():
-            accepted = f"It needs {', '.join(_NEEDED[name])}, as failover_history_info returns it."
+            names = ", ".join(fact for fact in _FACTS[name] if fact in needed)
+            accepted = f"It needs {names}, as failover_history_info returns it."
             raise OptionError(f"{where}[{number}]", item, accepted)
-        for fact in texts:
-            if not isinstance(item[fact], (str, type(None))):
-                check_text(f"{where}[{number}][{fact}]", item[fact])
+        for fact, types in typed:
+            value = item.get(fact)
+            if not isinstance(value, types):
+                if types == _TEXT:
+                    check_text(f"{where}[{number}][{fact}]", value)
+                accepted = f"{_ACCEPTED[types]}, as failover_history_info returns it."
+                raise OptionError(f"{where}[{number}][{fact}]", value, accepted)
     return list(items)
