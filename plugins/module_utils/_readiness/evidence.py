@@ -20,11 +20,13 @@ _TIME = (str,)
 _OBJECT = (dict, type(None), Mapping)
 _NUMBER = (float, int, type(None))
 _LIST = (list, type(None), tuple)
+_ITEMS = (list, Sequence)
 _ACCEPTED = {
     _TIME: "Give a time",
     _OBJECT: "Give a dictionary or null",
     _NUMBER: "Give a number or null",
     _LIST: "Give a list or null",
+    _ITEMS: "Give a list",
 }
 _FACTS: dict[str, dict[str, tuple[type, ...]]] = {
     "failover_sessions": {
@@ -36,7 +38,7 @@ _FACTS: dict[str, dict[str, tuple[type, ...]]] = {
         "duration": _NUMBER,
         "creation_time": _TEXT,
         "end_time": _TEXT,
-        "tasks": _ANY,
+        "tasks": _ITEMS,
         "run?": _OBJECT,
     },
     "failover_plans": {"id": _TEXT, "name": _TEXT, "backup_server": _OBJECT, "vms": _ANY, "tenant?": _OBJECT},

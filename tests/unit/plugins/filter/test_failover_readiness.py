@@ -151,6 +151,10 @@ def test_what_cannot_be_used(arguments, words):
         (history(looks="x"), "failover_readiness: history[looks]: 'x' cannot be used. Give the list that"),
         (history(points=[{}]), "failover_readiness: history[points][0]: a dictionary cannot be used."),
         (
+            history({**GOOD, "tasks": None}),
+            "failover_readiness: history[failover_sessions][0][tasks]: null cannot be used.",
+        ),
+        (
             history(looks=[{"seen_at": None}]),
             "failover_readiness: history[looks][0][seen_at]: null cannot be used. Give a time,",
         ),
