@@ -440,7 +440,7 @@ class Maker:
             "id": f"plan-{number}",
             "name": "Plan",
             "tenant": self.pick({"id": "t", "name": "Acme"}, None, {"id": "t", "name": "Globex"}),
-            "backup_server": self.servers[self.pick(number, 0)],
+            "backup_server": self.servers[number and self.pick(1, 0)],
             "deleted": self.pick(False, True),
             "vms": versions[0]["vms"],
             "versions": self.pick(versions, []),
