@@ -69,13 +69,12 @@ class Looks:
         """The newest look until this time.
 
         :arg with_points: of those that read states of replica points.
-        :arg complete: of those that could list all points that are not Ready, so that all others were Ready then, or gone.
+        :arg complete: with ``with_points``, of those that could list all points that are not Ready, so that all others were Ready then, or gone.
         """
         places = range(bisect_right(self._times, (until, sys.maxsize)) - 1, -1, -1)
         for look in map(self._look, places):
-            if (look.body["points"] is not None or not with_points) and not (
-                complete and "points" in look.body["missing"]
-            ):
+            is_read = look.body["points"] is not None and not (complete and "points" in look.body["missing"])
+            if is_read or not with_points:
                 return look
         return None
 
