@@ -274,6 +274,7 @@ gaps:
   description:
     - C(from) and C(to), the times of two looks at C(em_name) between which EM may have forgotten sessions. All gaps of the history are
       listed, whatever the criteria are.
+    - A look from the future, made while EM's clock was ahead, ends none once there is a later record of a look.
   returned: success
   type: list
   elements: dict
@@ -290,7 +291,10 @@ points:
   type: list
   elements: dict
 points_seen_at:
-  description: When the states of restore points were read last. V(null) if they were never read.
+  description:
+    - When all these points were seen in these states, of several Enterprise Managers the earliest time. V(null) if that is not known.
+    - It is that of the newest look that could list all points that are not C(Ready), so that all others were C(Ready) or no longer there, or
+      of a later look that read each of these points.
   returned: success
   type: str
 head:

@@ -276,7 +276,7 @@ missing_ids:
 points_seen_at:
   description:
     - When the restore points were read, in UTC. V(null) unless O(replica_points=true) and they could be read.
-    - With O(source=history), when the states of restore points were recorded last.
+    - With O(source=history), see RV(dr_runbook.veeam_em.failover_history_info#module:points_seen_at).
   returned: success
   type: str
   sample: "2026-11-22T03:12:46.502113Z"
@@ -438,7 +438,8 @@ def _read_history(module: Module, criteria: SessionCriteria) -> tuple[SessionRes
 
     check_texts(module, {**STORE_SPEC, **EM_NAMES_SPEC})
     with open_instead_of_em(module.params.get, module.warn) as reader:
-        return reader.list_sessions(criteria), reader.points_seen_at(), {"source": "history"}
+        result = reader.list_sessions(criteria)
+        return result, reader.points_seen_at(criteria, result.sessions), {"source": "history"}
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from datetime import timezone
 from typing import Any
 
+from ..module_utils._api.errors import OptionError
 from ..module_utils._failover.times import parse_time
 from ..module_utils._readiness.runs import COUNTED
-from ..module_utils._readiness.status import STATUSES
+from ..module_utils._readiness.status import STATUSES, latest_time
 from ._document.shape import check_shape
 
 HELP = {
@@ -33,7 +34,7 @@ HELP = {
 }
 """The metrics, all gauges, with what each says."""
 
-_READINESS = {"plans": [{"name?": str, "status": str, "runs": list}]}
+_READINESS = {"now": str, "plans": [{"name?": str, "status": str, "runs": list}]}
 
 Labels = dict[str, str]
 Sample = tuple[str, Labels, Any]
@@ -50,7 +51,11 @@ def textfile(readiness: Any, history: Any) -> str:
     :arg history: what that was judged from.
     :raises OptionError: one of them is something else.
     """
-    check_shape("readiness", readiness, _READINESS, "Give what failover_readiness returns.")
+    accepted = "Give what failover_readiness returns."
+    check_shape("readiness", readiness, _READINESS, accepted)
+    now = parse_time(readiness["now"])
+    if now is None:
+        raise OptionError("readiness.now", readiness["now"], accepted)
     check_shape("history", history, {"looks": [{"seen_at": str}]}, "Give what failover_history_info returns.")
     by_id: dict[tuple[str, str], Mapping[str, Any]] = {}
     for plan in readiness["plans"]:  # worst first; two plans of one id would make the whole file invalid
@@ -60,7 +65,7 @@ def textfile(readiness: Any, history: Any) -> str:
         for name, labels, value in _of_plan(plan):
             if value is not None:
                 lines[name].append(_line(name, {"em": em_name, "plan_id": plan_id, **labels}, value))
-    for name, labels, value in _of_looks(history):
+    for name, labels, value in _of_looks(history, latest_time(now)):
         if value is not None:
             lines[name].append(_line(name, labels, value))
     return "".join(
@@ -100,10 +105,11 @@ def _of_plan(plan: Mapping[str, Any]) -> Iterator[Sample]:
     yield f"{prefix}_rto_target_seconds", {}, (plan.get("policy") or {}).get("rto")
 
 
-def _of_looks(history: Mapping[str, Any]) -> Iterator[Sample]:
+def _of_looks(history: Mapping[str, Any], until: str) -> Iterator[Sample]:
     newest: dict[str, Mapping[str, Any]] = {}
     for look in sorted(history["looks"], key=lambda look: str(look["seen_at"])):
-        newest[str(look.get("em_name") or "")] = look
+        if look["seen_at"] <= until:
+            newest[str(look.get("em_name") or "")] = look
     for em_name, look in sorted(newest.items()):
         yield "veeam_em_data_collected_timestamp_seconds", {"em": em_name}, _timestamp(look.get("collected_at"))
         yield "veeam_em_history_last_look_timestamp_seconds", {"em": em_name}, _timestamp(look["seen_at"])

@@ -33,17 +33,23 @@ class Looks:
         self._records: dict[int, StoredRecord] = {}
         self._sightings: dict[int, Sighting] = {}
 
-    def gaps(self) -> list[Gap]:
+    def until(self, now: str) -> str:
+        """The time until which looks count: one that is later than now and than the look that was recorded last was made
+        while EM's clock was ahead."""
+        return max(now, max(self._times, key=lambda look: look[1], default=("", 0))[0])
+
+    def gaps(self, now: str) -> list[Gap]:
         """The gaps between looks, oldest first: nobody has seen all that was new in such a time."""
         gaps: list[Gap] = []
         reach = "9999"
-        for place in range(len(self._times) - 2, -1, -1):
+        count = bisect_right(self._times, (self.until(now), sys.maxsize))
+        for place in range(count - 2, -1, -1):
             at, after = self._times[place][0], place + 1
-            while at < reach and after < len(self._times):
+            while at < reach and after < count:
                 # What the next look left out, a later one may have seen; none that follows a full one reaches further back.
                 later = self._look(after)
                 reach = min(reach, reaches_back_to(later.at, later.body["created_after"]))
-                after = after + 1 if later.body["created_after"] else len(self._times)
+                after = after + 1 if later.body["created_after"] else count
             if at < reach:
                 gaps.insert(0, {"from": at, "to": self._times[place + 1][0]})
         return gaps
@@ -59,11 +65,18 @@ class Looks:
             {**look.origin, **{name: value for name, value in look.body.items() if name in shown}} for look in looks
         ]
 
-    def newest(self, until: str = "9999", with_points: bool = False) -> StoredRecord | None:
-        """The newest look until this time, of those that read the states of replica points if these are wanted."""
+    def newest(self, until: str = "9999", with_points: bool = False, complete: bool = False) -> StoredRecord | None:
+        """The newest look until this time.
+
+        :arg with_points: of those that read states of replica points.
+        :arg complete: with ``with_points``, of those that could list all points that are not Ready, so that all others were Ready then, or gone.
+        """
         places = range(bisect_right(self._times, (until, sys.maxsize)) - 1, -1, -1)
-        looks = map(self._look, places)
-        return next((look for look in looks if not with_points or look.body["points"] is not None), None)
+        for look in map(self._look, places):
+            is_read = look.body["points"] is not None and not (complete and "points" in look.body["missing"])
+            if is_read or not with_points:
+                return look
+        return None
 
     def sightings(self, since: str) -> Iterator[Sighting]:
         """What each look saw of replica points from this time on, oldest first."""

@@ -14,6 +14,7 @@ from .._api.errors import OptionError
 from .._api.redaction import some_of
 from .._failover.criteria import SessionCriteria
 from .._failover.facts import FAILED_OVER, READY, Session, SessionResult, point_ids
+from .._failover.times import format_time
 from .bodies import session_of_body, sighting_of
 from .kind import Sighting, next_runs, run_kind
 from .looks import Looks
@@ -89,9 +90,11 @@ class HistoryReader:
             points.setdefault(point.subject, []).append(point)
         return points
 
-    def points_seen_at(self) -> str | None:
-        """When the states of replica points were read last, of several EMs the earliest; None if they were never read."""
-        return _earliest(Looks(self._store, em_name).newest(with_points=True) for em_name in self._ems())
+    def points_seen_at(self, criteria: SessionCriteria, sessions: Iterable[Any]) -> str | None:
+        """When the restore points of these sessions were seen in the states that :meth:`list_sessions` returns."""
+        subjects = dict.fromkeys(point for session in sessions for point in _points(session))
+        looks = {em_name: Looks(self._store, em_name) for em_name in self._ems()}
+        return _seen_at(self._store.newest("points", subjects), looks, str(format_time(criteria.now)))
 
     def _ems(self) -> Collection[str]:
         return self._store.em_names() if self._em_names is None else self._em_names
@@ -134,11 +137,11 @@ class HistoryReader:
         plans = self._plans(criteria)
         names = {name for plan in plans for name in (plan["id"], plan["name"])} | (criteria.names or set())
         shown = {subject: versions[-1] for subject, versions in points.items()}
-        newest_points = [those.newest(with_points=True) for those in looks.values()]
+        now = str(format_time(criteria.now))
         not_ready = {
             subject_of(look.em_name, guid)
-            for look in newest_points
-            if look
+            for those in looks.values()
+            if (look := those.newest(those.until(now), with_points=True))
             for guid, state in sighting_of(look).states.items()
             if state != READY
         }
@@ -149,7 +152,7 @@ class HistoryReader:
             "missing_ids": result.missing_ids,
             "failover_plans": plans,
             "looks": sorted(listed, key=lambda look: look["seen_at"], reverse=True),
-            "gaps": [{"em_name": em_name, **gap} for em_name, those in looks.items() for gap in those.gaps()],
+            "gaps": [{"em_name": em_name, **gap} for em_name, those in looks.items() for gap in those.gaps(now)],
             "notes": [
                 {**note.origin, **note.body}
                 for note in notes
@@ -160,7 +163,7 @@ class HistoryReader:
                 {**record.origin, **record.body}
                 for record in sorted(shown.values(), key=lambda record: record.sequence)
             ],
-            "points_seen_at": _earliest(newest_points),
+            "points_seen_at": _seen_at(shown.values(), looks, now),
             "head": self._store.head(),
         }
 
@@ -215,10 +218,18 @@ class HistoryReader:
         ]
 
 
-def _earliest(looks: Iterable[StoredRecord | None]) -> str | None:
-    """The time of the earliest of these looks; None if one is missing, or all are."""
-    times = [look and look.at for look in looks]
-    return min(filter(None, times)) if times and all(times) else None
+def _seen_at(points: Iterable[StoredRecord], looks: Mapping[str, Looks], now: str) -> str | None:
+    """When all these points were seen as these records say, of several EMs the earliest; None where no such time is known."""
+    of_em: dict[str, list[StoredRecord]] = {}
+    for point in points:
+        of_em.setdefault(point.em_name, []).append(point)
+    times = []
+    for em_name in of_em.keys() & looks.keys() or looks:
+        look = looks[em_name].newest(looks[em_name].until(now), with_points=True, complete=True)
+        known = of_em.get(em_name) or filter(None, [look])
+        seen = {look.at if look and look.sequence >= one.sequence else one.at for one in known}
+        times.append(seen.pop() if len(seen) == 1 else "")
+    return min(times, default="") or None
 
 
 def _points(session: Any) -> list[str]:

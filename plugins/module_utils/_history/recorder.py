@@ -84,7 +84,7 @@ class Recorder:
         # A look that is later was made while EM's clock was ahead.
         looks = Looks(self._store, self._em_name) if self._store else None
         previous = looks.newest(at) if looks else None
-        sessions = self._with_kept_tasks(result.sessions, previous)
+        sessions = self._with_kept_tasks(result.sessions, previous, at)
         listed = _or_warn(client, "The plans are", lambda: PlanReader(client).list_plans(PlanCriteria()).plans)
         plans = None if listed is None else [plan_body(plan) for plan in listed]
         points = self._read_points(client, sessions, looks.newest(at, with_points=True) if looks else None)
@@ -159,7 +159,7 @@ class Recorder:
         records = self._store.newest(kind, subjects, self._em_name)
         return {split_subject(record.subject)[1]: record for record in records}
 
-    def _with_kept_tasks(self, sessions: list[Session], previous: StoredRecord | None) -> list[Session]:
+    def _with_kept_tasks(self, sessions: list[Session], previous: StoredRecord | None, at: str) -> list[Session]:
         """The sessions, with the VMs that the history has of those of which EM no longer lists any."""
         without = [session["id"] for session in sessions if not session["tasks"]]
         before = self._newest("session", without)
@@ -167,9 +167,10 @@ class Recorder:
         for session in sessions:
             record = before.get(session["id"])
             if record is not None:
-                # The record is of the first look that saw the session so, and the newest look was the last one.
-                last = previous and (previous.body["created_after"] or "") <= (session["creation_time"] or "")
-                seen_at = previous.at if previous and last else record.at
+                # The record is of the first look that saw the session so, or of whoever followed it since the newest look.
+                saw = previous and (previous.body["created_after"] or "") <= (session["creation_time"] or "")
+                times = [record.at, *([previous.at] if previous and saw else [])]
+                seen_at = max((time for time in times if time <= at), default=record.at)
                 session = merge_tasks(session, cast(Session, record.body), seen_at)
             merged.append(session)
         return merged

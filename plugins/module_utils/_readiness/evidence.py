@@ -14,29 +14,49 @@ from .._api.options import check_text
 from .._failover.facts import READY, Session, newest_per_plan, point_ids, same_backup_server
 
 Item = Mapping[str, Any]
-_NEEDED = {
-    "failover_sessions": (
-        "id",
-        "name",
-        "backup_server",
-        "finished",
-        "result",
-        "duration",
-        "creation_time",
-        "end_time",
-        "tasks",
-    ),
-    "failover_plans": ("id", "name", "backup_server", "vms"),
-    "looks": ("seen_at",),
-    "gaps": ("from", "to"),
-    "notes": ("type",),
-    "points": ("id", "vm_name", "backup_server", "state"),
-    "tasks": ("vm_name", "finished", "result", "replica_point"),
-    "vms": ("name", "order"),
-    "versions": ("seen_at", "vms"),
+_ANY = (object,)
+_TEXT = (str, type(None))
+_TIME = (str,)
+_OBJECT = (dict, type(None), Mapping)
+_NUMBER = (float, int, type(None))
+_LIST = (list, type(None), tuple)
+_ITEMS = (list, Sequence)
+_ACCEPTED = {
+    _TIME: "Give a time",
+    _OBJECT: "Give a dictionary or null",
+    _NUMBER: "Give a number or null",
+    _LIST: "Give a list or null",
+    _ITEMS: "Give a list",
 }
-"""The lists, and what their items need to have."""
-_NO_TEXTS = {"backup_server", "duration", "finished", "order", "replica_point", "tasks", "vms"}
+_FACTS: dict[str, dict[str, tuple[type, ...]]] = {
+    "failover_sessions": {
+        "id": _TEXT,
+        "name": _TEXT,
+        "backup_server": _OBJECT,
+        "finished": _ANY,
+        "result": _TEXT,
+        "duration": _NUMBER,
+        "creation_time": _TEXT,
+        "end_time": _TEXT,
+        "tasks": _ITEMS,
+        "run?": _OBJECT,
+    },
+    "failover_plans": {"id": _TEXT, "name": _TEXT, "backup_server": _OBJECT, "vms": _ANY, "tenant?": _OBJECT},
+    "looks": {"seen_at": _TIME, "collected_at?": _TEXT, "missing?": _LIST},
+    "gaps": {"from": _TIME, "to": _TIME},
+    "notes": {"type": _TEXT, "session_id?": _TEXT, "plan?": _TEXT, "seen_at?": _TEXT, "until?": _TEXT, "due?": _TEXT},
+    "points": {"id": _TEXT, "vm_name": _TEXT, "backup_server": _OBJECT, "state": _TEXT},
+    # Of the VMs of runs there are so many that each check is felt.
+    "tasks": {"vm_name": _ANY, "finished": _ANY, "result": _ANY, "replica_point": _OBJECT},
+    "vms": {"name": _TEXT, "order": _NUMBER},
+    "versions": {"seen_at": _TIME, "vms": _ANY},
+}
+"""The lists, and what their items need to have, and of which types; what has a question mark may be missing."""
+_NEEDED = {name: {fact for fact in facts if fact[-1] != "?"} for name, facts in _FACTS.items()}
+_TYPED = {
+    name: [(fact.rstrip("?"), types) for fact, types in facts.items() if types != _ANY]
+    for name, facts in _FACTS.items()
+}
 
 
 class PlanEvidence(NamedTuple):
@@ -44,7 +64,7 @@ class PlanEvidence(NamedTuple):
 
     :ivar look: the newest look at its EM.
     :ivar gaps: those of its EM.
-    :ivar notes: on it and its sessions, oldest first.
+    :ivar notes: on it and its sessions, in the order of the history, which is that of recording.
     :ivar points: of its VMs, those that are not at rest.
     """
 
@@ -60,14 +80,15 @@ class Evidence:
     """A history by what it is about. Where it does not name EMs, all is of one.
 
     :arg history: see RETURN of failover_history_info.
+    :arg until: a later look was made while EM's clock was ahead. It does not count, nor does the gap until then.
     :raises OptionError: it is something else.
     """
 
-    def __init__(self, history: Any) -> None:
+    def __init__(self, history: Any, until: str) -> None:
         if not isinstance(history, Mapping) or not {"failover_sessions", "failover_plans"} <= set(history):
             accepted = "Give what failover_history_info returns, which has failover_sessions and failover_plans."
             raise OptionError("history", history, accepted)
-        lists = {name: _items(history, name, "history") for name in list(_NEEDED)[:6]}
+        lists = {name: _items(history, name, "history") for name in list(_FACTS)[:6]}
         for place, session in enumerate(lists["failover_sessions"]):
             _items(session, "tasks", "history[failover_sessions]", place)
         for place, plan in enumerate(lists["failover_plans"]):
@@ -75,34 +96,37 @@ class Evidence:
                 _items(version, "vms", "history[failover_plans]", place)
         self._sessions = lists["failover_sessions"]
         self._plans = [plan for plan in lists["failover_plans"] if not plan.get("deleted")]
+        self._read_ems = {plan.get("em_name") for plan in lists["failover_plans"]}
         self._looks: dict[Any, Item] = {}
         for look in sorted(lists["looks"], key=lambda look: str(look["seen_at"])):
-            self._looks[look.get("em_name")] = look
-        self._gaps = _grouped(lists["gaps"])
-        notes = sorted(lists["notes"], key=lambda note: str(note.get("seen_at") or ""))
-        self._places = {id(note): place for place, note in enumerate(notes)}
-        self._notes = _grouped(notes, "session_id", "plan")
+            if look["seen_at"] <= until:
+                self._looks[look.get("em_name")] = look
+        self._gaps = _grouped(gap for gap in lists["gaps"] if gap["to"] <= until)
+        self._places = {id(note): place for place, note in enumerate(lists["notes"])}
+        self._notes = _grouped(lists["notes"], "session_id", "plan")
         self._points = [point for point in lists["points"] if point["state"] not in (READY, None)]
         ids = {point["id"] for point in self._points}
         self._used = ids & set(point_ids(cast(Sequence[Session], self._sessions))) if ids else set()
 
     def latest(self) -> str:
-        """The latest time at which something is known to have been, as text."""
-        times = [session["end_time"] or session["creation_time"] or "" for session in self._sessions]
-        return max([*times, *(look["seen_at"] for look in self._looks.values())], default="")
+        """The latest time at which something is known to have happened to a session, as text."""
+        return max((session["end_time"] or session["creation_time"] or "" for session in self._sessions), default="")
 
     def by_plan(self) -> Iterator[PlanEvidence]:
         """What there is of each plan. A session is linked to its plan by nothing but EM, name and backup server."""
         sessions = _grouped(self._sessions, "name")
         plans = _grouped([*self._plans, *self._unread_plans()], "name")
         for key, namesakes in plans.items():
+            fitting = [
+                (session, [plan for plan in namesakes if same_backup_server(session, plan) is not False])
+                for session in sessions.get(key, ())
+            ]
             for plan in namesakes:
-                same = [(session, same_backup_server(session, plan)) for session in sessions.get(key, ())]
-                # Of several plans of that name, a session without a server may be of any, so it proves nothing for this one.
+                # A session that may be of several plans proves nothing for any of them.
                 own = [
-                    session if is_same or len(namesakes) == 1 else {**session, "kind": "unknown"}
-                    for session, is_same in same
-                    if is_same is not False
+                    session if len(those) == 1 else {**session, "kind": "unknown", "of_several": True}
+                    for session, those in fitting
+                    if plan in those
                 ]
                 yield self._of_plan(plan, own)
 
@@ -137,8 +161,7 @@ class Evidence:
 
     def _unread_plans(self) -> list[Item]:
         """Plans made up from the sessions of each EM of which no plan was ever read."""
-        known = {plan.get("em_name") for plan in self._plans}
-        unknown = [session for session in self._sessions if session.get("em_name") not in known]
+        unknown = [session for session in self._sessions if session.get("em_name") not in self._read_ems]
         made_up = {"id": None, "vms": None}
         return [
             {**made_up, "em_name": em_name, "name": session["name"], "backup_server": session["backup_server"]}
@@ -161,14 +184,17 @@ def _items(parent: Item, name: str, path: str, place: int | None = None) -> list
     items, where = parent.get(name) or [], f"{path}[{place}][{name}]" if place is not None else f"{path}[{name}]"
     if not isinstance(items, Sequence) or isinstance(items, str):
         raise OptionError(where, items, "Give the list that failover_history_info returns.")
-    needed = set(_NEEDED[name])
-    # Of the VMs of runs there are so many that each check is felt.
-    texts = () if name == "tasks" else [fact for fact in _NEEDED[name] if fact not in _NO_TEXTS]
+    needed, typed = _NEEDED[name], _TYPED[name]
     for number, item in enumerate(items):
         if not isinstance(item, (dict, Mapping)) or not needed <= item.keys():
-            accepted = f"It needs {', '.join(_NEEDED[name])}, as failover_history_info returns it."
+            names = ", ".join(fact for fact in _FACTS[name] if fact in needed)
+            accepted = f"It needs {names}, as failover_history_info returns it."
             raise OptionError(f"{where}[{number}]", item, accepted)
-        for fact in texts:
-            if not isinstance(item[fact], (str, type(None))):
-                check_text(f"{where}[{number}][{fact}]", item[fact])
+        for fact, types in typed:
+            value = item.get(fact)
+            if not isinstance(value, types):
+                if types == _TEXT:
+                    check_text(f"{where}[{number}][{fact}]", value)
+                accepted = f"{_ACCEPTED[types]}, as failover_history_info returns it."
+                raise OptionError(f"{where}[{number}][{fact}]", value, accepted)
     return list(items)

@@ -44,8 +44,8 @@ def findings_of(notes: Sequence[Mapping[str, Any]], runs: Sequence[Run], now: da
 
 
 def waiver_of(notes: Sequence[Mapping[str, Any]], now: datetime) -> dict[str, Any] | None:
-    """The newest waiver, unless it has ended. An older one does not count even if it would last longer: notes cannot be
-    edited, so the newest is the correction."""
+    """The waiver that was recorded last, unless it has ended. An older one does not count even if it would last longer:
+    notes cannot be edited, so the newest is the correction. Its time says nothing, since EM's clock may have been ahead."""
     newest = next((note for note in reversed(notes) if note["type"] == "waiver"), None)
     if newest is None or _ended(newest.get("until"), now):
         return None

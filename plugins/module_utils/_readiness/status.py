@@ -53,7 +53,14 @@ STATUSES: dict[str, tuple[str, ...]] = {
 """The statuses, worst first, each with the codes of the reasons that lead to it."""
 
 MAX_COPY_AGE = timedelta(hours=24)
-"""An older copy of EM at the newest look proves nothing about now, and times later than this after ``now`` are refused."""
+"""An older copy of EM at the newest look proves nothing about now."""
+MAX_CLOCK_DIFFERENCE = timedelta(hours=24)
+"""Sessions later than this after ``now`` are refused, and looks are left out."""
+
+
+def latest_time(now: datetime) -> str:
+    """What is later than this was recorded while EM's clock was ahead."""
+    return str(format_time(now + MAX_CLOCK_DIFFERENCE))
 
 
 def readiness(history: Any, policy: Any, now: Any) -> dict[str, Any]:
@@ -70,9 +77,10 @@ def readiness(history: Any, policy: Any, now: Any) -> dict[str, Any]:
     if when is None:
         accepted = "Give a time with zone, such as '2026-11-28T20:00:00Z' or now(utc=true, fmt='%Y-%m-%dT%H:%M:%SZ')."
         raise OptionError("now", now, accepted)
-    evidence = Evidence(history)
+    until = latest_time(when)
+    evidence = Evidence(history, until)
     latest = evidence.latest()
-    if latest > (format_time(when + MAX_COPY_AGE) or ""):
+    if latest > until:
         raise OptionError("now", now, f"The history is from later: it has something of {latest}.")
     plans = [_Judgement(of_plan, policies, when).facts() for of_plan in evidence.by_plan()]
     ranks = {status: rank for rank, status in enumerate(STATUSES)}
@@ -215,6 +223,8 @@ class _Judgement:
             run = self.later[0]
             if run.finished:
                 text = "Whether the {run} was a test or a failover is unknown. Note its kind in the history."
+                if run.session.get("of_several"):
+                    text = "The {run} may be of another plan with the same name. Rename one of them, then test again."
                 yield reason("kind_unknown", text, run=run.title)
             else:
                 yield reason("run_not_finished", "The {run} was not finished when it was seen last.", run=run.title)

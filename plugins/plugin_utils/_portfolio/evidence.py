@@ -15,14 +15,21 @@ from .._plain import plain
 
 
 def evidence_of(
-    history: Mapping[str, Any], plans: Sequence[Mapping[str, Any]], only: Collection[Any] | None, is_private: bool
+    history: Mapping[str, Any],
+    plans: Sequence[Mapping[str, Any]],
+    only: Collection[Any] | None,
+    is_private: bool,
+    until: str,
 ) -> tuple[dict[str, Any], dict[Any, int]]:
     """The facts of the record, and the places of the EMs in their list, by name.
 
     :arg only: the names of the EMs that matter; None for all.
     :arg is_private: their names are left out.
+    :arg until: a later look was made while EM's clock was ahead.
     """
     looks, gaps = plain("history[looks]", history.get("looks") or []), plain("history[gaps]", history.get("gaps") or [])
+    looks = [look for look in looks if look["seen_at"] <= until]
+    gaps = [gap for gap in gaps if gap["to"] <= until]
     first: dict[Any, str] = {}
     for each in (*history["failover_sessions"], *history["failover_plans"], *looks):
         for seen in (each.get("seen_at"), *(version.get("seen_at") for version in each.get("versions") or ())):

@@ -18,7 +18,7 @@ from ...module_utils._api.client import VERSION
 from ...module_utils._api.errors import OptionError
 from ...module_utils._api.options import check_text
 from ...module_utils._failover.times import parse_time
-from ...module_utils._readiness.status import STATUSES
+from ...module_utils._readiness.status import STATUSES, latest_time
 from .._document.shape import check_shape
 from .._plain import plain
 from .evidence import evidence_of
@@ -69,7 +69,8 @@ def make_record(readiness: Any, history: Any, options: Mapping[str, Any]) -> dic
     strange = next((plan["status"] for plan in plans if plan["status"] not in STATUSES), None)
     if strange is not None:
         raise OptionError("readiness.plans", strange, accepted)
-    if parse_time(readiness["now"]) is None:
+    now = parse_time(readiness["now"])
+    if now is None:
         raise OptionError("readiness.now", readiness["now"], accepted)
     tenants = tenants_of(plans)
     if tenant is not None:
@@ -79,9 +80,8 @@ def make_record(readiness: Any, history: Any, options: Mapping[str, Any]) -> dic
         plans = [plan for plan in plans if _tenant(plan) == tenant]
     sessions = {(session.get("em_name"), session["id"]): session for session in history["failover_sessions"]}
     is_private = tenant is not None and not shows_servers
-    evidence, places = evidence_of(
-        history, plans, None if tenant is None else {plan["em_name"] for plan in plans}, is_private
-    )
+    only = None if tenant is None else {plan["em_name"] for plan in plans}
+    evidence, places = evidence_of(history, plans, only, is_private, latest_time(now))
     records = []
     for plan in plans:
         runs = _runs(plan, sessions)

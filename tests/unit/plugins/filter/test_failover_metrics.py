@@ -77,7 +77,7 @@ def test_all_that_is_known():
         run(40, "db", "files", kind="failover", duration=1234.5),
         plans=[plan("db", "web", "files")],
         notes=[note("waiver", plan="Plan", until="2026-12-01")],
-        looks=[look(2, copy=3), look(0.5, copy=1), look(1, copy=1.5, em_name="other")],
+        looks=[look(2, copy=3), look(0.5, copy=1), look(-999, copy=-999), look(1, copy=1.5, em_name="other")],
         verified=True,
     )
     found = samples(text_of(facts, rto="1h"))
@@ -240,12 +240,17 @@ def test_naming_rules():
     [
         (None, {}, "readiness: null cannot be used. Give what failover_readiness returns."),
         (
-            {"plans": [{}]},
+            {"now": NOW, "plans": [{}]},
             {},
             "readiness.plans: a list of 1 cannot be used. Give what failover_readiness returns.",
         ),
-        ({"plans": []}, None, "history: null cannot be used. Give what failover_history_info returns."),
-        ({"plans": []}, {"looks": [7]}, "history.looks: a list of 1 cannot be used."),
+        (
+            {"now": "today", "plans": []},
+            {},
+            "readiness.now: 'today' cannot be used. Give what failover_readiness returns.",
+        ),
+        ({"now": NOW, "plans": []}, None, "history: null cannot be used. Give what failover_history_info returns."),
+        ({"now": NOW, "plans": []}, {"looks": [7]}, "history.looks: a list of 1 cannot be used."),
     ],
 )
 def test_what_cannot_be_used(given, facts, sentence):

@@ -234,8 +234,13 @@ def test_months_by_their_marks():
 
 def test_what_it_is_based_on():
     facts = ten()
-    facts["gaps"] = [{"em_name": EM, "from": ago(200), "to": ago(150)}]
+    facts["gaps"] = [
+        {"em_name": EM, "from": ago(200), "to": ago(150)},
+        {"em_name": EM, "from": ago(0), "to": ago(-999)},
+    ]
+    facts["looks"].append(look(-999))  # EM's clock was ahead
     words = Page(content(made(facts))).words["evidence"]
+    assert "2029" not in words
     assert "em.example.com 2026-11-28 19:45 2026-11-28 19:31 28 minutes ago" in words
     assert "2026-05-12 20:00 to 2026-07-01 20:00" in words
     assert f"Newest record of the history: 1207 , hash {'6d1b' * 16} ." in words

@@ -108,7 +108,7 @@ def test_each_text_is_marked():
         ("policy, now=now(utc=true)", "cannot be used. Give a time with zone"),
         (
             "policy, now='2025-11-28T20:00:00Z'",
-            "The history is from later: it has something of 2026-11-28T19:45:36.000000Z.",
+            "The history is from later: it has something of 2026-11-18T20:00:00.000000Z.",
         ),
         ("now=at", "policy: null cannot be used."),
         ("nothing, now=at", "undefined"),
@@ -150,6 +150,54 @@ def test_what_cannot_be_used(arguments, words):
         ),
         (history(looks="x"), "failover_readiness: history[looks]: 'x' cannot be used. Give the list that"),
         (history(points=[{}]), "failover_readiness: history[points][0]: a dictionary cannot be used."),
+        (
+            history({**GOOD, "tasks": None}),
+            "failover_readiness: history[failover_sessions][0][tasks]: null cannot be used.",
+        ),
+        (
+            history(looks=[{"seen_at": None}]),
+            "failover_readiness: history[looks][0][seen_at]: null cannot be used. Give a time,",
+        ),
+        (
+            history(looks=[{**look(), "missing": 7}]),
+            "failover_readiness: history[looks][0][missing]: 7 cannot be used. Give a list",
+        ),
+        (
+            history(gaps=[{"from": NOW, "to": None}]),
+            "failover_readiness: history[gaps][0][to]: null cannot be used. Give a time,",
+        ),
+        (
+            history(GOOD, plans=[plan("db", versions=None) | {"versions": [{"seen_at": None, "vms": []}]}]),
+            "failover_readiness: history[failover_plans][0][versions][0][seen_at]: null cannot be used. Give a time,",
+        ),
+        (
+            history({**GOOD, "backup_server": "vbr"}),
+            "failover_readiness: history[failover_sessions][0][backup_server]: 'vbr' cannot be used. Give a dictionary or null,",
+        ),
+        (
+            history({**GOOD, "tasks": [{**GOOD["tasks"][0], "replica_point": "p1"}]}),
+            "failover_readiness: history[failover_sessions][0][tasks][0][replica_point]: 'p1' cannot be used. Give a dictionary",
+        ),
+        (
+            history({**GOOD, "run": "x"}),
+            "failover_readiness: history[failover_sessions][0][run]: 'x' cannot be used. Give a dictionary",
+        ),
+        (
+            history({**GOOD, "duration": "60"}),
+            "failover_readiness: history[failover_sessions][0][duration]: '60' cannot be used. Give a number or null,",
+        ),
+        (
+            history(plans=[plan("db", tenant="Acme")]),
+            "failover_readiness: history[failover_plans][0][tenant]: 'Acme' cannot be used. Give a dictionary",
+        ),
+        (
+            history(points=[point("db", backup_server="vbr")]),
+            "failover_readiness: history[points][0][backup_server]: 'vbr' cannot be used. Give a dictionary",
+        ),
+        (
+            history(notes=[note("waiver", until=7)]),
+            "failover_readiness: history[notes][0][until]: 7 cannot be used. It is not a text.",
+        ),
     ],
 )
 def test_what_is_no_history(facts, sentence):

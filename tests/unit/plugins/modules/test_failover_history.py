@@ -15,9 +15,11 @@ import pytest
 import yaml
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors import OptionError
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.criteria import SessionCriteria
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import utc_now
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import SessionReader
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import format_time, utc_now
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.handed_over import handed_over
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.recorder import Recorder
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.session_log import SessionLog
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.sqlite import Sqlite
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.store import open_store
 from ansible_collections.dr_runbook.veeam_em.plugins.modules import failover_history
@@ -74,6 +76,26 @@ def test_a_session_that_ends_keeps_the_vms_that_em_drops(em, record, read):
     assert [task["vm_name"] for task in ended["tasks"]] == ["db", "web"]
     # The second look was the last one for which EM listed them.
     assert ended["tasks_kept_at"] == moments(read())[-2]
+
+
+def test_vms_that_only_the_event_source_has_seen_were_listed_when_it_saw_them(em, record, read, connect, store):
+    em.clock.rate = 0
+    em.behaviour.finished_tasks = "drop"
+    record()
+    hours(em, 1)
+    em.world.add_session(tasks=[{"vm_name": "db", "duration": 60}])
+    em.clock.advance(30)
+    with connect() as client:
+        (working,) = SessionReader(client).list_sessions(SessionCriteria(utc_now())).sessions
+    seen_at = format_time(em.clock.now())
+    log = SessionLog(lambda: open_store(store), "127.0.0.1", str, pytest.fail)
+    log.add(working, seen_at)
+    log.record()
+    hours(em, 1)
+    record()
+    (ended,) = read()["failover_sessions"]
+    assert (ended["state"], [task["vm_name"] for task in ended["tasks"]]) == ("Stopped", ["db"])
+    assert ended["tasks_kept_at"] == seen_at
 
 
 def test_without_all_sessions_nothing_is_recorded(em, record, read):
@@ -288,6 +310,10 @@ def test_an_em_that_ignores_the_filter_makes_the_look_incomplete(em, run, record
     (look,) = read()["looks"]
     assert (look["complete"], look["missing"]) == (False, ["points"])
     assert "does not filter them by their state" in result["warnings"][0]
+    assert read()["points_seen_at"] == look["seen_at"]
+    hours(em, 1)
+    record()
+    assert read()["points_seen_at"] == look["seen_at"]  # this look has read none
 
 
 def _points(points):

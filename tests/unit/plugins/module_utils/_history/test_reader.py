@@ -19,9 +19,10 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.fact
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.replica_points import PointReader
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.sessions import SessionReader
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._failover.times import format_time, parse_time
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.bodies import ids_by_state
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.reader import HistoryReader
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.recorder import Recorder
-from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import NewRecord, subject_of
+from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.records import FACTS, NewRecord, subject_of
 from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._history.store import open_store
 from hypothesis import given
 from hypothesis import strategies as st
@@ -156,7 +157,7 @@ def test_looks_are_found_by_em_whatever_the_names_are(store):
     assert of_a == [times[-1], *reversed(times[-99:])]
     since = SessionCriteria.from_options({"created_after": times[-2]}.get)
     assert len(HistoryReader(store, ["a"]).read(since)["looks"]) == 3
-    assert (history["points_seen_at"], HistoryReader(store, ["a"]).points_seen_at()) == (None, times[-1])
+    assert (history["points_seen_at"], HistoryReader(store, ["a"]).points_seen_at(since, [])) == (None, times[-1])
 
 
 DAYS = st.integers(0, 200)
@@ -181,6 +182,45 @@ def test_a_gap_is_where_no_later_look_reaches_back(days):
         for place in range(len(looks) - 1)
         if looks[place][0] < min(reach[place + 1 :])
     ]
+
+
+@pytest.mark.parametrize(("days", "gaps"), [([0, 10, 9999, 20, 60], [(20, 60)]), ([0, 10, 9999], [(10, 9999)])])
+def test_a_look_while_ems_clock_was_ahead_makes_no_gap(store, days, gaps):
+    """Once there is another one. Until then, it may be that nobody has looked for so long."""
+    times = {day: format_time(datetime(2026, 1, 1) + timedelta(days=day)) for day in days}
+    for at in times.values():
+        store.append([NewRecord("look", subject_of("a", at), at, LOOK)])
+    history = HistoryReader(store).read(SessionCriteria(datetime(2026, 2, 1)))
+    assert history["gaps"] == [{"em_name": "a", "from": times[start], "to": times[end]} for start, end in gaps]
+    assert len(history["looks"]) == len(days)
+
+
+def test_points_were_seen_when_a_look_knew_the_states_of_all_of_them(store):
+    """``at`` is the day of the look, ``states`` what it read, and ``missing`` whether it could not list all that are not Ready."""
+    criteria = SessionCriteria(datetime(2026, 2, 1))
+    sessions = {guid: [{"em_name": "a", "tasks": [{"replica_point": {"id": guid}}]}] for guid in "pq"}
+
+    def look(day, missing, **states):
+        at = format_time(datetime(2026, 1, 1) + timedelta(days=day))
+        body = {**LOOK, "missing": ["points"] if missing else [], "points": ids_by_state(map(point, states.items()))}
+        records = [
+            NewRecord("points", subject_of("a", guid), at, point((guid, state))) for guid, state in states.items()
+        ]
+        store.append([NewRecord("look", subject_of("a", at), at, body), *records])
+        reader = HistoryReader(store)
+        of_each = [reader.points_seen_at(criteria, sessions[guid]) for guid in "pq"]
+        of_both = reader.points_seen_at(criteria, sessions["p"] + sessions["q"])
+        return [when and (parse_time(when) - datetime(2026, 1, 1)).days for when in (*of_each, of_both)]
+
+    def point(pair):
+        return {**dict.fromkeys(FACTS["points"]), "id": pair[0], "state": pair[1]}
+
+    assert look(1, True, p="Ready", q="Ready") == [1, 1, 1]
+    assert look(2, True) == [1, 1, 1]
+    assert look(3, False) == [3, 3, 3]
+    assert look(4, True, p="Failover") == [4, 3, None]
+    assert look(999, False, p="Failover") == [999, 999, 999]  # EM's clock was ahead
+    assert look(5, False) == [5, 5, 5]
 
 
 def test_kinds_are_read_from_all_that_was_recorded(em, connect, store):

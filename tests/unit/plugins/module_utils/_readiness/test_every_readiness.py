@@ -130,7 +130,7 @@ def over(text, now):
 
 def expected(history, policies, now):
     plans = [plan for plan in history["failover_plans"] if not plan["deleted"]]
-    if not plans:
+    if not history["failover_plans"]:
         groups = []
         for session in sorted(history["failover_sessions"], key=lambda session: session["creation_time"]):
             for group in groups:
@@ -159,7 +159,10 @@ def read_plan(plan, plans, history, policies, now):
     for session in history["failover_sessions"]:
         same = server_matches(session["backup_server"], plan["backup_server"])
         if same is not False:
-            sessions.append({**session, "kind": "unknown"} if same is None and len(plans) > 1 else session)
+            possible = [
+                each for each in plans if server_matches(session["backup_server"], each["backup_server"]) is not False
+            ]
+            sessions.append({**session, "kind": "unknown"} if len(possible) > 1 else session)
     sessions.sort(key=lambda session: session["creation_time"], reverse=True)
 
     def counts(session):
@@ -247,7 +250,7 @@ def read_plan(plan, plans, history, policies, now):
         if note.get("plan", "") in (plan["id"], plan["name"])
         or note.get("session_id") in [each["id"] for each in sessions]
     ]
-    waivers = sorted((note for note in notes if note["type"] == "waiver"), key=lambda note: note["seen_at"])
+    waivers = [note for note in notes if note["type"] == "waiver"]  # as they were recorded, whatever EM's clock said
     return {
         "status": next((status for status in ORDER if status in statuses), "ready"),
         "codes": found,
@@ -437,7 +440,7 @@ class Maker:
             "id": f"plan-{number}",
             "name": "Plan",
             "tenant": self.pick({"id": "t", "name": "Acme"}, None, {"id": "t", "name": "Globex"}),
-            "backup_server": self.servers[number],
+            "backup_server": self.servers[number and self.pick(1, 0)],
             "deleted": self.pick(False, True),
             "vms": versions[0]["vms"],
             "versions": self.pick(versions, []),

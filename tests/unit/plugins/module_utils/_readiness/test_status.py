@@ -200,6 +200,7 @@ BY_STATUS = {
         "gap": (history(GOOD, gaps=[{"em_name": EM, "from": ago(50), "to": ago(9)}]), {}, ["gap"]),
         "no look": (history(GOOD, looks=[]), {}, ["no_look"]),
         "look at another EM": (history(GOOD, looks=[look(em_name="other")]), {}, ["no_look"]),
+        "no look but one while EM's clock was ahead": (history(GOOD, looks=[look(-999, -999)]), {}, ["no_look"]),
         "old look": (history(run(50, "db", "web"), looks=[look(31, 31)]), {}, ["look_old"]),
         "age of the copy unknown": (
             history(GOOD, looks=[look(copy=None)]),
@@ -263,6 +264,10 @@ NOT_WORSE = {
     ),
     "a gap before": history(GOOD, gaps=[{"em_name": EM, "from": ago(80), "to": ago(20)}]),
     "a gap at another EM": history(GOOD, gaps=[{"em_name": "other", "from": ago(50), "to": ago(9)}]),
+    "a look while EM's clock was ahead": history(
+        GOOD, looks=[look(), look(-999, copy=None)], gaps=[{"em_name": EM, "from": ago(0.01), "to": ago(-999)}]
+    ),
+    "a look while EM's clock was ahead by less than a day": history(GOOD, looks=[look(-0.9, -0.9)]),
     "a run of another server": history(GOOD, run(5, result="Failed", backup_server=OTHER_SERVER)),
     "a run of another EM": history(GOOD, run(5, result="Failed", em_name="other"))
     | {"failover_plans": [plan("db", "web"), plan("x", name="Other", em_name="other", deleted=True)]},
@@ -290,6 +295,23 @@ def test_a_session_without_a_server_proves_nothing_where_two_plans_have_its_name
     found = readiness(history(GOOD, plans=plans), {"plans": [POLICY]}, NOW)
     assert [each["status"] for each in found["plans"]] == ["never_tested", "ready"]
     assert judged(history({**GOOD, "backup_server": None}))["status"] == "ready"
+
+
+def test_a_session_of_one_of_two_plans_with_its_name_and_server_proves_nothing():
+    """As of two tenants of one provider."""
+    plans = [plan("db", "web"), plan("db", "web", id="2", tenant={"id": "t-2", "name": "Globex"})]
+    found = readiness(history(run(5, "db", "web", result="Failed"), GOOD, plans=plans), {"plans": [POLICY]}, NOW)
+    text = "The run of 2026-11-23 19:50 UTC may be of another plan with the same name. Rename one of them, then test again."
+    for each in found["plans"]:
+        assert (each["status"], each["last_passed"]) == ("unproven", None)
+        assert {"code": "kind_unknown", "vm": None, "text": text} in each["reasons"]
+    plans[1]["deleted"] = True
+    assert judged(history(GOOD, plans=plans))["status"] == "ready"
+
+
+def test_sessions_of_plans_that_were_all_deleted_are_no_plans():
+    facts = history(GOOD, plans=[plan("db", "web", deleted=True)])
+    assert readiness(facts, {"plans": [POLICY]}, NOW)["plans"] == []
 
 
 def test_the_worst_status_wins_and_all_reasons_are_given():
@@ -409,6 +431,14 @@ def test_the_newest_waiver_counts_and_only_of_this_plan():
         assert judged(history(GOOD, notes=[note("waiver", until="2026-12-31", **other)]))["waived"] is None
 
 
+def test_a_waiver_that_was_recorded_while_ems_clock_was_ahead_can_be_corrected():
+    waivers = [
+        note("waiver", plan="Plan", until=until, seen_at=ago(day))
+        for until, day in (("2027-06-30", -9), ("2026-11-27", 1))
+    ]
+    assert judged(history(GOOD, notes=waivers))["waived"] is None
+
+
 def finding(facts):
     (found,) = judged(facts)["findings"]
     return found["retested_by"], found["overdue"]
@@ -467,7 +497,7 @@ def test_trend():
     assert judged(history(*timed(800)))["trend"]["test"]["shrinking"] is None
 
 
-def test_the_order_of_the_input_makes_no_difference():
+def test_the_order_of_all_but_notes_makes_no_difference():
     facts = history(
         run(5, "db"),
         run(7, "web", kind="unknown"),
@@ -478,7 +508,7 @@ def test_the_order_of_the_input_makes_no_difference():
     )
     facts["failover_plans"].append(plan("x", name="Other", id="2"))
     before = json.dumps(facts)
-    backwards = {name: items[::-1] for name, items in facts.items()}
+    backwards = {name: items if name == "notes" else items[::-1] for name, items in facts.items()}
     backwards["failover_plans"] = [{**each, "versions": each["versions"][::-1]} for each in backwards["failover_plans"]]
     found = readiness(facts, {"plans": [POLICY]}, NOW)
     assert json.dumps(readiness(backwards, {"plans": [POLICY]}, NOW)) == json.dumps(found)
