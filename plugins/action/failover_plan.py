@@ -65,7 +65,8 @@ class ActionModule(ActionBase):
         if self._task.until or self._task.retries:
             return REPEATED
         try:
-            check_names(decrypted_values(options))  # here too, since a date is a text when it gets to the module
+            # Here too, since a date is a text when it gets to the module.
+            check_names(decrypted_values(options))
         except OptionError as exc:
             return str(exc)
         for name in ("only_if_latest", "known_sessions"):

@@ -31,9 +31,8 @@ class ActionModule(ActionBase):
     def run(self, tmp: Any = None, task_vars: Any = None) -> Result:
         result: Result = super().run(tmp, task_vars)
         try:
-            check_names(
-                decrypted_values(self._task.args)
-            )  # here too, since a date is a text when it gets to the module
+            # Here too, since a date is a text when it gets to the module.
+            check_names(decrypted_values(self._task.args))
         except OptionError as exc:
             return {**result, "failed": True, "changed": False, "msg": str(exc)}
         try:

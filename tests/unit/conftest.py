@@ -307,12 +307,17 @@ def run_action(em, run_module, displayed_lines, fake_clock, monkeypatch):
 
 
 @pytest.fixture
-def socks_proxy(monkeypatch):
+def no_proxy(monkeypatch):
+    """The environment names no proxy, whatever the machine's own settings are."""
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def socks_proxy(no_proxy, monkeypatch):
     """The environment names a SOCKS proxy, and its library is missing; gives what is said of it for em.example.com."""
     from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api import proxy
 
-    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
-        monkeypatch.delenv(name)
     monkeypatch.setattr(proxy, "find_spec", lambda name: None)
     monkeypatch.setenv("all_proxy", "socks5://bob:s3cret@px.example.com:1080")
     return "proxy: 'socks5://px.example.com:1080' cannot be used. .*PySocks.*no_proxy=em.example.com"
@@ -327,7 +332,7 @@ def role():
 
 
 @pytest.fixture
-def proxy(monkeypatch):
+def proxy(no_proxy, monkeypatch):
     """A proxy of the environment that passes requests on until ``refuses`` is set, and counts what it refuses, log offs aside."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -353,8 +358,6 @@ def proxy(monkeypatch):
         def log_message(self, *dummy):
             pass
 
-    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
-        monkeypatch.delenv(name)
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as proxy:
         proxy.refuses, proxy.refused = False, 0
         threading.Thread(target=proxy.serve_forever, daemon=True).start()

@@ -28,19 +28,21 @@ class StateFile:
         self._em = em
         self._written = ""
         self._writing = threading.Lock()
+        lock = None
         try:
             folder = os.path.dirname(self.path)
             if not os.path.exists(folder):
                 os.makedirs(folder, mode=0o700, exist_ok=True)
-            self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock)
-            accepted = "Another source or process uses it. Give each source a state file of its own."
-            raise OptionError("state_file", path, accepted) from None
+            lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
-            accepted = "Give a file in a folder that can be written to."
-            raise OptionError("state_file", path, f"It cannot be locked ({exc.strerror}). {accepted}") from None
+            if lock is not None:
+                os.close(lock)
+            accepted = f"It cannot be locked ({exc.strerror}). Give a file in a folder that can be written to."
+            if isinstance(exc, BlockingIOError):
+                accepted = "Another source or process uses it. Give each source a state file of its own."
+            raise OptionError("state_file", path, accepted) from None
+        self._lock = lock
 
     def read(self) -> EventState | None:
         """The state, or None where the file does not exist.

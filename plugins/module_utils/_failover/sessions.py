@@ -33,18 +33,27 @@ MIN_PAGE_SIZE = 10
 """Sessions on a page if fewer are wanted: those that do not meet the criteria may come before those that do."""
 
 
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Pages and facts are thousands of objects without cycles; to look for cycles again and again as they grow takes time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
 class SessionReader:
     """Reads the cloud failover sessions of one EM. Results are complete, or an :class:`EmError` is raised."""
 
     def __init__(self, client: EnterpriseManager) -> None:
         self._client = client
 
+    @_without_garbage_collection()
     def list_sessions(self, criteria: SessionCriteria) -> SessionResult:
         """The sessions for which all criteria hold."""
-        with _without_garbage_collection():
-            return self._list_sessions(criteria)
-
-    def _list_sessions(self, criteria: SessionCriteria) -> SessionResult:
         if criteria.ids is not None:
             result = self._with_ids(criteria, criteria.ids)
         elif criteria.latest_per_plan:
@@ -165,18 +174,6 @@ class SessionReader:
             result.sessions = [session for session in found if session["id"] in newest]
             result.from_collection = result.from_collection or pager.from_collection
         return result
-
-
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Pages and facts are thousands of objects without cycles; to look for cycles again and again as they grow takes time."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def _pages(pagers: Iterable[QueryPager]) -> Iterator[list[xml.Entity]]:

@@ -98,7 +98,7 @@ class Evidence:
         self._plans = [plan for plan in lists["failover_plans"] if not plan.get("deleted")]
         self._read_ems = {plan.get("em_name") for plan in lists["failover_plans"]}
         self._looks: dict[Any, Item] = {}
-        for look in sorted(lists["looks"], key=lambda look: str(look["seen_at"])):
+        for look in sorted(lists["looks"], key=lambda look: look["seen_at"]):
             if look["seen_at"] <= until:
                 self._looks[look.get("em_name")] = look
         self._gaps = _grouped(gap for gap in lists["gaps"] if gap["to"] <= until)

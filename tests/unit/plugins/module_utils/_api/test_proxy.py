@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import sys
@@ -20,14 +19,8 @@ from ansible_collections.dr_runbook.veeam_em.plugins.module_utils._api.errors im
 
 SECRET = "pr0xy-s3cret"
 PAGE = b"<html><body>The proxy says no</body></html>"
+pytestmark = pytest.mark.usefixtures("no_proxy")
 SCHEMES = pytest.mark.parametrize("scheme", ["https", "http"])
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch):
-    """The machine's own settings."""
-    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
-        monkeypatch.delenv(name)
 
 
 @contextmanager
